@@ -1,0 +1,65 @@
+# Everything starts here. Each target does its own set-up and is quick when nothing is missing.
+#
+#   make demo            a moving city in your terminal (Ctrl-C stops it; FOR=60 stops by itself)
+#   make test            all quick tests against a real broker and a real TimescaleDB (FULL=1: the long ones too)
+#   make check           lint, types, imports, docs drift
+#   make bench           what a message costs, in CPU seconds per 100,000
+#   make chaos N=20      N times kill -9 of workers and database under load, then count
+#   make clean           remove .venv, .dothi and caches of this folder
+
+PYTHON ?= python3
+DIR ?= .dothi
+PEOPLE ?= 2000
+DENSITY ?= 50
+N ?= 10
+BIN := .venv/bin
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup runtime demo test check bench chaos lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: $(BIN)/dothi runtime
+
+$(BIN)/dothi: requirements.lock pyproject.toml
+	@echo "Python environment in .venv: creating it and installing the locked packages (about 70 MB the first time) …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version). Another one: make PYTHON=python3.13 …"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv is missing. As root: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+runtime: $(BIN)/dothi
+	@$(BIN)/python -m dothi.runtime
+
+demo: setup
+	@$(BIN)/dothi up --dir $(DIR) --people $(PEOPLE) --density $(DENSITY) --live $(if $(FOR),--for $(FOR))
+
+test: setup
+	@$(BIN)/python -m pytest $(if $(FULL),,-m "not full") $(TESTS)
+
+check: $(BIN)/dothi
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m dothi.docs --check
+
+bench: setup
+	@$(BIN)/python tests/bench/ingest.py
+
+chaos: setup
+	@DOTHI_TEST_KILLS=$(N) $(BIN)/python -m pytest -s tests/test_kill.py
+
+# The lock carries hashes and no index address: where packages come from is the machine's business.
+lock: $(BIN)/dothi
+	@$(BIN)/python -m pip install --quiet uv && \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .dothi build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""From stored readings to decisions: newest values, rollups, indices, detectors, alarms."""

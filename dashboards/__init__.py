@@ -1,0 +1,1 @@
+"""What people see: Grafana dashboards, data source and alert rules as code."""

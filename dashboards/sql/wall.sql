@@ -1,0 +1,96 @@
+-- The province wall. Names in braces are filled in from the family files; what begins with a dollar sign is Grafana's.
+-- Every statement reads city.* alone and is bounded by a LIMIT or by the dashboard's time range.
+
+-- name: provinces
+SELECT DISTINCT province AS __value, {label} AS __text FROM city.plan ORDER BY 2 LIMIT 100
+
+-- name: reporting
+WITH zone AS MATERIALIZED (SELECT area FROM city.plan WHERE province IN ($province))
+SELECT count(*) FILTER (WHERE last_seen > now() - interval '10 minutes') AS reporting,
+       count(*) AS expected,
+       100.0 * count(*) FILTER (WHERE last_seen > now() - interval '10 minutes') / nullif(count(*), 0) AS share
+FROM city.device
+WHERE state IN ('enrolled', 'active') AND area IN (SELECT area FROM zone)
+LIMIT 1
+
+-- name: rate
+SELECT coalesce(sum(stored), 0) / greatest(1, extract(epoch FROM now() - min(minute)) / 60) AS per_minute
+FROM city.ledger
+WHERE minute > now() - interval '5 minutes'
+LIMIT 1
+
+-- name: quarantined
+SELECT 100.0 * sum(quarantined) / nullif(sum(received), 0) AS share
+FROM city.ledger
+WHERE minute > now() - interval '1 hour'
+LIMIT 1
+
+-- name: density
+SELECT 100.0 * sum(devices) / nullif(sum(people), 0) AS density, min(target_low) AS target
+FROM city.plan
+WHERE province IN ($province)
+LIMIT 1
+
+-- name: worst_age
+WITH zone AS MATERIALIZED (SELECT area FROM city.plan WHERE province IN ($province)),
+feed AS ({feeds})
+SELECT extract(epoch FROM now() - newest) AS age, extract(epoch FROM now() - newest) / interval_s AS intervals
+FROM feed
+WHERE newest IS NOT NULL
+ORDER BY intervals DESC
+LIMIT 1
+
+-- name: worst_age.feed
+SELECT max(time) AS newest, {interval_s} AS interval_s FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)
+
+-- name: ages
+WITH zone AS MATERIALIZED (SELECT area FROM city.plan WHERE province IN ($province))
+SELECT {feeds}
+LIMIT 1
+
+-- name: ages.feed
+(SELECT extract(epoch FROM now() - max(time)) FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)) AS {family}
+
+-- name: districts
+WITH heard AS MATERIALIZED (
+    SELECT area, count(*) AS expected, count(*) FILTER (WHERE last_seen > now() - interval '10 minutes') AS reporting
+    FROM city.device
+    WHERE state IN ('enrolled', 'active')
+    GROUP BY area
+)
+SELECT concat_ws(E'\n', {name}, round(100.0 * h.reporting / h.expected) || ' %') AS label,
+       p.lat, p.lon, 100.0 * h.reporting / h.expected AS share, p.devices, h.reporting, p.people, p.devices_per_100,
+       p.target_low, p.target_high
+FROM city.plan p LEFT JOIN heard h ON h.area = p.area
+WHERE p.province IN ($province)
+ORDER BY p.area
+LIMIT 100
+
+-- name: newest
+WITH zone AS MATERIALIZED (SELECT area, {name} AS name FROM city.plan p WHERE province IN ($province))
+SELECT z.name AS district, n.family, extract(epoch FROM now() - n.time) AS age, n.device, n.reading
+FROM ({feeds}) n JOIN zone z ON z.area = n.area
+ORDER BY n.time DESC
+LIMIT 100
+
+-- name: newest.feed
+(SELECT DISTINCT ON (area) area, {label} AS family, time, device, concat_ws(' · ', {metrics}) AS reading
+FROM city.latest_{family} WHERE area IN (SELECT area FROM zone) ORDER BY area, time DESC)
+
+-- name: fine_dust
+WITH zone AS MATERIALIZED (SELECT area, {name} AS name FROM city.plan p WHERE province IN ($province))
+SELECT $__timeGroupAlias(r.time, $__interval, NULL), z.name AS metric, avg(r.pm25) AS pm25
+FROM city.air_quality r JOIN zone z ON z.area = r.area
+WHERE $__timeFilter(r.time)
+GROUP BY 1, 2
+ORDER BY 1
+
+-- name: settled
+SELECT $__timeGroupAlias(minute, $__interval, NULL),
+       60000.0 * sum(stored) / $__interval_ms AS stored,
+       60000.0 * sum(duplicate) / $__interval_ms AS duplicate,
+       60000.0 * sum(quarantined) / $__interval_ms AS quarantined
+FROM city.ledger
+WHERE $__timeFilter(minute) AND minute < date_trunc('minute', now())
+GROUP BY 1
+ORDER BY 1

@@ -1,0 +1,1 @@
+"""What a device is: families and metrics, profiles, codecs, registry, areas and units."""

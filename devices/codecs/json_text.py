@@ -1,0 +1,99 @@
+"""JSON: quickly when it is good, carefully when it is not, so that one odd value does not cost the whole message."""
+
+import json
+from math import isinf
+
+import msgspec
+
+from devices.raw import NotFinite, clean
+from devices.rejected import Reason, Rejected
+
+LONGEST_INTEGER = 1000
+_BOM = "\ufeff"
+_decode = msgspec.json.Decoder().decode
+
+
+def decode_json(payload: bytes) -> object:
+    """The JSON document, or Rejected."""
+    try:
+        return _decode(payload)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return look_again(payload)
+
+
+def encode_json(document: object) -> bytes:
+    """The document as JSON, its odd numbers spelt as they came. Raises ValueError or RecursionError when it cannot be."""
+    try:
+        return msgspec.json.encode(document, enc_hook=_odd_value)
+    except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
+        return json.dumps(document).encode()
+
+
+def _odd_value(value: object) -> object:
+    if isinstance(value, NotFinite):
+        return msgspec.Raw(value.spelling.encode())
+    raise ValueError(f"no JSON for {type(value).__name__}")
+
+
+def look_again(payload: bytes) -> object:
+    """The document of a JSON text that holds NaN, 1e400, lone surrogates or a byte order mark, or what is wrong with it."""
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return not_utf8(payload, error.start)
+    text = text.removeprefix(_BOM)
+    try:
+        return json.loads(text, parse_int=_integer, parse_float=_fraction, parse_constant=NotFinite)
+    except json.JSONDecodeError as error:
+        return malformed(text, error.pos)
+    except RecursionError:
+        detail = "lists or objects are nested too deeply to be read; expected at most 32 levels"
+        return Rejected("codec", Reason.TOO_DEEP, None, None, detail)
+
+
+def _integer(digits: str) -> int | NotFinite:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else NotFinite(digits[:LONGEST_INTEGER])
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    return NotFinite(text) if isinf(number) else number
+
+
+def not_utf8(payload: bytes, place: int) -> Rejected:
+    """Text in another encoding, or no text at all."""
+    likely = "the text is in another encoding, or this is binary data for another codec"
+    if payload[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        likely = "this looks like UTF-16"
+    elif payload[:2] == b"\x1f\x8b":
+        likely = "this looks compressed (gzip)"
+    detail = f"byte {place} (0x{payload[place]:02x}) is not UTF-8; {likely}; send JSON in UTF-8"
+    return Rejected("codec", Reason.INVALID_UTF8, None, f"0x{payload[place]:02x}", detail)
+
+
+def malformed(text: str, place: int) -> Rejected:
+    """Where a text stops being JSON, with the likely cause."""
+    line, column = text.count("\n", 0, place) + 1, place - (text.rfind("\n", 0, place) + 1) + 1
+    detail = f"not JSON at line {line}, column {column}: {likely_cause(text, place)}"
+    return Rejected("codec", Reason.MALFORMED, None, clean(text[place : place + 1]) or None, detail)
+
+
+def likely_cause(text: str, place: int) -> str:
+    """A guess, from what stands where reading stopped."""
+    rest = text[place : place + 200].lstrip()
+    before = text[max(0, place - 200) : place].rstrip()
+    if not rest:
+        return "the text ends too early; the message was cut off or a bracket is missing"
+    if rest.startswith(("//", "/*", "#")):
+        return "a comment; JSON has none, send the message without comments"
+    if rest.startswith("'"):
+        return "a single quote; JSON puts names and texts in double quotes"
+    if rest[0] in "}]" and before.endswith(","):
+        return "a comma before a closing bracket; remove it"
+    if rest[0] < " " and text[place] != "\n":
+        return "a control character inside a text; write it as an escape such as \\n or \\u0000"
+    if place == 0:
+        return "it does not start as JSON does; expected an object {…} or a list […]"
+    if rest.startswith(("None", "True", "False", "nan", "inf")):
+        return "a word of another language; JSON has null, true and false"
+    return "a comma, colon, quote or bracket is missing or too many"

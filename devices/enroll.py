@@ -1,0 +1,161 @@
+"""An enrolment file → checked rows, or every mistake in it with its line and column."""
+
+import csv
+import io
+import re
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
+REQUIRED = ("device", "profile", "area")
+OPTIONAL = ("name", "lat", "lon", "alias")
+LONGEST_NAME = 200
+
+
+class Row(NamedTuple):
+    """One device to enrol. `route` and `foreign_id`: what a foreign system calls it, or None."""
+
+    device: str
+    profile: str
+    area: str
+    name: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+    route: str | None = None
+    foreign_id: str | None = None
+
+
+class Mistake(NamedTuple):
+    """One thing wrong in the file. `line` counts from 1, the head included."""
+
+    line: int
+    column: str
+    value: str
+    detail: str
+
+
+class Checked(NamedTuple):
+    """All rows of a file, and all mistakes; rows may be enrolled only when there are none."""
+
+    rows: list[Row]
+    mistakes: list[Mistake]
+
+
+def check_file(content: bytes, profiles: Collection[str], areas: Collection[str], routes: Collection[str]) -> Checked:
+    """Read an enrolment CSV (UTF-8, comma separated, first line names the columns) against what the registry knows."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        detail = f"byte {error.start} is not UTF-8; save the file as UTF-8"
+        return Checked([], [Mistake(1, "", "", detail)])
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return check_rows(reader, profiles, areas, routes)
+    except csv.Error as error:
+        return Checked([], [Mistake(reader.line_num, "", "", f"not readable as CSV: {error}")])
+
+
+def check_rows(
+    reader: "csv.DictReader[str]", profiles: Collection[str], areas: Collection[str], routes: Collection[str]
+) -> Checked:
+    """Every row and every mistake, in one pass."""
+    head = list(check_head(reader.fieldnames or []))
+    if head:
+        return Checked([], head)
+    rows: list[Row] = []
+    mistakes: list[Mistake] = []
+    first_line: dict[str, int] = {}
+    for fields in reader:
+        line = reader.line_num
+        found = list(check_row(line, fields, profiles, areas, routes))
+        device = fields["device"] or ""
+        if device in first_line:
+            found.append(Mistake(line, "device", device, f"stands on line {first_line[device]} already"))
+        first_line.setdefault(device, line)
+        mistakes += found
+        if not found:
+            rows.append(to_row(fields))
+    if not rows and not mistakes:
+        mistakes.append(Mistake(1, "", "", "the file has a head and no devices"))
+    return Checked(rows, mistakes)
+
+
+def check_head(columns: Collection[str]) -> Iterator[Mistake]:
+    """The first line must name the required columns and nothing unknown."""
+    for column in REQUIRED:
+        if column not in columns:
+            yield Mistake(1, column, ",".join(columns), f"column missing; needed: {', '.join(REQUIRED)}")
+    for column in columns:
+        if column not in REQUIRED + OPTIONAL:
+            yield Mistake(1, column, column, f"unknown column; allowed: {', '.join(REQUIRED + OPTIONAL)}")
+
+
+def check_row(
+    line: int,
+    fields: "dict[str | None, str | None]",
+    profiles: Collection[str],
+    areas: Collection[str],
+    routes: Collection[str],
+) -> Iterator[Mistake]:
+    """Every mistake of one row."""
+    if None in fields or any(fields[column] is None for column in REQUIRED):
+        yield Mistake(line, "", "", "more or fewer values than the first line names")
+        return
+    device, profile, area = (fields[column] or "" for column in REQUIRED)
+    if not DEVICE_ID.fullmatch(device):
+        yield Mistake(line, "device", device, "3 to 63 of a-z, 0-9 and -, not starting with -")
+    if profile not in profiles:
+        yield Mistake(line, "profile", profile, f"unknown profile; known: {', '.join(sorted(profiles))}")
+    if area not in areas:
+        yield Mistake(line, "area", area, f"unknown area; the zones of the plan are {', '.join(sorted(areas))}")
+    if len(fields.get("name") or "") > LONGEST_NAME or "\0" in (fields.get("name") or ""):
+        yield Mistake(line, "name", (fields["name"] or "")[:40], f"at most {LONGEST_NAME} characters, no NUL")
+    yield from check_position(line, fields.get("lat") or "", fields.get("lon") or "")
+    yield from check_alias(line, fields.get("alias") or "", routes)
+
+
+def check_position(line: int, lat: str, lon: str) -> Iterator[Mistake]:
+    """Both coordinates or neither, in degrees; a swapped pair is told."""
+    values = {}
+    for column, text, limit in (("lat", lat, 90), ("lon", lon, 180)):
+        if not text:
+            continue
+        value = number(text)
+        if value is None:
+            yield Mistake(line, column, text, "a number in degrees with a decimal point, such as 21.27")
+            return
+        if abs(value) > limit:
+            swapped = column == "lat" and (number(lon) or 999) <= 90
+            hint = "; latitude and longitude look swapped" if swapped else ""
+            yield Mistake(line, column, text, f"-{limit} to {limit} degrees{hint}")
+            return
+        values[column] = value
+    if len(values) == 1:
+        yield Mistake(line, "lat" if "lon" in values else "lon", "", "latitude and longitude go together")
+
+
+def check_alias(line: int, alias: str, routes: Collection[str]) -> Iterator[Mistake]:
+    """A foreign name is written route:name."""
+    route, colon, foreign_id = alias.partition(":")
+    if alias and (not colon or route not in routes or not foreign_id):
+        yield Mistake(line, "alias", alias, f"route:foreign-name, with a route of {', '.join(sorted(routes))}")
+
+
+def number(text: str) -> float | None:
+    """A finite decimal number, or None."""
+    return float(text) if re.fullmatch(r"[+-]?\d{1,3}(\.\d+)?", text) else None
+
+
+def to_row(fields: "dict[str | None, str | None]") -> Row:
+    """A checked row of the file."""
+    route, _, foreign_id = (fields.get("alias") or "").partition(":")
+    return Row(
+        fields["device"] or "",
+        fields["profile"] or "",
+        fields["area"] or "",
+        fields.get("name") or None,
+        number(fields.get("lat") or ""),
+        number(fields.get("lon") or ""),
+        route or None,
+        foreign_id or None,
+    )

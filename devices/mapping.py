@@ -1,0 +1,266 @@
+"""A foreign document → Reading, by the field table of a profile: paths, source units, words of states."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import nan
+from typing import Any
+
+from devices.codecs import encode
+from devices.family import Family, Metric
+from devices.native import Extra, note_refused, too_deep
+from devices.paths import MISSING, Path, covered, find, first, leaves, path, without
+from devices.raw import TooDeep, as_number, clean, shown, storable
+from devices.reading import Reading, hash_seq
+from devices.rejected import Reason, Rejected
+from devices.time import SECOND, parse_time
+from devices.units import SAME, Conversion, UnknownUnit, conversion
+from devices.values import no_metric, value_of
+
+MAX_SEQ = 2**63 - 1
+ELSE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where a metric stands in the document. `states`: the device's words → ours, `*` for every other word."""
+
+    metric: Metric
+    place: int
+    paths: tuple[Path, ...]
+    unit: str
+    convert: Conversion
+    unit_paths: tuple[Path, ...]
+    states: dict[str, str]
+    between: tuple[Path, Path] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """How a profile reads a foreign document. `roots`: where the fields' paths may start, the first that is there."""
+
+    family: Family
+    fields: tuple[Field, ...]
+    roots: tuple[Path, ...]
+    match_path: Path | None
+    match_value: str | None
+    time_paths: tuple[Path, ...]
+    time_unit: str
+    time_zone: str | None
+    seq_paths: tuple[Path, ...]
+    dropped: frozenset[Path]
+    private_paths: frozenset[Path]
+    private_keys: frozenset[str]
+
+    @property
+    def private(self) -> bool:
+        """Whether some fields must never be stored."""
+        return bool(self.private_paths or self.private_keys)
+
+
+def paths_of(entry: str | list[str]) -> tuple[Path, ...]:
+    """One path or a list of candidates."""
+    return tuple(path(text) for text in ([entry] if isinstance(entry, str) else entry))
+
+
+def field_from(family: Family, entry: dict[str, Any]) -> Field:
+    """A row of the field table. Raises KeyError, ValueError (UnknownUnit) on a faulty one."""
+    place = family.index[entry["metric"]]
+    metric = family.metrics[place]
+    unit = str(entry.get("unit", metric.unit))
+    between = entry.get("between")
+    return Field(
+        metric=metric,
+        place=place,
+        paths=paths_of(entry.get("path", [])),
+        unit=unit,
+        convert=SAME if metric.states else conversion(unit, metric.unit),
+        unit_paths=paths_of(entry.get("unit_path", [])),
+        states=entry.get("map", {}),
+        between=(path(between[0]), path(between[1])) if between else None,
+    )
+
+
+def table_from(family: Family, document: dict[str, Any]) -> Table:
+    """The field table of a profile file. Raises KeyError, TypeError, ValueError on a faulty one."""
+    time, match = document.get("time", {}), document.get("match", {})
+    private = document.get("private", [])
+    return Table(
+        family=family,
+        fields=tuple(field_from(family, entry) for entry in document["fields"]),
+        roots=paths_of(document.get("roots", ["."])),
+        match_path=path(match["path"]) if match else None,
+        match_value=match.get("value"),
+        time_paths=paths_of(time.get("path", [])),
+        time_unit=time.get("unit", "rfc3339"),
+        time_zone=time.get("zone"),
+        seq_paths=paths_of(document.get("seq", {}).get("path", [])),
+        dropped=frozenset(paths_of(document.get("drop", []))),
+        private_paths=frozenset(path(text) for text in private if "." in text),
+        private_keys=frozenset(text for text in private if "." not in text),
+    )
+
+
+def fits(table: Table, document: object) -> bool:
+    """Whether a document says that it is of the kind that the profile reads."""
+    return table.match_path is None or find(document, table.match_path) == table.match_value
+
+
+def redacted(table: Table, document: object) -> object:
+    """The document without its private fields. Raises RecursionError when it is too deep to be gone through."""
+    return without(document, table.private_paths, table.private_keys) if table.private else document
+
+
+def table_reader(table: Table) -> Callable[[object, bytes], Reading | Rejected]:
+    """The function that makes a reading from one document and its bytes."""
+
+    def read(document: object, payload: bytes) -> Reading | Rejected:
+        try:
+            shared = redacted(table, document)
+            kept = encode(shared, payload) if table.private else payload
+            return read_document(table, shared, kept)
+        except (TooDeep, RecursionError):
+            return too_deep()
+
+    return read
+
+
+def read_document(table: Table, document: object, payload: bytes) -> Reading | Rejected:
+    """A document without private fields → Reading. Raises TooDeep."""
+    if not isinstance(document, Mapping):
+        return Rejected("profile", Reason.WRONG_SHAPE, None, shown(document), "expected an object")
+    if not fits(table, document):
+        return not_fitting(table, document)
+    root = next((keys for keys in table.roots if isinstance(find(document, keys), Mapping)), ())
+    used: set[Path] = set()
+    time = read_time(table, document, root, used)
+    seq = read_seq(table, document, root, used)
+    if isinstance(time, Rejected) or isinstance(seq, Rejected):
+        return time if isinstance(time, Rejected) else seq  # type: ignore[return-value]  # one of them is
+    values = [nan] * len(table.family.metrics)
+    refused: dict[str, Rejected] = {}
+    raws: Extra = {}
+    for field in table.fields:
+        take(field, document, root, used, values, refused, raws)
+    if all(value != value for value in values):  # noqa: PLR0124 - only NaN differs from itself
+        return next(iter(refused.values()), None) or nothing_found(table, document)
+    extra = rest_of(table, document, frozenset(used))
+    note_refused(extra, refused, raws)
+    return Reading(time, hash_seq(payload) if seq is None else seq, None, values, extra or None, payload)
+
+
+def take(
+    field: Field,
+    document: Mapping[str, object],
+    root: Path,
+    used: set[Path],
+    values: list[float],
+    refused: dict[str, Rejected],
+    raws: Extra,
+) -> None:
+    """One field of the table: its value goes to `values`, or why not to `refused`; what was read is marked as used."""
+    if field.between:
+        values[field.place] = seconds_between(document, field)
+        return
+    keys, raw = first_below(document, root, field.paths)
+    if raw is MISSING:
+        return
+    value = convert(field, document, root, used, raw)
+    if isinstance(value, Rejected):
+        refused[field.metric.name], raws[field.metric.name] = value, raw
+        used.add(keys)
+        return
+    values[field.place] = value
+    if not field.states or raw == field.metric.states[int(value)]:  # a word that was translated is kept as it came
+        used.add(keys)
+
+
+def convert(field: Field, document: object, root: Path, used: set[Path], raw: object) -> float | Rejected:
+    """The raw value in the metric's unit and range."""
+    if field.states and isinstance(raw, str):
+        return value_of(field.metric, field.states.get(raw, field.states.get(ELSE, raw)))
+    change = field.convert
+    keys, unit = first_below(document, root, field.unit_paths)
+    if isinstance(unit, str):
+        used.add(keys)
+        try:
+            change = conversion_of(unit[:40], field.metric.unit)
+        except UnknownUnit as error:
+            return Rejected("values", Reason.WRONG_TYPE, field.metric.name, shown(raw), f"{field.metric.name}: {error}")
+    number = as_number(raw)
+    if number is None or change is SAME:
+        return value_of(field.metric, raw)
+    value = value_of(field.metric, tidy(change(number)))
+    return value._replace(value=shown(raw)) if isinstance(value, Rejected) else value
+
+
+conversion_of = lru_cache(1024)(conversion)
+
+
+def tidy(number: float) -> float:
+    """Without the last digits that a conversion's rounding left: 0.314614, not 0.31461400000000003."""
+    return float(f"{number:.14g}")
+
+
+def first_below(document: object, root: Path, candidates: tuple[Path, ...]) -> tuple[Path, object]:
+    """As `first`, each candidate below the root or, failing that, from the top."""
+    if not root:
+        return first(document, candidates)
+    return first(document, tuple(root + keys for keys in candidates) + candidates)
+
+
+def seconds_between(document: object, field: Field) -> float:
+    """Seconds from one time of the document to another; NaN unless both are there and in order."""
+    start, end = (parse_time(find(document, keys), "rfc3339", "Z") for keys in field.between or ())
+    if isinstance(start, Rejected) or isinstance(end, Rejected):
+        return nan
+    seconds = (end - start) / SECOND
+    return seconds if field.metric.low <= seconds <= field.metric.high else nan
+
+
+def read_time(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
+    """The time that the document states; None when it states none."""
+    keys, raw = first_below(document, root, table.time_paths)
+    if raw is MISSING:
+        return None
+    used.add(keys)
+    return parse_time(raw, table.time_unit, table.time_zone)
+
+
+def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
+    """The sequence number that the document states; None when it states none."""
+    keys, raw = first_below(document, root, table.seq_paths)
+    if raw is MISSING:
+        return None
+    if type(raw) is not int or not 0 <= raw <= MAX_SEQ:
+        detail = "seq: expected a whole number from 0 to 2^63-1"
+        return Rejected("profile", Reason.BAD_SEQ, ".".join(keys), shown(raw), detail)
+    used.add(keys)
+    return raw
+
+
+def rest_of(table: Table, document: object, used: frozenset[Path]) -> Extra:
+    """What no field took and the profile does not drop, under dotted names; nulls and empty objects say nothing."""
+    covers = used | table.dropped
+    return {
+        name if name not in ("rejected", "reasons") else f"message.{name}": storable(item)
+        for keys, item in leaves(document)
+        if item is not None and item != {} and item != [] and not covered(keys, covers)
+        for name in (clean(".".join(keys)),)
+    }
+
+
+def not_fitting(table: Table, document: object) -> Rejected:
+    """A document of another kind."""
+    keys = table.match_path or ()
+    found = find(document, keys)
+    name = ".".join(keys)
+    value = None if found is MISSING else shown(found)
+    detail = f"{name} is {value or 'missing'}; expected {table.match_value}"
+    return Rejected("profile", Reason.WRONG_SHAPE, name, value, detail)
+
+
+def nothing_found(table: Table, document: Mapping[str, object]) -> Rejected:
+    """A document in which no field of the table stands."""
+    metrics = tuple(field.metric for field in table.fields)
+    return no_metric(metrics, [str(name) for name in document])

@@ -1,0 +1,193 @@
+"""The registry in the database: zones, units, profiles, devices, and what changed since a worker last looked."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+
+from devices import area
+from devices.enroll import Row
+from devices.profile import PROFILES
+
+Connection = psycopg.Connection[Any]
+AsyncConnection = psycopg.AsyncConnection[Any]
+
+
+class Enrolled(NamedTuple):
+    """What an enrolment did, in devices."""
+
+    new: int
+    changed: int
+    unchanged: int
+
+
+class Change(NamedTuple):
+    """A device as ingest needs it."""
+
+    id: int
+    device: str
+    profile: str
+    area: str
+    area_id: int
+    retired: bool
+
+
+class AliasChange(NamedTuple):
+    """A foreign name and the device it stands for."""
+
+    route: str
+    foreign_id: str
+    device: str
+
+
+def sync_catalogue(connection: Connection) -> None:
+    """Bring zones, units, targets and profiles of the code into the registry; safe to run twice."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into registry.area (id, code, name_vi, name_en, province, people_2019, people_2030, lat, lon) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (id) do update set "
+            "(name_vi, name_en, province, people_2019, people_2030, lat, lon) = (excluded.name_vi, excluded.name_en, "
+            "excluded.province, excluded.people_2019, excluded.people_2030, excluded.lat, excluded.lon)",
+            [
+                (z.id, z.code, z.name_vi, z.name_en, z.province, z.people_2019, area.people_2030(z), z.lat, z.lon)
+                for z in area.ZONES
+            ],
+        )
+        cursor.executemany(
+            "insert into registry.unit (code, level, name, parent, area, valid_from, valid_to, successor, source) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (level, code, valid_from) do update set "
+            "(name, parent, area, valid_to, successor, source) = (excluded.name, excluded.parent, excluded.area, "
+            "excluded.valid_to, excluded.successor, excluded.source)",
+            [
+                (u.code, u.level, u.name, u.parent, u.zone, u.valid_from, u.valid_to, u.successor, u.source)
+                for u in area.UNITS
+            ],
+        )
+        cursor.executemany(
+            "insert into registry.target (year, low, high, source) values (%s, %s, %s, %s) "
+            "on conflict (year) do update set (low, high, source) = (excluded.low, excluded.high, excluded.source)",
+            [(t.year, t.low, t.high, t.source) for t in area.PLAN],
+        )
+        cursor.executemany(
+            "insert into registry.profile (profile, family, title_vi, title_en, interval_s) "
+            "values (%s, %s, %s, %s, %s) "
+            "on conflict (profile) do update set (family, title_vi, title_en, interval_s) = "
+            "(excluded.family, excluded.title_vi, excluded.title_en, excluded.interval_s)",
+            [(p.name, p.family.name, p.title["vi"], p.title["en"], p.interval_s) for p in PROFILES.values()],
+        )
+
+
+def enroll(connection: Connection, rows: Iterable[Row]) -> Enrolled:
+    """Enrol checked rows, all or none; a row that is there already is brought up to date.
+
+    Raises ProfileChange when a known device would change its family: its readings would be torn in two.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        stage_rows(cursor, rows)
+        refuse_other_family(cursor)
+        result = upsert_devices(cursor)
+        cursor.execute(
+            "insert into registry.alias (route, foreign_id, device) "
+            "select s.route, s.foreign_id, d.id from enrolling s join registry.device d using (device) "
+            "where s.route is not null on conflict (route, foreign_id) do update "
+            "set device = excluded.device, changed = default where registry.alias.device <> excluded.device"
+        )
+        cursor.execute("drop table enrolling")
+        return result
+
+
+def stage_rows(cursor: psycopg.Cursor[Any], rows: Iterable[Row]) -> None:
+    """COPY the rows where SQL can look at all of them at once."""
+    cursor.execute(
+        "create temporary table enrolling (device text, profile text, area text, name text, "
+        "lat double precision, lon double precision, route text, foreign_id text) on commit drop"
+    )
+    with cursor.copy("copy enrolling from stdin") as copy:
+        for row in rows:
+            copy.write_row(row)
+    cursor.execute("analyze enrolling")
+
+
+class ProfileChange(Exception):
+    """A device is enrolled under a family already and the file names a profile of another one."""
+
+
+def refuse_other_family(cursor: psycopg.Cursor[Any]) -> None:
+    """Name the first device whose new profile belongs to another family than its old one."""
+    clash = cursor.execute(
+        "select s.device, old.profile, new.profile from enrolling s join registry.device d using (device) "
+        "join registry.profile old on old.id = d.profile join registry.profile new on new.profile = s.profile "
+        "where old.family <> new.family order by s.device limit 1"
+    ).fetchone()
+    if clash:
+        device, old, new = clash
+        raise ProfileChange(
+            f"device {device}: profile {new} is of another family than {old}, under which it is enrolled; "
+            "enrol it under a new id"
+        )
+
+
+def upsert_devices(cursor: psycopg.Cursor[Any]) -> Enrolled:
+    """Insert what is new, update what differs; the rest stays as it is."""
+    row = cursor.execute(
+        "with written as ("
+        " insert into registry.device (device, profile, area, name, lat, lon)"
+        " select s.device, p.id, a.id, s.name, s.lat, s.lon from enrolling s"
+        " join registry.profile p on p.profile = s.profile join registry.area a on a.code = s.area"
+        " on conflict (device) do update set (profile, area, name, lat, lon, state, changed) ="
+        " (excluded.profile, excluded.area, excluded.name, excluded.lat, excluded.lon,"
+        "  case when registry.device.state = 'retired' then 'enrolled' else registry.device.state end,"
+        "  pg_current_xact_id())"
+        " where (registry.device.profile, registry.device.area, registry.device.name, registry.device.lat,"
+        "  registry.device.lon, registry.device.state = 'retired') is distinct from"
+        "  (excluded.profile, excluded.area, excluded.name, excluded.lat, excluded.lon, false)"
+        " returning (xmax = 0) as new)"
+        "select count(*) filter (where new), count(*) filter (where not new), (select count(*) from enrolling)"
+        " from written"
+    ).fetchone()
+    assert row is not None  # an aggregate always gives a row
+    new, changed, total = row
+    return Enrolled(new, changed, total - new - changed)
+
+
+def known_areas(connection: Connection) -> list[str]:
+    """Codes of the zones that enrol accepts, as city.plan lists them."""
+    return [code for (code,) in connection.execute("select area from city.plan order by area")]
+
+
+async def changed_since(connection: AsyncConnection, xmin: str) -> tuple[str, list[Change], list[AliasChange]]:
+    """What changed in transactions from `xmin` on, and the xmin to ask with next time; "0" asks for everything.
+
+    Every transaction below the returned xmin has ended, so nothing that commits late is missed; a change may come
+    twice.
+    """
+    async with connection.transaction():
+        await connection.execute("set transaction isolation level repeatable read")
+        cursor = await connection.execute("select pg_snapshot_xmin(pg_current_snapshot())::text")
+        row = await cursor.fetchone()
+        assert row is not None  # a select of a function always gives a row
+        cursor = await connection.execute(CHANGED_DEVICES, (xmin,))
+        devices = [Change(*fields) for fields in await cursor.fetchall()]
+        cursor = await connection.execute(CHANGED_ALIASES, (xmin,))
+        aliases = [AliasChange(*fields) for fields in await cursor.fetchall()]
+    return row[0], devices, aliases
+
+
+CHANGED_DEVICES = (
+    "select d.id, d.device, p.profile, a.code, a.id, d.state = 'retired' from registry.device d "
+    "join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area where d.changed >= %s::xid8"
+)
+CHANGED_ALIASES = (
+    "select l.route, l.foreign_id, d.device from registry.alias l join registry.device d on d.id = l.device "
+    "where l.changed >= %s::xid8"
+)
+
+
+def list_devices(connection: Connection, like: str | None, limit: int) -> Sequence[tuple[Any, ...]]:
+    """Devices as city.device shows them, by id; `like` is a part of the id or of the name."""
+    pattern = f"%{like}%" if like else "%"
+    return connection.execute(
+        "select device, profile, family, area, name, lat, lon, state, last_seen, last_seq from city.device "
+        "where device like %s or name ilike %s order by device limit %s",
+        (pattern, pattern, limit),
+    ).fetchall()

@@ -1,0 +1,1 @@
+"""One module per group of commands; each is thin and calls the rooms."""

@@ -1,0 +1,139 @@
+"""`dothi devices list|enroll|try`: what concerns the registry. The catalogue's commands are in catalogue.py."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from devices import registry
+from devices.enroll import Checked, Mistake, check_file
+from devices.profile import PROFILES
+from devices.route import ROUTES
+from dothi import trial
+from dothi.commands.options import AsJson, Folder
+from dothi.errors import Refused, WrongUsage
+from dothi.output import console, print_json, print_table
+from dothi.settings import stack_at
+
+app = typer.Typer(help="Families, profiles and the devices that are enrolled.", no_args_is_help=True)
+
+SHOWN_MISTAKES = 20
+COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
+
+
+@app.callback()
+def group() -> None:
+    """Families, profiles and the devices that are enrolled.
+
+    Example: dothi devices enroll devices.csv --dry-run
+    """
+
+
+@app.command("list")
+def list_devices(
+    folder: Folder = None,
+    like: Annotated[str | None, typer.Option(help="Part of the id or the name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many devices.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List enrolled devices and when each was last seen.
+
+    Example: dothi devices list --dir .dothi --like aq-213
+    """
+    with psycopg.connect(stack_at(folder).database) as connection:
+        devices = registry.list_devices(connection, like, limit)
+    if as_json:
+        print_json([dict(zip(COLUMNS, device, strict=True)) for device in devices])
+        return
+    heads = ("device", "profile", "family", "area", "name", "lat [deg]", "lon [deg]", "state", "last seen", "last seq")
+    print_table(heads, [[*device[:8], local(device[8]), device[9]] for device in devices])
+
+
+def local(when: object) -> str | None:
+    """A time as people in the province read it."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    if not isinstance(when, datetime):
+        return None
+    return when.astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).strftime("%d/%m/%Y %H:%M:%S")
+
+
+@app.command()
+def enroll(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns device,profile,area[,name,lat,lon,alias]")],
+    folder: Folder = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Enrol the devices of a file: all of them, or none and every mistake with its line.
+
+    A device is known to ingest within five seconds. Enrolling again brings it up to date. `alias` is what a foreign
+    system calls the device, as route:name (frigate:front_door).
+
+    Example: dothi devices enroll devices.csv --dry-run
+    """
+    with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
+        checked = check_file(read_file(file), PROFILES, registry.known_areas(connection), ROUTES)
+        if checked.mistakes:
+            report_mistakes(checked, as_json)
+            raise Refused(f"{file}: {len(checked.mistakes)} mistakes, nothing was enrolled")
+        try:
+            result = registry.Enrolled(0, 0, 0) if dry_run else registry.enroll(connection, checked.rows)
+        except registry.ProfileChange as error:
+            raise Refused(f"{file}: {error}") from None
+    if as_json:
+        print_json({"devices": len(checked.rows), "dry_run": dry_run, **result._asdict(), "mistakes": []})
+    elif dry_run:
+        console.print(f"{len(checked.rows)} devices, no mistakes; nothing was changed (dry run)")
+    else:
+        console.print(f"{result.new} devices enrolled, {result.changed} changed, {result.unchanged} unchanged")
+
+
+def read_file(file: Path) -> bytes:
+    """The file's bytes, or a line that says why not."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise WrongUsage(f"file {file}: {error.strerror}") from None
+
+
+def report_mistakes(checked: Checked, as_json: bool) -> None:
+    """All mistakes as JSON, or the first of them as a table."""
+    if as_json:
+        mistakes = [mistake._asdict() for mistake in checked.mistakes]
+        print_json({"devices": len(checked.rows), "dry_run": False, "mistakes": mistakes})
+        return
+    writer = csv.writer(sys.stdout)
+    writer.writerow(Mistake._fields)
+    writer.writerows(checked.mistakes[:SHOWN_MISTAKES])
+    if len(checked.mistakes) > SHOWN_MISTAKES:
+        console.print(f"… and {len(checked.mistakes) - SHOWN_MISTAKES} more (all of them with --json)")
+
+
+@app.command("try")
+def try_message(
+    file: Annotated[Path, typer.Argument(help="The message as the device sends it.")],
+    profile: Annotated[str, typer.Option(help="Profile of the device model.")],
+    folder: Folder = None,
+    area: Annotated[str, typer.Option(help="Operating zone under whose topic it is sent.")] = "213",
+    topic: Annotated[str | None, typer.Option(help="Topic for a profile of a foreign route.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send one message through broker, ingest and database, and show the stored row or the reason.
+
+    It is sent for a device `try-<profile>` that is enrolled for this purpose and stays in the registry.
+
+    Example: dothi devices try message.json --profile native-air-quality
+    """
+    verdict = trial.send(stack_at(folder), read_file(file), profile, area, topic)
+    if as_json:
+        print_json(verdict)
+    else:
+        rows = [(key, value) for key, value in verdict.items() if value is not None]
+        print_table(("field", "value"), rows, title="stored" if verdict["stored"] else "quarantined")
+    if not verdict["stored"]:
+        raise Refused(f"not stored: {verdict['reason']}: {verdict['detail']}")

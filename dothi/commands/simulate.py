@@ -1,0 +1,238 @@
+"""`dothi simulate`: what a province would send, and a small seeded city that sends it."""
+
+import csv
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import psycopg
+import typer
+
+from devices.registry import enroll
+from dothi import settings
+from dothi.errors import Refused, WrongUsage
+from dothi.output import console, print_json, print_table, stderr
+from simulators.behaviour import BehaviourError
+from simulators.city import City, Message
+from simulators.drive import drive
+from simulators.fleet import Fleet, build, districts, rows, zones_of
+from simulators.plan import PlanError, Plan, check_density, check_province, plan
+from simulators.publish import Broker, BrokerError, Publisher, Tally
+
+KNOWN_WITHIN_S = 5.0
+"""How long ingest may take to notice newly enrolled devices."""
+MOST_PEOPLE = 10_000_000
+
+app = typer.Typer(
+    help="The city as load: what a province would send, and a small city that sends it.", no_args_is_help=True
+)
+
+Province = Annotated[str, typer.Option(help="bac-giang or bac-kan.")]
+Density = Annotated[float, typer.Option(help="Devices per 100 people; above 0, up to 1000.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.command("plan")
+def plan_command(
+    province: Province = "bac-giang",
+    density: Density = 200.0,
+    people_year: Annotated[
+        int, typer.Option(help="People of the census of 2019, or of 2030 as the plan expects.")
+    ] = 2030,
+    as_json: Json = False,
+) -> None:
+    """Devices, messages and bytes of a whole province, counted without sending anything."""
+    with spoken_plainly():
+        counted = plan(province, density, people_year=people_year)
+    if as_json:
+        print_json(counted.document())
+    else:
+        print_plan(counted)
+
+
+@app.command("run")
+def run_command(
+    dir: Annotated[Path | None, typer.Option("--dir", help="Folder of the running stack.")] = None,
+    people: Annotated[
+        int, typer.Option(help="People of the city, spread over the districts as the province's are.")
+    ] = 2000,
+    density: Density = 50.0,
+    province: Province = "bac-giang",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same city.")] = 1,
+    seconds: Annotated[
+        float | None, typer.Option("--for", help="Stop after this many seconds; otherwise on Ctrl-C.")
+    ] = None,
+    speed: Annotated[float | None, typer.Option(help="Divide all intervals by this; 1 is as the profiles say.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Messages per second; chooses --speed.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Write every acknowledged message there: area,device,boot,seq,time,kind.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Enrol a small seeded city and let it publish until it is stopped.
+
+    2 % of the readings are minutes to hours late, 1 % of the messages are sent twice, 0.5 % are faulty, so that
+    quarantine and counters have something to show.
+    """
+    with spoken_plainly():
+        zones = zones_of(check_province(province))
+        check_run(people, check_density(density), seconds, speed, rate)
+        fleet = build(districts(zones, density, people=people), seed)
+    stack = settings.stack_at(dir)
+    stop = stop_on_signals()
+    enroll_fleet(stack.database, fleet, stop)
+    with spoken_plainly(), recording(record) as note:
+        summary = publish(fleet, brokers_of(stack), seconds, speed, rate, note, stop)
+    print_json(summary) if as_json else print_summary(summary)
+
+
+def check_run(people: int, density: float, seconds: float | None, speed: float | None, rate: float | None) -> None:
+    """Refuse what cannot be run, before anything is enrolled or sent."""
+    if not 1 <= people <= MOST_PEOPLE:
+        raise WrongUsage(f"--people {people}: allowed: 1 to {MOST_PEOPLE:,}")
+    if round(people * density / 100) < 1:
+        raise WrongUsage(f"--people {people} at --density {density:g} makes no device; raise either")
+    if speed is not None and rate is not None:
+        raise WrongUsage(f"--speed {speed:g} and --rate {rate:g}: give one of the two")
+    for name, value, most in (("--for", seconds, 1e9), ("--speed", speed, 1e6), ("--rate", rate, 1e6)):
+        if value is not None and not 0 < value <= most:
+            raise WrongUsage(f"{name} {value:g}: allowed: above 0, up to {most:,.0f}")
+
+
+@contextmanager
+def spoken_plainly() -> Iterator[None]:
+    """The refusals of the simulators in the words of the command line."""
+    try:
+        yield
+    except PlanError as error:
+        raise WrongUsage(str(error)) from None
+    except (BehaviourError, BrokerError) as error:
+        raise Refused(str(error)) from None
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event) -> None:
+    """Make the fleet known; waits until ingest has noticed devices that are new."""
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi simulate") as connection:
+            result = enroll(connection, rows(fleet))
+    except psycopg.Error as error:
+        raise Refused(f"the fleet cannot be enrolled: {str(error).strip().splitlines()[0]}") from None
+    stderr.print(f"{len(fleet):,} devices enrolled ({result.new:,} new, {result.changed:,} changed)")
+    if result.new or result.changed:
+        stop.wait(KNOWN_WITHIN_S)
+
+
+def brokers_of(stack: settings.Stack) -> list[Broker]:
+    """The brokers of a stack with the areas each one serves."""
+    entries = stack.document.get("brokers") or ([{"url": stack.broker, "areas": []}] if stack.broker else [])
+    if not entries:
+        raise WrongUsage("DOTHI_BROKER_URL is not set; allowed: mqtt://user:password@host:port")
+    return [Broker(entry["url"], tuple(entry.get("areas") or ())) for entry in entries]
+
+
+def publish(
+    fleet: Fleet,
+    brokers: list[Broker],
+    seconds: float | None,
+    speed: float | None,
+    rate: float | None,
+    note: Callable[[Message], None] | None,
+    stop: threading.Event,
+) -> dict[str, Any]:
+    """Connect and let the city speak until its time is over or it is stopped; returns the summary."""
+    boot = int(time.time())
+    publisher = Publisher(brokers, name=f"simulate-{fleet.seed}-{boot}", record=note)
+    publisher.start()
+    start = time.time()
+    pace = speed or 1.0
+    if rate is not None:
+        pace = rate / City(fleet, start=start, boot=boot).rate_per_s
+    city = City(fleet, start=start, boot=boot, speed=pace)
+    stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops")
+    summary = drive(city, publisher, start=start, seconds=seconds, stop=stop, progress=print_progress)
+    return {"devices": len(fleet), "seed": fleet.seed, "boot": boot, "speed": round(pace, 3), **summary}
+
+
+def told_pace(speed: float) -> str:
+    """What the time lapse does, for the screen."""
+    if speed == 1.0:
+        return ""
+    return (
+        f" (time lapse: intervals {speed:,.1f} times shorter than in the profiles)"
+        if speed > 1
+        else f" (intervals {1 / speed:,.1f} times longer)"
+    )
+
+
+@contextmanager
+def recording(path: Path | None) -> Iterator[Callable[[Message], None] | None]:
+    """Write acknowledged messages as CSV; a time is that of the reading in ms since 1970."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(
+            f"--record {path}: cannot be written ({error.strerror}); allowed: a file in a folder of yours"
+        ) from None
+    with file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("area", "device", "boot", "seq", "time", "kind"))
+        yield lambda m: writer.writerow((m.area, m.device, m.boot, m.seq, m.time, m.kind.name.lower()))
+
+
+def print_progress(seconds: float, tally: Tally) -> None:
+    """One line on stderr."""
+    stderr.print(
+        f"{seconds:,.0f} s  sent {tally.sent:,}  acknowledged {tally.acknowledged:,}  in flight {tally.in_flight:,}  "
+        f"overdue {tally.overdue:,}  unsent {tally.unsent:,}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The summary as a table."""
+    print_table(
+        ("simulated city", "count"), ((name.replace("_", " "), f"{value:,}") for name, value in summary.items())
+    )
+
+
+def print_plan(counted: Plan) -> None:
+    """The plan as tables."""
+    print_table(
+        ("area", "district", "people", "devices"),
+        [(d.zone.code, d.zone.name_vi, f"{d.people:,}", f"{d.devices:,}") for d in counted.districts],
+        title=f"{counted.province}, people of {counted.people_year}, {counted.density:g} devices per 100 people",
+    )
+    print_table(
+        ("family", "devices", "interval s", "bytes/message", "messages/s", "GB/day"),
+        [
+            (
+                load.family,
+                f"{load.devices:,}",
+                f"{load.interval_s:g}",
+                f"{load.bytes_per_message:.0f}",
+                f"{load.messages_per_s:,.1f}",
+                f"{load.bytes_per_day / 1e9:,.3f}",
+            )
+            for load in counted.families
+        ],
+    )
+    console.print(
+        f"{counted.people:,} people, {counted.devices:,} devices, {counted.messages_per_s:,.1f} messages/s, "
+        f"{counted.bytes_per_day / 1e9:,.2f} GB/day of payload"
+    )

@@ -1,0 +1,67 @@
+"""`dothi status`."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from dothi.commands.options import AsJson, Folder
+from dothi.output import print_json, print_table
+from dothi.settings import Stack, stack_at
+
+TOTALS = """
+select (select coalesce(sum(received), 0)::bigint from city.ledger) as received,
+       (select coalesce(sum(stored), 0)::bigint from city.ledger) as stored,
+       (select coalesce(sum(duplicate), 0)::bigint from city.ledger) as duplicate,
+       (select coalesce(sum(quarantined), 0)::bigint from city.ledger) as quarantined,
+       (select coalesce(sum(partial), 0)::bigint from city.ledger) as partial,
+       (select coalesce(sum(in_flight), 0)::bigint from city.worker where at > now() - interval '10 s') as in_flight,
+       (select coalesce(sum(rate_per_s), 0) from city.worker where at > now() - interval '10 s') as rate_per_s,
+       (select coalesce(max(lag_s), 0) from city.worker where at > now() - interval '10 s') as lag_s,
+       (select count(*) from city.worker where at > now() - interval '10 s') as workers,
+       (select coalesce(sum(devices), 0)::bigint from city.plan) as devices,
+       (select count(*) from city.alarm where cleared is null) as alarms
+"""
+UNITS = {"rate_per_s": "messages/s", "lag_s": "s", "in_flight": "messages", "devices": "devices", "alarms": "alarms"}
+
+
+def status(folder: Folder = None, as_json: AsJson = False) -> None:
+    """What came in, where it went, and how far behind we are.
+
+    Example: dothi status --dir .dothi --json
+    """
+    stack = stack_at(folder)
+    document = read_status(stack)
+    if as_json:
+        print_json(document)
+        return
+    rows = [(name, shown(value), UNITS.get(name, "readings")) for name, value in document.items() if name in COUNTED]
+    print_table(("what", "value", "unit"), rows)
+
+
+COUNTED = (
+    "received",
+    "stored",
+    "duplicate",
+    "quarantined",
+    "partial",
+    "in_flight",
+    "rate_per_s",
+    "lag_s",
+    "devices",
+    "alarms",
+)
+
+
+def read_status(stack: Stack) -> dict[str, Any]:
+    """The document of `dothi status --json`."""
+    with psycopg.connect(stack.reader, row_factory=dict_row, connect_timeout=5) as connection:
+        totals = connection.execute(TOTALS).fetchone()
+    assert totals is not None  # a select without from always gives a row
+    numbers = {name: round(value, 3) if isinstance(value, float) else value for name, value in totals.items()}
+    return numbers | {key: stack.document[key] for key in ("broker", "pid", "processes") if key in stack.document}
+
+
+def shown(value: float) -> str:
+    """A number as people read it."""
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"

@@ -1,0 +1,169 @@
+"""`dothi up`: the embedded stack in one folder."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from dothi import log, settings
+from dothi.errors import Refused, WrongUsage
+from dothi.stack import machine
+from dothi.stack.embedded import Embedded, Plan, Watch
+from dothi.stack.leftovers import end_leftovers, held
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MOST_WORKERS = 64
+
+_log = structlog.get_logger("dothi.up")
+
+
+def up(
+    folder: Annotated[Path, typer.Option("--dir", help="Where all data of the stack is kept.")] = (
+        settings.DEFAULT_FOLDER
+    ),
+    workers: Annotated[int, typer.Option(help="Ingest processes.")] = 1,
+    broker_shards: Annotated[int, typer.Option(help="Brokers; the areas are dealt to them.")] = 1,
+    people: Annotated[int | None, typer.Option(help="Also simulate a city of so many people.")] = None,
+    density: Annotated[float | None, typer.Option(help="Devices per 100 people of the simulated city.")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", help="Stop by itself so many seconds after ready.")] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="Written when all is ready: addresses and processes.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Show the running city in the terminal.")] = False,
+) -> None:
+    """Start broker and TimescaleDB on free loopback ports, migrate, ingest; Ctrl-C stops everything.
+
+    Example: dothi up --dir .dothi --people 2000 --density 50
+    """
+    log.configure()
+    plan = Plan(
+        folder=folder.absolute(),
+        workers=workers,
+        shards=broker_shards,
+        people=people,
+        density=density,
+        seconds=seconds,
+        ready_file=ready_file.absolute() if ready_file else None,
+        runtime=settings.runtime(),
+        database_url=settings.database_url(),
+        broker_url=settings.broker_url(),
+    )
+    check(plan)
+    run_up(plan, live_view() if live else None)
+
+
+def live_view() -> Watch:
+    """The terminal view, loaded only when wanted."""
+    from dothi.live import watch
+
+    return watch
+
+
+def check(plan: Plan) -> None:
+    """Refuse what cannot be run before anything is started. Raises WrongUsage."""
+    areas = known_areas()
+    for name, value, most in (("--workers", plan.workers, MOST_WORKERS), ("--broker-shards", plan.shards, len(areas))):
+        if not 1 <= value <= most:
+            raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
+    if plan.shards > 1 and plan.broker_url:
+        raise WrongUsage(f"--broker-shards {plan.shards}: only 1 with DOTHI_BROKER_URL, which is a single broker")
+    if plan.seconds is not None and not 0 < plan.seconds <= 1e9:
+        raise WrongUsage(f"--for {plan.seconds:g}: allowed: above 0, up to 1,000,000,000 seconds")
+    if plan.ready_file and not plan.ready_file.parent.is_dir():
+        raise WrongUsage(f"--ready-file {plan.ready_file}: allowed: a file in a folder that exists")
+    check_city(plan)
+
+
+def check_city(plan: Plan) -> None:
+    """Refuse a city that the simulator would refuse."""
+    from dothi.commands.simulate import check_run, spoken_plainly
+    from simulators.plan import check_density
+
+    if plan.density is not None and plan.people is None:
+        raise WrongUsage(f"--density {plan.density:g}: only together with --people")
+    if plan.people is not None:
+        density = 50.0 if plan.density is None else plan.density
+        with spoken_plainly():
+            check_run(plan.people, check_density(density), None, None, None)
+
+
+def known_areas() -> list[str]:
+    """Codes of all operating zones."""
+    from devices.area import ZONES
+
+    return [zone.code for zone in ZONES]
+
+
+def run_up(plan: Plan, on_ready: Watch | None = None) -> None:
+    """Run the stack until a signal comes or its time is over; returns when every process has ended.
+
+    `on_ready(stack_document, stop, until)` runs in a thread of its own once all is ready; the stack ends with it.
+    Raises Refused when something cannot start; nothing is left running then.
+    """
+    from devices.route import ROUTES
+
+    stop = threading.Event()
+    with stopping_on_signals(stop), held(plan.folder):
+        machine.require_space(plan.folder)
+        machine.open_files()
+        if plan.ready_file:
+            plan.ready_file.unlink(missing_ok=True)
+        end_leftovers(plan.folder)
+        try:
+            run(Embedded(plan, known_areas(), {name: route.topics for name, route in ROUTES.items()}, stop), on_ready)
+        except OSError as error:
+            raise Refused(f"{plan.folder}: {error.strerror or error}") from None
+
+
+def run(stack: Embedded, on_ready: Watch | None) -> None:
+    """Start, watch, end."""
+    try:
+        stack.start()
+        until = time.time() + stack.plan.seconds if stack.plan.seconds is not None else None
+        with shown(stack, on_ready, until):
+            stack.keep_running(until)
+    finally:
+        stack.stop.set()
+        _log.info("stopping")
+        stack.end()
+    _log.info("stopped")
+
+
+@contextmanager
+def shown(stack: Embedded, on_ready: Watch | None, until: float | None) -> Iterator[None]:
+    """Run the view beside the supervision; when it ends, or fails, the stack ends."""
+    if on_ready is None or stack.stop.is_set():
+        yield
+        return
+    document = stack.document()
+
+    def view() -> None:
+        try:
+            on_ready(document, stack.stop, until)
+        except Exception as error:  # whatever the view does, the stack below it ends in order
+            _log.error("the live view ended", reason=str(error) or type(error).__name__)
+        finally:
+            stack.stop.set()
+
+    thread = threading.Thread(target=view, name="view")
+    thread.start()
+    try:
+        yield
+    finally:
+        stack.stop.set()
+        thread.join(10.0)
+
+
+@contextmanager
+def stopping_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into the event."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

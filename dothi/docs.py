@@ -1,0 +1,130 @@
+"""Reference pages made from what the code reads: `python -m dothi.docs` writes them, `--check` refuses drift."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import typer.main
+
+from devices.family import FAMILIES, Metric
+from devices.profile import PROFILES
+from devices.rejected import MEANING
+from devices.route import ROUTES
+
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+NOTE = "<!-- Made by `python -m dothi.docs`; edit what it is made from. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """File name → text of every page."""
+    made = {
+        "families.md": families(),
+        "profiles.md": profiles(),
+        "reasons.md": reasons(),
+        "commands.md": commands(),
+    }
+    return {name: NOTE + "\n".join(lines) + "\n" for name, lines in made.items()}
+
+
+def families() -> Iterator[str]:
+    """One table per family."""
+    yield "# Families and metrics"
+    yield ""
+    yield "A family is what is observed together: one hypertable `reading.<family>`, one view `city.<family>`."
+    for family in FAMILIES.values():
+        yield f"\n## {family.name}: {family.label['en']} ({family.label['vi']})\n"
+        yield "| metric | unit (UCUM) | range or states | kind | Vietnamese | English | Smart Data Models |"
+        yield "|---|---|---|---|---|---|---|"
+        for metric in family.metrics:
+            label = metric.label
+            yield (
+                f"| `{metric.name}` | `{metric.unit}` | {allowed(metric)} | {metric.kind} "
+                f"| {label['vi']} | {label['en']} | {metric.sdm or '–'} |"
+            )
+
+
+def allowed(metric: Metric) -> str:
+    """What values a metric may take."""
+    return ", ".join(metric.states) if metric.states else f"{metric.low:g} to {metric.high:g}"
+
+
+def profiles() -> Iterator[str]:
+    """One line per profile, then the routes."""
+    yield "# Profiles and routes"
+    yield ""
+    yield "A profile is what one device model sends; its examples are its tests."
+    yield ""
+    yield "| profile | family | title | comes in by | expected every [s] | examples |"
+    yield "|---|---|---|---|---|---|"
+    for profile in PROFILES.values():
+        route = f"route `{profile.route}`" if profile.route else "`dothi/v1/{area}/{device}/up`"
+        yield (
+            f"| `{profile.name}` | {profile.family.name} | {profile.title['en']} | {route} "
+            f"| {profile.interval_s:g} | {len(profile.examples)} |"
+        )
+    yield "\n## Routes\n"
+    yield "| route | what | topics |"
+    yield "|---|---|---|"
+    for route in ROUTES.values():
+        yield f"| `{route.name}` | {route.title['en']} | {', '.join(f'`{topic}`' for topic in route.topics)} |"
+
+
+def reasons() -> Iterator[str]:
+    """Every reason for which something is quarantined or a value refused."""
+    yield "# Reasons"
+    yield ""
+    yield "What `city.quarantine.reason` and `extra.reasons` can say."
+    yield ""
+    yield "| reason | meaning | ý nghĩa |"
+    yield "|---|---|---|"
+    for reason, text in MEANING.items():
+        yield f"| `{reason.value}` | {text['en']} | {text['vi']} |"
+
+
+def commands() -> Iterator[str]:
+    """The help of every command."""
+    from dothi.cli import app
+
+    yield "# Commands"
+    yield ""
+    yield "Exit codes: 0 done; 1 what was checked or asked for failed; 2 wrong usage or configuration."
+    root = typer.main.get_command(app)
+    yield from command_help(root, click.Context(root, info_name="dothi"))
+
+
+def command_help(command: click.Command, context: click.Context) -> Iterator[str]:
+    """A command's page and, for a group, those of its commands."""
+    subcommands = getattr(command, "commands", {})
+    if not subcommands:
+        yield f"\n## {context.command_path}\n"
+        yield (command.help or "").strip() + "\n"
+        yield "| option | meaning |"
+        yield "|---|---|"
+        for parameter in command.get_params(context):
+            record = parameter.get_help_record(context)
+            if record and not parameter.expose_value:
+                continue
+            names = record[0] if record else parameter.make_metavar(context)
+            meaning = record[1] if record else getattr(parameter, "help", "") or ""
+            yield f"| `{names}` | {' '.join(meaning.split()).replace('|', chr(92) + '|')} |"
+    for name, subcommand in sorted(subcommands.items()):
+        yield from command_help(subcommand, click.Context(subcommand, info_name=name, parent=context))
+
+
+def main() -> int:
+    """Write the pages, or say which differ."""
+    made = pages()
+    if "--check" not in sys.argv:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        for name, text in made.items():
+            (FOLDER / name).write_text(text)
+        return 0
+    drifted = [n for n, text in made.items() if not (FOLDER / n).exists() or (FOLDER / n).read_text() != text]
+    if drifted:
+        sys.stderr.write(f"docs/reference: {', '.join(drifted)} differ from the code; run: python -m dothi.docs\n")
+    return 1 if drifted else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

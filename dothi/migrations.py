@@ -1,0 +1,155 @@
+"""Numbered SQL migrations of every room, in order, then what is made from files: family tables, zones, profiles.
+
+Why not a library: see docs/decisions/0003-migrations.md.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from devices.registry import sync_catalogue
+from dothi.errors import Refused
+from ingest.reconcile import reconcile_families
+
+ROOMS = ("devices", "ingest", "analytics")
+OLDEST_POSTGRESQL = 15
+LOCK = 0x646F746869  # "dothi": one migration at a time in one database
+
+
+class Migration(NamedTuple):
+    """One SQL file. Its number orders it among all rooms; its digest says whether it was changed after it ran."""
+
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the text, hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def known_migrations() -> list[Migration]:
+    """Every migration of the code, in the order in which they run."""
+    found = [
+        Migration(f"{room}/{file.name}", file.read_text())
+        for room in ROOMS
+        for file in files(room).joinpath("migrations").iterdir()
+        if file.name.endswith(".sql")
+    ]
+    return sorted(found, key=lambda migration: migration.name.partition("/")[2])
+
+
+def migrate(url: str) -> list[str]:
+    """Bring the database at `url` to the shape of this code; safe to run twice. Returns what was done, a line each.
+
+    Raises Refused when the database cannot be reached, lacks TimescaleDB, or is newer than the code.
+    """
+    with connected(url) as connection:
+        connection.execute("select pg_advisory_lock(%s)", (LOCK,))
+        require_timescaledb(connection)
+        with connection.transaction():
+            connection.execute(files("dothi").joinpath("roles.sql").read_bytes())
+            prepare_admin(connection)
+        done = list(apply_pending(connection))
+        connection.execute("set role dothi_admin")
+        done += reconcile_families(connection)
+        with connection.transaction():
+            sync_catalogue(connection)
+        return done
+
+
+@contextmanager
+def connected(url: str) -> Iterator[psycopg.Connection]:
+    """Connect in autocommit mode, or say plainly why not."""
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi migrate")
+    except psycopg.OperationalError as error:
+        raise Refused(f"database {without_password(url)} cannot be reached: {one_line(error)}") from None
+    with connection:
+        yield connection
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown: host, port and database only."""
+    return url.rpartition("@")[2].partition("?")[0]
+
+
+def one_line(error: Exception) -> str:
+    """The first line of a library's message; the rest is advice for programmers."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def require_timescaledb(connection: psycopg.Connection) -> None:
+    """Create the extension where it is missing; refuse a PostgreSQL that is too old or has none to offer."""
+    version = connection.info.server_version // 10000
+    if version < OLDEST_POSTGRESQL:
+        raise Refused(f"database: PostgreSQL {version} is too old, {OLDEST_POSTGRESQL} or newer is needed")
+    try:
+        connection.execute("create extension if not exists timescaledb")
+    except psycopg.Error as error:
+        raise Refused(
+            f"database: the extension timescaledb cannot be created: {one_line(error)}; "
+            "install TimescaleDB on the server, or let a superuser run 'create extension timescaledb'"
+        ) from None
+
+
+def prepare_admin(connection: psycopg.Connection) -> None:
+    """Let dothi_admin own what migrations make, whoever runs them."""
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("grant create on database {} to dothi_admin with grant option").format(database))
+    connection.execute(sql.SQL("grant temporary on database {} to dothi_admin with grant option").format(database))
+    connection.execute("grant usage on schema public to dothi_admin")
+    member = connection.execute("select pg_has_role(current_user, 'dothi_admin', 'member')").fetchone()
+    if member != (True,):
+        connection.execute("grant dothi_admin to current_user")
+
+
+def apply_pending(connection: psycopg.Connection) -> Iterator[str]:
+    """Run what the database has not seen, each in a transaction of its own that also records it."""
+    known = known_migrations()
+    applied = applied_migrations(connection)
+    refuse_newer(applied, known)
+    for migration in known:
+        if migration.name not in applied:
+            run(connection, migration)
+            yield f"applied {migration.name}"
+
+
+def applied_migrations(connection: psycopg.Connection) -> dict[str, str]:
+    """Names and digests of what ran here before."""
+    connection.execute(
+        "create table if not exists public.dothi_migration "
+        "(name text primary key, sha256 text not null, applied timestamptz not null default now())"
+    )
+    return dict(connection.execute("select name, sha256 from public.dothi_migration").fetchall())
+
+
+def refuse_newer(applied: dict[str, str], known: list[Migration]) -> None:
+    """A database that has seen what this code does not know, or other texts under the same names, is left alone."""
+    digests = {migration.name: migration.sha256 for migration in known}
+    for name, digest in sorted(applied.items()):
+        if name not in digests:
+            raise Refused(f"database is newer than this code: it has migration {name}; use a newer dothi")
+        if digest != digests[name]:
+            raise Refused(f"migration {name} was changed after it ran here; restore its text and add a new migration")
+
+
+def run(connection: psycopg.Connection, migration: Migration) -> None:
+    """Apply one migration as dothi_admin and record it, or change nothing."""
+    text = migration.text.replace(":database", sql.Identifier(connection.info.dbname).as_string(connection))
+    try:
+        with connection.transaction():
+            connection.execute("set local role dothi_admin")
+            connection.execute(text.encode())
+            connection.execute("reset role")
+            connection.execute(
+                "insert into public.dothi_migration (name, sha256) values (%s, %s)",
+                (migration.name, migration.sha256),
+            )
+    except psycopg.Error as error:
+        raise Refused(f"migration {migration.name} failed, nothing of it was kept: {one_line(error)}") from None

@@ -1,0 +1,118 @@
+"""Every setting that comes from the environment, and where a running stack is found. Read here alone."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dothi.errors import Refused, WrongUsage
+
+DEFAULT_FOLDER = Path(".dothi")
+
+
+def runtime() -> str | None:
+    """DOTHI_RUNTIME: where broker and database come from; None lets dothi choose."""
+    value = os.environ.get("DOTHI_RUNTIME") or None
+    if value not in (None, "private", "system"):
+        raise WrongUsage(f"DOTHI_RUNTIME={value!r} is not known; allowed are private and system")
+    return value
+
+
+def database_url() -> str | None:
+    """DOTHI_DATABASE_URL: a database of one's own instead of the embedded one."""
+    return checked("DOTHI_DATABASE_URL", ("postgresql://", "postgres://"))
+
+
+def broker_url() -> str | None:
+    """DOTHI_BROKER_URL: a broker of one's own instead of the embedded one."""
+    return checked("DOTHI_BROKER_URL", ("mqtt://", "mqtts://"))
+
+
+def checked(name: str, beginnings: tuple[str, ...]) -> str | None:
+    """An address from the environment; WrongUsage, without its password, when it is no such address."""
+    value = os.environ.get(name) or None
+    if value is not None and not value.startswith(beginnings):
+        shown = value.rpartition("@")[2]
+        raise WrongUsage(f"{name}={shown!r} is not an address of the form {beginnings[0]}user:password@host:port")
+    return value
+
+
+def cache() -> Path:
+    """Where what can be fetched again is kept: the user's cache folder, XDG_CACHE_HOME or ~/.cache."""
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(chosen) if chosen.startswith("/") else Path.home() / ".cache") / "dothi"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: addresses with credentials, and the whole document that `dothi up` wrote."""
+
+    folder: Path | None
+    broker: str | None
+    database: str
+    reader: str
+    document: dict[str, Any]
+
+
+def stack_at(folder: Path | None = None) -> Stack:
+    """The stack that runs in `folder`; without one, that of the two environment variables, else that in `.dothi`.
+
+    Raises Refused when none runs there.
+    """
+    database = database_url()
+    if folder is None and database:
+        given: dict[str, Any] = {"broker": broker_url(), "database": database, "reader": database}
+        return Stack(None, broker_url(), database, database, given)
+    place = folder or DEFAULT_FOLDER
+    document = read_document(place)
+    return Stack(place, document["broker"], document["database"], document["reader"], document)
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """DIR/stack.json of a stack that lives, or Refused with what to do."""
+    advice = f"start one with: dothi up --dir {folder}"
+    path = folder / "stack.json"
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+        written = path.stat().st_mtime
+    except FileNotFoundError:
+        raise Refused(f"no stack runs in {folder}; {advice}") from None
+    except PermissionError:
+        raise Refused(f"{path} belongs to another user; run as the user who started the stack") from None
+    except (OSError, ValueError) as error:
+        raise Refused(f"{path} cannot be read ({error}); {advice}") from None
+    if not lives(document.get("pid"), written):
+        raise Refused(f"the stack in {folder} is not running any more; {advice}")
+    return document
+
+
+def lives(pid: object, written: float) -> bool:
+    """Whether the process that wrote a file at `written` (seconds since 1970) still runs: its number may be reused."""
+    import psutil
+
+    try:
+        return isinstance(pid, int) and psutil.Process(pid).create_time() <= written + 1
+    except psutil.Error:
+        return False
+
+
+LATE_LIMIT = "DOTHI_LATE_LIMIT"
+
+
+def late_limits() -> dict[str, int]:
+    """DOTHI_LATE_LIMIT: how old a reading may be, `7d` or `7d,meter=60d`.
+
+    Microseconds by family, the default under "".
+    """
+    from devices.family import FAMILIES
+
+    limits = {"": 7 * 86_400_000_000}
+    for part in filter(None, os.environ.get(LATE_LIMIT, "").split(",")):
+        family, _, text = part.strip().rpartition("=")
+        unit = {"d": 86_400_000_000, "h": 3_600_000_000}.get(text[-1:])
+        if unit is None or not text[:-1].isdigit() or text[:-1].strip("0") == "" or family not in {"", *FAMILIES}:
+            allowed = f"days or hours such as 7d or 12h, with a family as in meter=60d ({', '.join(FAMILIES)})"
+            raise WrongUsage(f"{LATE_LIMIT}: {part!r} is not a late limit; allowed: {allowed}")
+        limits[family] = int(text[:-1]) * unit
+    return limits

@@ -1,0 +1,1 @@
+"""The embedded stack: broker and database as private processes on loopback, all of their data in one folder."""

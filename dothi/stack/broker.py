@@ -1,0 +1,122 @@
+"""The private mosquitto: configuration, who may publish what, and the queue that bridges an outage of the database."""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from dothi.runtime import Runtime
+from dothi.stack.account import Account, starter
+from dothi.stack.cluster import ENVIRONMENT
+from dothi.stack.parts import Part
+from dothi.stack.passwords import password_line, write_private
+from dothi.stack.ports import answers
+
+BYTES_PER_MESSAGE = 1024  # a queued message of 150 bytes takes about 500 in mosquitto 2.0; twice that is held back
+LARGEST_PACKET = 2_000_000
+
+
+def address(user: str, password: str, port: int) -> str:
+    """URL of a broker for one user."""
+    return f"mqtt://{user}:{password}@127.0.0.1:{port}"
+
+
+def deal(areas: Sequence[str], shards: int) -> list[list[str]]:
+    """Areas of each shard, dealt round robin.
+
+    >>> deal(["213", "214", "215"], 2)
+    [['213', '215'], ['214']]
+    """
+    return [list(areas[shard::shards]) for shard in range(shards)]
+
+
+def queue_length(memory: int, shards: int) -> int:
+    """Messages that one shard may hold for ingest: together the shards take a quarter of the memory (bytes)."""
+    return max(10_000, memory // 4 // shards // BYTES_PER_MESSAGE)
+
+
+def outage_minutes(length: int, per_second: float) -> float:
+    """Minutes that a queue of so many messages holds at a rate.
+
+    >>> outage_minutes(1_200_000, 20_000)
+    1.0
+    """
+    return round(length / per_second / 60, 1)
+
+
+def configuration(port: int, folder: Path, queue: int) -> str:
+    """mosquitto.conf of one shard whose files lie in `folder`."""
+    return f"""\
+# Written by dothi up at every start.
+listener {port} 127.0.0.1
+allow_anonymous false
+password_file {folder}/passwords
+acl_file {folder}/acl
+persistence true
+persistence_location {folder}/
+autosave_interval 60
+# No persistent_client_expiration: sessions never expire.
+# Ingest acknowledges after its COMMIT and bounds what it has in flight itself (Receive Maximum).
+max_inflight_messages 0
+# 0, without a limit, is broken in mosquitto 2.0.21.
+max_queued_messages {queue}
+max_packet_size {LARGEST_PACKET}
+set_tcp_nodelay false
+sys_interval 5
+log_dest stderr
+log_type error
+log_type warning
+log_type notice
+log_timestamp_format %Y-%m-%dT%H:%M:%S
+"""
+
+
+def access_rules(areas: Sequence[str], routes: Sequence[str]) -> str:
+    """mosquitto's acl file: patterns only, so that enrolling a device never touches it. `routes` are topic filters."""
+    ingest = ["read dothi/v1/+/+/up", "read dothi/v1/+/+/status", *(f"read {route}" for route in routes)]
+    ingest += ["read $SYS/#", "write dothi/v1/+/+/ack", "write dothi/v1/+/+/down", "write dothi/alarms/#"]
+    gateway = [f"write dothi/v1/{area}/+/{end}" for area in areas for end in ("up", "status")]
+    gateway += [f"write {route}" for route in routes]
+    gateway += ["read dothi/v1/+/+/ack", "read dothi/v1/+/+/down", "read dothi/alarms/#"]
+    device = [f"write dothi/v1/{area}/%u/{end}" for area in areas for end in ("up", "status")]
+    device += [f"read dothi/v1/{area}/%u/{end}" for area in areas for end in ("ack", "down")]
+    lines = ["user ingest", *(f"topic {rule}" for rule in ingest)]
+    lines += ["", "user gateway", *(f"topic {rule}" for rule in gateway)]
+    lines += ["", *(f"pattern {rule}" for rule in device)]
+    return "\n".join(lines) + "\n"
+
+
+def part(
+    runtime: Runtime,
+    folder: Path,
+    account: Account,
+    shard: int,
+    port: int,
+    rules: str,
+    passwords: dict[str, str],
+    queue: int,
+) -> Part:
+    """One shard as a part of the stack; its files are written anew, what it persisted stays."""
+    own = folder / f"broker-{shard}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    account.give(own)
+    texts = {
+        "mosquitto.conf": configuration(port, own, queue),
+        "passwords": "\n".join(password_line(user, passwords[user]) for user in ("ingest", "gateway")) + "\n",
+        "acl": rules,
+    }
+    for name, text in texts.items():
+        write_private(own / name, text)
+        account.give(own / name)
+    return Part(
+        name=f"broker {shard}",
+        command=[
+            *starter(account, [own, runtime.mosquitto.parent], signal.SIGTERM),
+            str(runtime.mosquitto),
+            "-c",
+            str(own / "mosquitto.conf"),
+        ],
+        log=folder / f"log/broker-{shard}.log",
+        folder=folder,
+        ready=lambda: answers(port),
+        environment=ENVIRONMENT,
+    )

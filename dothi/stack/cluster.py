@@ -1,0 +1,184 @@
+"""The private PostgreSQL cluster with TimescaleDB, durable and fitted to the machine."""
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from dothi.errors import Refused
+from dothi.runtime import Runtime
+from dothi.stack import machine
+from dothi.stack.account import Account, starter
+from dothi.stack.parts import Part
+from dothi.stack.passwords import write_private
+
+USER = "dothi"
+DATABASE = "dothi"
+MB = 2**20
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+TIME_ZONE_FILE = Path("/usr/share/zoneinfo/Asia/Ho_Chi_Minh")
+
+
+def address(user: str, password: str, port: int) -> str:
+    """URL of the cluster's database for one user."""
+    return f"postgresql://{quote(user)}:{quote(password)}@127.0.0.1:{port}/{DATABASE}"
+
+
+def create(runtime: Runtime, folder: Path, account: Account, password: str) -> None:
+    """Make the cluster in folder/database unless it is there.
+
+    Raises Refused: made by another major version, or initdb fails (its own words).
+    """
+    data = folder / "database"
+    if (data / "PG_VERSION").exists():
+        return require_same_major(data, runtime)
+    require_time_zones()
+    fresh = folder / "database.new"  # renamed when complete: an interrupted initdb is not taken for a cluster
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    account.give(fresh)
+    secret = folder / "run/password"
+    write_private(secret, password + "\n")
+    account.give(secret)
+    try:
+        run_initdb(runtime, fresh, secret, starter(account, [folder, runtime.postgres_bin], signal.SIGTERM))
+    finally:
+        secret.unlink()
+    fresh.rename(data)
+    return None
+
+
+def require_same_major(data: Path, runtime: Runtime) -> None:
+    """A cluster is opened only by the major version that made it."""
+    made_by = (data / "PG_VERSION").read_text().strip()
+    if made_by != runtime.versions.postgresql.split(".")[0]:
+        raise Refused(
+            f"{data} was made by PostgreSQL {made_by}, the {runtime.kind} runtime has {runtime.versions.postgresql}; "
+            "set DOTHI_RUNTIME to the one that made it, or use another --dir"
+        )
+
+
+def require_time_zones() -> None:
+    """PostgreSQL as Debian builds it reads the host's time zones, and local days need them."""
+    if not TIME_ZONE_FILE.exists():
+        raise Refused(f"time zones are missing ({TIME_ZONE_FILE}); as root: apt-get install tzdata")
+
+
+def run_initdb(runtime: Runtime, data: Path, secret: Path, start: list[str]) -> None:
+    """Make an empty cluster with data checksums, UTF-8 and a sort order that no libc update changes."""
+    major = int(runtime.versions.postgresql.split(".")[0])
+    builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    command = [
+        *start,
+        str(runtime.postgres_bin / "initdb"),
+        f"--pgdata={data}",
+        f"--username={USER}",
+        f"--pwfile={secret}",
+        "--auth=scram-sha-256",
+        "--data-checksums",
+        "--encoding=UTF8",
+        *(builtin if major >= 17 else ["--locale=C.UTF-8"]),
+    ]
+    made = subprocess.run(
+        command, env=ENVIRONMENT, cwd=data, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        lines = [line for line in made.stderr.splitlines() if line.strip()] or ["no reason given"]
+        telling = [line for line in lines if "error" in line.lower() or "setpriv" in line]
+        raise Refused(f"the database cannot be made in {data.parent}: {(telling or lines)[-1]}")
+
+
+def settings(port: int, memory: int, shared_memory: int) -> dict[str, str]:
+    """postgresql.conf for a machine with so many bytes of memory and of /dev/shm."""
+    return {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "max_connections": "100",
+        "shared_preload_libraries": "timescaledb",
+        "timescaledb.telemetry_level": "off",
+        "timescaledb.max_background_workers": "4",
+        "max_worker_processes": "16",
+        "max_locks_per_transaction": "512",  # a query over a month of chunks locks each of them
+        "jit": "off",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_line_prefix": "%m [%p] %u ",
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "dynamic_shared_memory_type": "posix" if shared_memory >= 256 * MB else "sysv",
+        "shared_buffers": megabytes(memory // 6, 128, 4096),
+        "effective_cache_size": megabytes(memory // 2, 256, 65536),
+        "maintenance_work_mem": megabytes(memory // 64, 64, 512),
+        "work_mem": megabytes(memory // 512, 8, 64),
+        # Writes wait for the disk at commit alone, and after a kill so much is replayed at most: seconds, not minutes.
+        "wal_compression": "lz4",
+        "wal_buffers": "32MB",
+        "max_wal_size": megabytes(memory // 8, 512, 2048),
+        "min_wal_size": "256MB",
+        "checkpoint_timeout": "2min",
+        "random_page_cost": "1.1",
+        # Tables here only grow: without this the visibility map of a new chunk would wait for a fifth of it.
+        "autovacuum_vacuum_insert_scale_factor": "0.05",
+        "autovacuum_vacuum_cost_limit": "1000",
+        "autovacuum_naptime": "30s",
+    }
+
+
+def megabytes(wanted: int, least: int, most: int) -> str:
+    """A size for postgresql.conf, held between two bounds in MB.
+
+    >>> megabytes(10**9, 128, 512)
+    '512MB'
+    """
+    return f"{max(least, min(wanted // MB, most))}MB"
+
+
+def part(runtime: Runtime, folder: Path, account: Account, port: int, password: str) -> Part:
+    """The database as a part of the stack; postgresql.conf is written anew, ALTER SYSTEM still overrides it."""
+    data = folder / "database"
+    lines = [f"{name} = '{value}'" for name, value in settings(port, machine.memory(), machine.shared_memory()).items()]
+    configuration = data / "postgresql.conf"
+    write_private(configuration, "# Written by dothi up at every start.\n" + "\n".join(lines) + "\n")
+    account.give(configuration)
+    url = address(USER, password, port)
+    return Part(
+        name="database",
+        command=[
+            *starter(account, [folder, runtime.postgres_bin], signal.SIGINT),
+            str(runtime.postgres_bin / "postgres"),
+            "-D",
+            str(data),
+        ],
+        log=folder / "log/database.log",
+        folder=folder,
+        ready=lambda: accepts(url),
+        environment=ENVIRONMENT,
+        stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back, then a checkpoint
+        patience=60.0,
+    )
+
+
+def accepts(url: str) -> bool:
+    """Whether the server is up and past its recovery."""
+    try:
+        with psycopg.connect(maintenance(url), connect_timeout=2):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def maintenance(url: str) -> str:
+    """The same server's database that exists from the start."""
+    return url.removesuffix(f"/{DATABASE}") + "/postgres"
+
+
+def ensure_database(server: str) -> None:
+    """Create the stack's database on its own server unless it is there."""
+    with psycopg.connect(maintenance(server), autocommit=True) as connection:
+        if not connection.execute("select from pg_database where datname = %s", (DATABASE,)).fetchone():
+            connection.execute(f"create database {DATABASE}")

@@ -1,0 +1,142 @@
+"""One `dothi up` per folder, and nothing left behind by one that was killed."""
+
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from dothi.errors import Refused
+from dothi.stack.passwords import write_private
+
+PATIENCE = 10.0  # seconds a leftover has to end by itself; its parent's death has told it to
+
+log = structlog.get_logger("dothi.stack")
+
+
+class Trace(NamedTuple):
+    """A process as it can be recognised later: `born` is its start in clock ticks since boot, as numbers are reused."""
+
+    name: str
+    pid: int
+    born: int
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process.
+
+    Raises Refused when another `up` has it, naming that process, or when it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run").mkdir(exist_ok=True)
+        (folder / "log").mkdir(exist_ok=True)
+        lock = (folder / "lock").open("a+")
+    except OSError as error:
+        raise Refused(f"--dir {folder} cannot be written: {error.strerror}; choose another") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise Refused(
+                f"{folder} is held by another dothi up, process {holder}; stop it or use another --dir"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+def record(folder: Path, traces: list[Trace]) -> None:
+    """Keep which processes are ours."""
+    write_private(folder / "run/processes.json", json.dumps([trace._asdict() for trace in traces], indent=2) + "\n")
+
+
+def end_leftovers(folder: Path) -> list[str]:
+    """End what a killed `up` left running in this folder; returns the names. Only call while the folder is held."""
+    alive = [trace for trace in recorded(folder) if is_alive(trace)]
+    for trace in alive:
+        log.warning("left over from a killed start, ending it", part=trace.name, pid=trace.pid)
+        ask_to_end(trace)
+    wait_for_end(alive, PATIENCE)
+    for trace in alive:
+        if is_alive(trace):
+            log.warning("does not end, killing it", part=trace.name, pid=trace.pid)
+            send(trace, signal.SIGKILL)
+    wait_for_end(alive, 5.0)
+    drop_stale_pid_file(folder / "database")
+    return [trace.name for trace in alive]
+
+
+def recorded(folder: Path) -> list[Trace]:
+    """What the last `up` noted; nothing when there is no note, or half a one."""
+    try:
+        return [Trace(**row) for row in json.loads((folder / "run/processes.json").read_text())]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def is_alive(trace: Trace) -> bool:
+    """Whether this very process still runs."""
+    return birth(trace.pid) == trace.born
+
+
+def birth(pid: int) -> int | None:
+    """Start of a process in clock ticks since boot, None when it does not run (a zombie does not)."""
+    try:
+        # The second field, the name in parentheses, may contain anything.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def ask_to_end(trace: Trace) -> None:
+    """Ask in the way the part understands as: soon, but cleanly."""
+    send(trace, signal.SIGINT if trace.name == "database" else signal.SIGTERM)
+
+
+def send(trace: Trace, number: signal.Signals) -> None:
+    """Signal a process that may just have ended."""
+    if is_alive(trace):
+        try:
+            os.kill(trace.pid, number)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            raise Refused(
+                f"{trace.name} (process {trace.pid}) still runs and belongs to another user; "
+                "stop it, or run as the user who started it"
+            ) from None
+
+
+def wait_for_end(traces: list[Trace], seconds: float) -> None:
+    """Wait until all have ended, at most some seconds."""
+    until = time.monotonic() + seconds
+    while any(is_alive(trace) for trace in traces) and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def drop_stale_pid_file(data: Path) -> None:
+    """Remove postmaster.pid when its number now belongs to a process that does not work in this data folder.
+
+    PostgreSQL would take that process for another postmaster and refuse to start.
+    """
+    path = data / "postmaster.pid"
+    try:
+        pid = int(path.read_text().split()[0])
+        elsewhere = birth(pid) is not None and Path(f"/proc/{pid}/cwd").readlink() != data.resolve()
+    except (OSError, ValueError, IndexError):
+        return
+    if elsewhere:
+        path.unlink()

@@ -1,0 +1,62 @@
+"""How the roles of the database log in."""
+
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from dothi.stack.document import Database
+
+ROLES = ("dothi_writer", "dothi_analyst", "dothi_reader", "dothi_admin")
+READ_ONLY = "-c statement_timeout=30s -c default_transaction_read_only=on"
+
+
+def let_roles_log_in(url: str, passwords: dict[str, str]) -> None:
+    """Give each role its password; on the stack's own cluster only."""
+    with psycopg.connect(url) as connection:
+        for role in ROLES:
+            connection.execute(
+                sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(passwords[role]))
+            )
+
+
+def own_database(url: str, passwords: dict[str, str]) -> Database:
+    """Addresses on the stack's own cluster, each role with its own password."""
+    parts = urlsplit(url)
+    server = parts.netloc.rpartition("@")[2]
+
+    def address(role: str) -> str:
+        return urlunsplit(parts._replace(netloc=f"{role}:{quote(passwords[role])}@{server}"))
+
+    return Database(url, address("dothi_writer"), address("dothi_analyst"), address("dothi_reader"))
+
+
+def foreign_database(url: str) -> Database:
+    """Addresses on a database of one's own: one login that takes on the role, as its passwords are not ours to set."""
+    return Database(
+        owner=url,
+        writer=as_role(url, "dothi_writer"),
+        analyst=as_role(url, "dothi_analyst"),
+        reader=as_role(url, "dothi_reader", READ_ONLY),
+    )
+
+
+def as_role(url: str, role: str, more: str = "") -> str:
+    """The same address, acting as a role from the first statement on.
+
+    >>> as_role("postgresql://u@h/d", "r")
+    'postgresql://u@h/d?options=-c%20role%3Dr'
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query["options"] = " ".join(filter(None, (query.get("options"), f"-c role={role}", more)))
+    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+
+
+def let_login_take_roles(url: str) -> None:
+    """On a database of one's own: make the login a member of the roles it takes on."""
+    with psycopg.connect(url) as connection:
+        for role in ROLES:
+            member = connection.execute("select pg_has_role(current_user, %s, 'member')", (role,)).fetchone()
+            if member != (True,):
+                connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))

@@ -1,0 +1,124 @@
+"""One message through the real pipeline: published at the broker, looked for in the database."""
+
+import time
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as paho
+import psycopg
+from paho.mqtt.enums import CallbackAPIVersion
+from psycopg.rows import dict_row
+
+from devices import registry
+from devices.enroll import Row
+from devices.profile import PROFILES, Profile
+from devices.route import ROUTES, foreign_id
+from dothi.errors import Refused, WrongUsage
+from dothi.settings import Stack
+
+KNOWN_AFTER_S = 2.5  # ingest looks at the registry every second
+VERDICT_S = 15.0
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+
+def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str | None) -> dict[str, Any]:
+    """Send `payload` for a trial device of the profile; the stored row, or the reason, with `stored` true or false."""
+    profile = PROFILES.get(profile_name)
+    if profile is None:
+        raise WrongUsage(f"--profile {profile_name!r} is not known; known: {', '.join(sorted(PROFILES))}")
+    if stack.broker is None:
+        raise WrongUsage("no broker: name a running stack with --dir, or set DOTHI_BROKER_URL")
+    with psycopg.connect(stack.database, autocommit=True, row_factory=dict_row) as connection:
+        areas = registry.known_areas(connection)
+        if area not in areas:
+            raise WrongUsage(f"--area {area!r} is not a zone of the plan; the zones are {', '.join(areas)}")
+        device = f"try-{profile_name}"
+        topic = topic_of(profile, area, device, topic)
+        since = server_time(connection)
+        if introduce(connection, Row(device, profile_name, area), profile, topic, payload):
+            time.sleep(KNOWN_AFTER_S)
+        publish(broker_of(stack, profile, area), topic, payload)
+        return wait_for_verdict(connection, profile, device, topic, since)
+
+
+def topic_of(profile: Profile, area: str, device: str, topic: str | None) -> str:
+    """The topic given, or the one that a device of this profile uses."""
+    if topic:
+        return topic
+    if profile.route is None:
+        return f"dothi/v1/{area}/{device}/up"
+    first = ROUTES[profile.route].topics[0]
+    return first.replace("+", device).replace("#", device)
+
+
+def server_time(connection: Connection) -> object:
+    """The database's clock."""
+    row = connection.execute("select clock_timestamp() as now").fetchone()
+    assert row is not None
+    return row["now"]
+
+
+def introduce(connection: Connection, row: Row, profile: Profile, topic: str, payload: bytes) -> bool:
+    """Enrol the trial device under the name that this message uses; whether anything was new."""
+    if profile.route is not None:
+        document = profile.decode(payload)
+        name = foreign_id(ROUTES[profile.route], topic, document)
+        known = connection.execute(
+            "select 1 from registry.alias where route = %s and foreign_id = %s", (profile.route, name)
+        ).fetchone()
+        if name and not known:
+            row = row._replace(route=profile.route, foreign_id=name)
+    result = registry.enroll(connection, [row])
+    return bool(result.new or result.changed or row.foreign_id)
+
+
+def broker_of(stack: Stack, profile: Profile, area: str) -> str:
+    """The broker that serves this area; foreign routes come in at the first."""
+    for broker in stack.document.get("brokers", ()):
+        if profile.route is None and area in broker["areas"]:
+            return str(broker["url"])
+    assert stack.broker is not None
+    return stack.broker
+
+
+def publish(url: str, topic: str, payload: bytes) -> None:
+    """Publish once at QoS 1 and wait for the broker's acknowledgement."""
+    parts = urlsplit(url)
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    if parts.username:
+        client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+    try:
+        client.connect(parts.hostname or "127.0.0.1", parts.port or 1883)
+        client.loop_start()
+        message = client.publish(topic, payload, qos=1)
+        message.wait_for_publish(5)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Refused(f"broker {parts.hostname}:{parts.port}, topic {topic}: {error}") from None
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    if not message.is_published():
+        raise Refused(f"broker {parts.hostname}:{parts.port} did not acknowledge the message on {topic} within 5 s")
+
+
+def wait_for_verdict(
+    connection: Connection, profile: Profile, device: str, topic: str, since: object
+) -> dict[str, Any]:
+    """The quarantined message or the stored row that appeared since; a duplicate's row is the one stored before."""
+    stored = f"select * from city.{profile.family.name} where device = %s and received >= %s limit 1"
+    refused = (
+        "select received, topic, size, device, profile, layer, reason, field, value, detail from city.quarantine "
+        "where topic = %s and received >= %s limit 1"
+    )
+    until = time.monotonic() + VERDICT_S
+    while time.monotonic() < until:
+        for statement, key, kept in ((refused, topic, False), (stored, device, True)):
+            row = connection.execute(statement.encode(), (key, since)).fetchone()
+            if row:
+                return {"stored": kept, **row}
+        time.sleep(0.05)
+    raise Refused(
+        f"the message on {topic} was acknowledged by the broker, but {VERDICT_S:.0f} s later it is neither a new row nor "
+        "in quarantine: it was stored before (a duplicate), or ingest is behind; see: dothi status"
+    )

@@ -1,0 +1,1 @@
+"""From the broker to the hypertables: sessions, decode, batch, write, quarantine, ledger."""

@@ -1,0 +1,64 @@
+"""How a reading travels. Start here.
+
+    MQTT PUBLISH
+     → session    one persistent session per inbox hands on what it reads; the window bounds what is unacknowledged
+     → route      topic → device → profile, or Rejected(reason)
+     → codecs     payload → values in the device's own words               (devices, pure)
+     → profile    → metrics of the family, in its units, checked           (devices, pure)
+     → batch      columns per family; closed by rows, bytes or age
+     → writer     one transaction: readings + quarantine + ledger + batch; COMMIT; only then the acknowledgement
+
+Bad data is a returned value and ends in quarantine. Broken infrastructure is an exception: nothing is acknowledged, and
+the broker sends everything again.
+"""
+
+import asyncio
+
+from ingest.batch import Batch, Limits
+from ingest.route import Router
+from ingest.window import Arrival, Window
+from ingest.writer import Writer
+
+PRESENCE = {b"online": True, b"offline": False}
+
+
+async def pipeline(window: Window, router: Router, writer: Writer, limits: Limits) -> None:
+    """Carry readings until cancelled. One batch is being filled while the one before it is being committed."""
+    closed: asyncio.Queue[Batch] = asyncio.Queue(maxsize=1)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fill(window, router, limits, closed))
+        tasks.create_task(settle(closed, writer, window))
+
+
+async def fill(window: Window, router: Router, limits: Limits, closed: asyncio.Queue[Batch]) -> None:
+    """Arrivals → batches."""
+    while True:
+        batch = Batch(limits)
+        while not batch.closed:
+            arrival = await window.take(batch.time_left_s)
+            if arrival:
+                read(arrival, router, batch)
+        await closed.put(batch)
+
+
+def read(arrival: Arrival, router: Router, batch: Batch) -> None:
+    """Messages → rows of the batch: every one ends as a reading, a rejection or a device's word on itself."""
+    inbox, received = arrival.source.inbox, arrival.received
+    batch.arrived(arrival)
+    for topic, payload, _, _ in arrival.messages:
+        if topic.endswith(b"/status") and topic.startswith(b"dothi/v1/"):
+            device = router.device_of_status(topic)
+            if device and payload in PRESENCE:
+                batch.presence[device.id] = (PRESENCE[payload], received)
+            continue
+        for outcome in router.read(inbox, topic, payload):
+            batch.add(outcome, inbox, topic, received)
+
+
+async def settle(closed: asyncio.Queue[Batch], writer: Writer, window: Window) -> None:
+    """Batches → committed → acknowledged."""
+    while True:
+        batch = await closed.get()
+        await writer.store(batch)
+        batch.acknowledge()
+        window.release(batch.arrivals)

@@ -1,0 +1,163 @@
+"""Topic → device → profile, or Rejected; and the registry as this worker knows it, kept fresh while it runs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import psycopg
+import structlog
+
+from devices.codecs import CODECS
+from devices.profile import PROFILES, Profile
+from devices.reading import Reading
+from devices.registry import AliasChange, Change, changed_since
+from devices.rejected import Reason, Rejected
+from devices.route import Route, foreign_entities
+
+log = structlog.get_logger("ingest.route")
+
+REFRESH_S = 1.0
+
+
+class Device(NamedTuple):
+    """A device of the registry as a reading needs it."""
+
+    id: int
+    name: str
+    area: bytes
+    area_id: int
+    profile: Profile
+    retired: bool
+
+
+class Outcome(NamedTuple):
+    """What one reading of a message became. `device` is the id that was claimed, known or not."""
+
+    device: Device | None
+    claimed: str | None
+    result: Reading | Rejected
+    payload: bytes
+
+
+class Router:
+    """Devices by id, topics by what was found for them once, foreign names by route."""
+
+    def __init__(self, routes: dict[str, Route]) -> None:
+        """`routes`: the foreign routes by inbox name."""
+        self._routes = routes
+        self._devices: dict[bytes, Device] = {}
+        self._topics: dict[bytes, Device | Rejected] = {}
+        self._aliases: dict[tuple[str, str], bytes] = {}
+        self._xmin = "0"
+
+    def __len__(self) -> int:
+        """Devices known."""
+        return len(self._devices)
+
+    def device_of_status(self, topic: bytes) -> Device | None:
+        """The device that speaks on its status topic, or None when it is not one of ours."""
+        found = self.find(topic)
+        return found if isinstance(found, Device) else None
+
+    def read(self, inbox: str, topic: bytes, payload: bytes) -> list[Outcome]:
+        """A message → its readings and rejections, at least one. Never raises, whatever the bytes."""
+        route = self._routes.get(inbox)
+        if route:
+            return self._read_foreign(route, topic, payload)
+        found = self.find(topic)
+        if isinstance(found, Rejected):
+            return [Outcome(None, claimed_id(topic), found, payload)]
+        return [
+            Outcome(found, found.name, result, result.payload if isinstance(result, Reading) else payload)
+            for result in found.profile.read(payload)
+        ]
+
+    def find(self, topic: bytes) -> Device | Rejected:
+        """The device of a native topic; remembered, so that the common case is one look-up."""
+        found = self._topics.get(topic)
+        if found is None:
+            found = self._topics[topic] = self._find(topic)
+        return found
+
+    def _find(self, topic: bytes) -> Device | Rejected:
+        area, name = topic.split(b"/")[2:4]
+        device = self._devices.get(name)
+        if device is None:
+            shown = name.decode(errors="backslashreplace")
+            detail = f"no device {shown} is enrolled; enrol it with: dothi devices enroll FILE.csv"
+            return Rejected("route", Reason.UNKNOWN_DEVICE, "device", shown, detail)
+        return self._refused(device, area) or device
+
+    def _refused(self, device: Device, area: bytes) -> Rejected | None:
+        if device.retired:
+            detail = f"device {device.name} is retired; enrol it again, or silence it"
+            return Rejected("route", Reason.RETIRED_DEVICE, "device", device.name, detail)
+        if device.area != area:
+            said, known = area.decode(errors="backslashreplace"), device.area.decode()
+            detail = f"device {device.name} is enrolled in area {known}; publish to dothi/v1/{known}/{device.name}/up"
+            return Rejected("route", Reason.WRONG_AREA, "area", said, detail)
+        return None
+
+    def _read_foreign(self, route: Route, topic: bytes, payload: bytes) -> list[Outcome]:
+        """A message of a foreign route: its document names the device, or its topic does."""
+        document = CODECS[route.codec](payload)
+        if isinstance(document, Rejected):
+            return [Outcome(None, None, document, b"" if route.private else payload)]
+        outcomes: list[Outcome] = []
+        for foreign_id, entity, raw in foreign_entities(route, topic.decode(errors="replace"), document, payload):
+            outcomes += self._read_entity(route, foreign_id, entity, raw)
+        return outcomes
+
+    def _read_entity(self, route: Route, foreign_id: str | None, entity: object, raw: bytes) -> list[Outcome]:
+        device = self._devices.get(self._aliases.get((route.name, foreign_id or ""), b""))
+        if device is None:
+            detail = (
+                f"{route.name} calls it {foreign_id!r}; enrol a device with alias {route.name}:{foreign_id}"
+                if foreign_id
+                else f"the message names no device of route {route.name}"
+            )
+            rejected = Rejected("route", Reason.UNKNOWN_DEVICE, "device", foreign_id, detail)
+            return [Outcome(None, foreign_id, rejected, b"" if route.private else raw)]
+        refused = self._refused(device, device.area)
+        kept = device.profile.redact(entity, raw)
+        if refused:
+            return [Outcome(device, device.name, refused, kept)]
+        return [Outcome(device, device.name, result, kept) for result in device.profile.map(entity, raw)]
+
+    async def refresh(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Take in what changed in the registry since the last time."""
+        self._xmin, devices, aliases = await changed_since(connection, self._xmin)
+        for change in devices:
+            self._take(change)
+        for alias in aliases:
+            self._take_alias(alias)
+
+    def _take(self, change: Change) -> None:
+        profile = PROFILES.get(change.profile)
+        if profile is None:
+            log.error("profile unknown to this code", device=change.device, profile=change.profile)
+            return
+        device = Device(change.id, change.device, change.area.encode(), change.area_id, profile, change.retired)
+        if self._devices.get(change.device.encode()) != device:
+            self._devices[change.device.encode()] = device
+            self._topics.clear()  # what was found for a topic may be another device now, or one at all
+
+    def _take_alias(self, alias: AliasChange) -> None:
+        self._aliases[alias.route, alias.foreign_id] = alias.device.encode()
+
+    async def keep_fresh(self, connect: Callable[[], Any]) -> None:
+        """Refresh every second until cancelled; a database that is away is waited for."""
+        while True:
+            try:
+                async with await connect() as connection:
+                    while True:
+                        await self.refresh(connection)
+                        await asyncio.sleep(REFRESH_S)
+            except psycopg.OperationalError as error:
+                log.warning("registry cannot be read", error=str(error).strip())
+                await asyncio.sleep(REFRESH_S)
+
+
+def claimed_id(topic: bytes) -> str:
+    """The device id that a native topic claims."""
+    return topic.split(b"/")[3].decode(errors="backslashreplace")

@@ -1,0 +1,1 @@
+"""The city as load: fleet, behaviour, scenarios, load reports."""

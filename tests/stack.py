@@ -1,0 +1,180 @@
+"""A running stack as tests use it: enrol, publish as an independent client, wait for what the database says."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as paho
+import psycopg
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+
+START_S = 120
+WAIT_S = 30
+
+
+class RunningStack:
+    """`dothi up` in `folder`; `document` is its ready file."""
+
+    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]", document: dict[str, Any]) -> None:
+        self.folder = folder
+        self.process = process
+        self.document = document
+        self._enrolled = 0
+
+    def dothi(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a command of dothi on this stack."""
+        return dothi(*arguments, "--dir", str(self.folder), check=check)
+
+    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Rows of a query, asked as the owner of the database."""
+        with psycopg.connect(self.document["database"], autocommit=True) as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    def enroll(self, name: str, profile: str = "native-air-quality", area: str = "213", alias: str = "") -> str:
+        """Enrol one device and wait until ingest knows it; returns its id, which is new in every call."""
+        return self.enroll_many([(name, profile, area, alias)])[0]
+
+    def enroll_many(self, devices: list[tuple[str, str, str, str]]) -> list[str]:
+        """Enrol (name, profile, area, alias) at once; ids are made unique in this stack."""
+        self._enrolled += 1
+        ids = [f"{name}-{self._enrolled}" for name, *_ in devices]
+        lines = [f"{one},{rest[0]},{rest[1]},{rest[2]}" for one, (_, *rest) in zip(ids, devices, strict=True)]
+        file = self.folder / f"enrol-{self._enrolled}.csv"
+        file.write_text("device,profile,area,alias\n" + "\n".join(lines) + "\n")
+        self.dothi("devices", "enroll", str(file))
+        time.sleep(2.5)  # the contract's promise is five seconds; ingest looks every second
+        return ids
+
+    @contextlib.contextmanager
+    def gateway(self, broker: str | None = None, client_id: str = "") -> Iterator["Gateway"]:
+        """A connected independent MQTT client with the gateway's credentials."""
+        gateway = Gateway(broker or self.document["broker"], client_id)
+        try:
+            yield gateway
+        finally:
+            gateway.close()
+
+    def publish(self, topic: str, *payloads: bytes | dict[str, Any] | list[Any]) -> None:
+        """Publish at QoS 1 and wait for the broker's acknowledgements."""
+        with self.gateway() as gateway:
+            for payload in payloads:
+                gateway.publish(topic, payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+            gateway.settle()
+
+    def wait_for(self, statement: str, *parameters: object, until: Callable[[Any], bool] = bool) -> Any:
+        """Ask until the first column of the first row pleases; that value."""
+        deadline = time.monotonic() + WAIT_S
+        value: Any = None
+        while time.monotonic() < deadline:
+            with contextlib.suppress(psycopg.OperationalError):
+                rows = self.query(statement, *parameters)
+                value = rows[0][0] if rows else None
+                if until(value):
+                    return value
+            time.sleep(0.05)
+        raise AssertionError(f"waited {WAIT_S} s in vain, last value {value!r}: {statement} {parameters}")
+
+    def wait_settled(self, received: int, inbox: str | None = None) -> None:
+        """Wait until the ledger has counted so many readings."""
+        where = "where inbox = %s" if inbox else "where %s::text is null"
+        self.wait_for(
+            f"select coalesce(sum(received), 0) from ops.ledger {where}", inbox, until=lambda value: value >= received
+        )
+
+    def received(self) -> int:
+        """Readings the ledger has counted so far."""
+        return int(self.query("select coalesce(sum(received), 0) from ops.ledger")[0][0])
+
+
+class Gateway:
+    """paho-mqtt as the outside world: our own reader and simulator have no part in it."""
+
+    def __init__(self, url: str, client_id: str) -> None:
+        parts = urlsplit(url)
+        self.acknowledged: set[int] = set()
+        self._sent = 0
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
+        self._client.username_pw_set(parts.username, parts.password)
+        self._client.max_inflight_messages_set(2000)
+        self._client.on_publish = self._on_publish
+        self._client.connect(parts.hostname or "", parts.port or 1883)
+        self._client.loop_start()
+
+    def _on_publish(
+        self, _client: object, _userdata: object, mid: int, _reason: object, _properties: Properties
+    ) -> None:
+        self.acknowledged.add(mid)
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> int:
+        """Hand one message over; its number shows up in `acknowledged` when the broker has it."""
+        self._sent += 1
+        return self._client.publish(topic, payload, qos=1, retain=retain).mid
+
+    def settle(self) -> None:
+        """Wait until everything handed over is acknowledged."""
+        deadline = time.monotonic() + WAIT_S
+        while len(self.acknowledged) < self._sent:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self._sent - len(self.acknowledged)} messages without PUBACK after {WAIT_S} s")
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def dothi(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run `dothi` as a user would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dothi", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    if check and done.returncode:
+        raise AssertionError(f"dothi {' '.join(arguments)} exited {done.returncode}: {done.stderr[-2000:]}")
+    return done
+
+
+@contextlib.contextmanager
+def running_stack(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[RunningStack]:
+    """`dothi up` in a folder until the block ends; then it must stop cleanly within 30 s."""
+    ready = folder / "ready.json"
+    command = [
+        sys.executable,
+        "-m",
+        "dothi",
+        "up",
+        "--dir",
+        str(folder / "dothi"),
+        "--ready-file",
+        str(ready),
+        *arguments,
+    ]
+    with (folder / "up.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
+    try:
+        document = wait_ready(ready, process, folder / "up.log")
+        yield RunningStack(folder / "dothi", process, document)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def wait_ready(ready: Path, process: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
+    """The ready file's document, or the log of a stack that did not come up."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready.exists():
+            document: dict[str, Any] = json.loads(ready.read_text())
+            return document
+        time.sleep(0.05)
+    raise AssertionError(f"the stack did not come up:\n{log.read_text()[-4000:]}")
