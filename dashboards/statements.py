@@ -3,12 +3,12 @@
 from functools import cache
 from importlib.resources import files
 
-from devices.profile import PROFILES
-
 from dashboards.words import Words
 from devices.family import Family, Metric
+from devices.profile import PROFILES
 
 HEADLINE = 3  # metrics of a family that fit on a row of a wall
+SHORTEST_S = 60.0
 UNITS = {"ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "kW.h": "kWh"}  # UCUM → as people write it
 
 
@@ -31,8 +31,11 @@ def choose(column: str, words: dict[str, str]) -> str:
 
 
 def interval_s(family: Family) -> float:
-    """Seconds between two readings of the family's own profile: what its data age is judged by."""
-    return PROFILES["native-" + family.name.replace("_", "-")].interval_s
+    """Seconds between two readings of the family's own profile: what its data age is judged by.
+
+    Never less than a minute: events come when something happens, and a wall that blinks is not looked at.
+    """
+    return max(SHORTEST_S, PROFILES["native-" + family.name.replace("_", "-")].interval_s)
 
 
 def decimals(metric: Metric) -> int:

@@ -1,4 +1,4 @@
-"""Reads the room's own files: YAML 1.2 and CSV, found as package resources, so that a wheel serves as well as a work tree."""
+"""Reads the room's own files, YAML 1.2 and CSV: package resources, so that a wheel serves as well as a work tree."""
 
 import csv
 from importlib.resources import files
@@ -10,7 +10,7 @@ from yamlcore import CCoreLoader
 
 
 def parse_yaml(text: str) -> Any:
-    """The document in a YAML 1.2 text (core schema: `on`, `off` and `N` are words, not booleans). Raises `yaml.YAMLError`."""
+    """The document in a YAML 1.2 text (core schema: `on` and `N` are words, not booleans). Raises `yaml.YAMLError`."""
     return yaml.load(text, Loader=CCoreLoader)  # noqa: S506 - the core schema builds plain data only
 
 
@@ -22,7 +22,12 @@ def read_yaml(folder: str) -> dict[str, Any]:
 
 def read_csv(folder: str, name: str) -> list[dict[str, str]]:
     """The rows of a CSV file of this room, every cell as text."""
-    return list(csv.DictReader(_folder(folder).joinpath(name).read_text("utf-8").splitlines()))
+    return list(csv.DictReader(read_text(folder, name).splitlines()))
+
+
+def read_text(folder: str, name: str) -> str:
+    """A text file of this room."""
+    return _folder(folder).joinpath(name).read_text("utf-8")
 
 
 def _folder(name: str) -> Traversable:

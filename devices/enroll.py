@@ -3,13 +3,15 @@
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 REQUIRED = ("device", "profile", "area")
 OPTIONAL = ("name", "lat", "lon", "alias")
 LONGEST_NAME = 200
+
+Profiles = Mapping[str, str | None]  # profile → the foreign route its messages come by, None for our own topic
 
 
 class Row(NamedTuple):
@@ -41,7 +43,7 @@ class Checked(NamedTuple):
     mistakes: list[Mistake]
 
 
-def check_file(content: bytes, profiles: Collection[str], areas: Collection[str], routes: Collection[str]) -> Checked:
+def check_file(content: bytes, profiles: Profiles, areas: Collection[str]) -> Checked:
     """Read an enrolment CSV (UTF-8, comma separated, first line names the columns) against what the registry knows."""
     try:
         text = content.decode("utf-8-sig")
@@ -50,14 +52,12 @@ def check_file(content: bytes, profiles: Collection[str], areas: Collection[str]
         return Checked([], [Mistake(1, "", "", detail)])
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        return check_rows(reader, profiles, areas, routes)
+        return check_rows(reader, profiles, areas)
     except csv.Error as error:
         return Checked([], [Mistake(reader.line_num, "", "", f"not readable as CSV: {error}")])
 
 
-def check_rows(
-    reader: "csv.DictReader[str]", profiles: Collection[str], areas: Collection[str], routes: Collection[str]
-) -> Checked:
+def check_rows(reader: "csv.DictReader[str]", profiles: Profiles, areas: Collection[str]) -> Checked:
     """Every row and every mistake, in one pass."""
     head = list(check_head(reader.fieldnames or []))
     if head:
@@ -67,7 +67,7 @@ def check_rows(
     first_line: dict[str, int] = {}
     for fields in reader:
         line = reader.line_num
-        found = list(check_row(line, fields, profiles, areas, routes))
+        found = list(check_row(line, fields, profiles, areas))
         device = fields["device"] or ""
         if device in first_line:
             found.append(Mistake(line, "device", device, f"stands on line {first_line[device]} already"))
@@ -93,9 +93,8 @@ def check_head(columns: Collection[str]) -> Iterator[Mistake]:
 def check_row(
     line: int,
     fields: "dict[str | None, str | None]",
-    profiles: Collection[str],
+    profiles: Profiles,
     areas: Collection[str],
-    routes: Collection[str],
 ) -> Iterator[Mistake]:
     """Every mistake of one row."""
     if None in fields or any(fields[column] is None for column in REQUIRED):
@@ -111,7 +110,7 @@ def check_row(
     if len(fields.get("name") or "") > LONGEST_NAME or "\0" in (fields.get("name") or ""):
         yield Mistake(line, "name", (fields["name"] or "")[:40], f"at most {LONGEST_NAME} characters, no NUL")
     yield from check_position(line, fields.get("lat") or "", fields.get("lon") or "")
-    yield from check_alias(line, fields.get("alias") or "", routes)
+    yield from check_alias(line, fields.get("alias") or "", profile, profiles.get(profile))
 
 
 def check_position(line: int, lat: str, lon: str) -> Iterator[Mistake]:
@@ -134,11 +133,15 @@ def check_position(line: int, lat: str, lon: str) -> Iterator[Mistake]:
         yield Mistake(line, "lat" if "lon" in values else "lon", "", "latitude and longitude go together")
 
 
-def check_alias(line: int, alias: str, routes: Collection[str]) -> Iterator[Mistake]:
-    """A foreign name is written route:name."""
-    route, colon, foreign_id = alias.partition(":")
-    if alias and (not colon or route not in routes or not foreign_id):
-        yield Mistake(line, "alias", alias, f"route:foreign-name, with a route of {', '.join(sorted(routes))}")
+def check_alias(line: int, alias: str, profile: str, route: str | None) -> Iterator[Mistake]:
+    """A foreign name is written route:name, and the route is that of the profile."""
+    if not alias:
+        return
+    said, colon, foreign_id = alias.partition(":")
+    if route is None:
+        yield Mistake(line, "alias", alias, f"profile {profile} has its own topic and needs no alias")
+    elif said != route or not colon or not foreign_id:
+        yield Mistake(line, "alias", alias, f"{route}:name, where name is what the foreign system calls the device")
 
 
 def number(text: str) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 from devices.codecs import encode
@@ -23,7 +23,8 @@ ELSE = "*"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where a metric stands in the document. `states`: the device's words → ours, `*` for every other word."""
+    """Where a metric stands in the document. `states`: the device's words → ours, `*` for every other word, None for
+    a word that says nothing of this metric."""
 
     metric: Metric
     place: int
@@ -31,7 +32,7 @@ class Field:
     unit: str
     convert: Conversion
     unit_paths: tuple[Path, ...]
-    states: dict[str, str]
+    states: dict[str, str | None]
     between: tuple[Path, Path] | None
 
 
@@ -65,6 +66,9 @@ def paths_of(entry: str | list[str]) -> tuple[Path, ...]:
 
 def field_from(family: Family, entry: dict[str, Any]) -> Field:
     """A row of the field table. Raises KeyError, ValueError (UnknownUnit) on a faulty one."""
+    unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between"}
+    if unknown:
+        raise ValueError(f"unknown key {min(unknown)} in the field of {entry['metric']}")
     place = family.index[entry["metric"]]
     metric = family.metrics[place]
     unit = str(entry.get("unit", metric.unit))
@@ -142,7 +146,7 @@ def read_document(table: Table, document: object, payload: bytes) -> Reading | R
     raws: Extra = {}
     for field in table.fields:
         take(field, document, root, used, values, refused, raws)
-    if all(value != value for value in values):  # noqa: PLR0124 - only NaN differs from itself
+    if all(map(isnan, values)):
         return next(iter(refused.values()), None) or nothing_found(table, document)
     extra = rest_of(table, document, frozenset(used))
     note_refused(extra, refused, raws)
@@ -165,20 +169,32 @@ def take(
     keys, raw = first_below(document, root, field.paths)
     if raw is MISSING:
         return
-    value = convert(field, document, root, used, raw)
+    word = own_word(field, raw)
+    if word is None:
+        return
+    if word == raw or not isinstance(raw, str):  # a word that was translated is kept as it came, too
+        used.add(keys)
+    value = value_of(field.metric, word) if field.metric.states else convert(field, document, root, used, raw)
     if isinstance(value, Rejected):
         refused[field.metric.name], raws[field.metric.name] = value, raw
-        used.add(keys)
-        return
-    values[field.place] = value
-    if not field.states or raw == field.metric.states[int(value)]:  # a word that was translated is kept as it came
-        used.add(keys)
+    else:
+        values[field.place] = value
+
+
+def own_word(field: Field, raw: object) -> object | None:
+    """A state's word in the family's language; None when it says nothing of this metric. Other values as they are."""
+    if not field.states:
+        return raw
+    word = {True: "true", False: "false"}[raw] if isinstance(raw, bool) else raw
+    if not isinstance(word, str):
+        return raw
+    if word in field.states:
+        return field.states[word]
+    return word if word in field.metric.states else field.states.get(ELSE, word)
 
 
 def convert(field: Field, document: object, root: Path, used: set[Path], raw: object) -> float | Rejected:
-    """The raw value in the metric's unit and range."""
-    if field.states and isinstance(raw, str):
-        return value_of(field.metric, field.states.get(raw, field.states.get(ELSE, raw)))
+    """The raw number in the metric's unit and range."""
     change = field.convert
     keys, unit = first_below(document, root, field.unit_paths)
     if isinstance(unit, str):

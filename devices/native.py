@@ -1,4 +1,4 @@
-"""Our own message `{"time", "seq", "boot", "metrics": {…}}` → Reading. Every reading of the platform passes here: it is kept lean."""
+"""Our own message `{"time", "seq", "boot", "metrics": {…}}` → Reading. Every reading passes here: it is kept lean."""
 
 from collections.abc import Callable
 from math import nan
@@ -34,7 +34,7 @@ def native_reader(family: Family) -> Callable[[object, bytes], Reading | Rejecte
             time *= 1000
         elif time is not None:
             time = parse_time(time, "ms")
-            if type(time) is not int:
+            if isinstance(time, Rejected):
                 return time
         if seq is None:
             seq = hash_seq(payload)

@@ -47,7 +47,7 @@ def covered(keys: Path, covers: frozenset[Path]) -> bool:
 
 
 def without(document: object, hidden: frozenset[Path], hidden_keys: frozenset[str], at: Path = ()) -> object:
-    """A copy without the hidden paths and without the hidden keys at any depth. Raises RecursionError when very deep."""
+    """A copy without the hidden paths, and without the hidden keys at any depth. RecursionError when very deep."""
     if isinstance(document, Mapping):
         return {
             key: without(item, hidden, hidden_keys, (*at, key))

@@ -9,11 +9,15 @@ from devices.documents import read_yaml
 from devices.family import FAMILIES, Family
 from devices.mapping import Table, fits, redacted, table_from, table_reader
 from devices.native import native_reader
+from devices.raw import shown
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
 from devices.route import ROUTES, Route, foreign_entities
 
 Reader = Callable[[object, bytes], Reading | Rejected]
+KEYS = frozenset(
+    "title family codec route interval_s behaviour roots match fields time seq drop private examples source".split()
+)
 
 
 class BadProfile(ValueError):
@@ -22,9 +26,9 @@ class BadProfile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A device model. `codec`: a name of `CODECS`; `route`: the foreign route its messages come on, None for our own topic;
-    `interval_s`: seconds between two readings; `behaviour`: how the simulator moves each metric; `examples`: as in the file;
-    `table`: the field table of a foreign format, None for our own message."""
+    """A device model. `codec`: a name of `CODECS`; `route`: the foreign route its messages come on, None for our own
+    topic; `interval_s`: seconds between two readings; `behaviour`: how the simulator moves each metric; `examples`: as
+    in the file; `table`: the field table of a foreign format, None for our own message."""
 
     name: str
     family: Family
@@ -90,6 +94,8 @@ def profile_from(name: str, document: Any) -> Profile:
     """The profile that a file describes. Raises BadProfile."""
     try:
         return _profile_from(name, document)
+    except BadProfile:
+        raise
     except KeyError as error:
         raise BadProfile(f"profile {name}: {error.args[0]} is missing or unknown") from error
     except (TypeError, ValueError, AttributeError, IndexError) as error:
@@ -97,8 +103,15 @@ def profile_from(name: str, document: Any) -> Profile:
 
 
 def _profile_from(name: str, document: dict[str, Any]) -> Profile:
+    unknown = sorted(document.keys() - KEYS)
+    if unknown:
+        raise BadProfile(f"profile {name}: unknown key {unknown[0]}; expected {', '.join(sorted(KEYS))}")
+    if document["family"] not in FAMILIES:
+        raise BadProfile(f"profile {name}: unknown family {document['family']}; expected {', '.join(FAMILIES)}")
     family = FAMILIES[document["family"]]
     codec = document.get("codec", "native")
+    if codec not in CODECS:
+        raise BadProfile(f"profile {name}: unknown codec {codec}; expected {', '.join(CODECS)}")
     table = table_from(family, document) if "fields" in document else None
     if (codec == "native") != (table is None):
         raise BadProfile(f"profile {name}: codec native goes without fields, every other codec with them")
@@ -128,8 +141,9 @@ def fitting(route: Route, document: object) -> Profile | Rejected:
             return profile
     kinds = ", ".join(sorted({str(p.table.match_value) for p in candidates if p.table and p.table.match_value}))
     said = document.get("type") if isinstance(document, dict) else None
-    detail = f"no profile of route {route.name} takes a message of type {str(said)[:80]}; expected {kinds or 'none'}"
-    return Rejected("profile", Reason.WRONG_SHAPE, "type", None if said is None else str(said)[:80], detail)
+    value = None if said is None else shown(said)
+    detail = f"no profile of route {route.name} takes a message of type {value}; expected {kinds or 'none'}"
+    return Rejected("profile", Reason.WRONG_SHAPE, "type", value, detail)
 
 
 PROFILES: dict[str, Profile] = {name: profile_from(name, document) for name, document in read_yaml("profiles").items()}

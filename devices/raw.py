@@ -1,4 +1,4 @@
-"""Values as devices send them: shown to people, kept in jsonb, read as numbers. Total: nothing here raises but `TooDeep`."""
+"""Values as devices send them: shown to people, kept in jsonb, read as numbers. Only `TooDeep` is ever raised."""
 
 from collections.abc import Mapping
 from itertools import islice

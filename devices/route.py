@@ -1,4 +1,4 @@
-"""Topics of foreign systems: which codec reads them and what in a message names the device; one file each under `routes/`."""
+"""Foreign systems: their topics, the codec that reads them, what names the device; one file each under `routes/`."""
 
 import re
 from collections.abc import Iterator
@@ -8,15 +8,16 @@ from typing import Any
 from devices.codecs import encode
 from devices.documents import read_yaml
 from devices.paths import MISSING, Path, find, path
+from devices.raw import clean
 
 NATIVE_TOPIC = re.compile(r"dothi/v1/([^/]+)/([^/]+)/up")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A foreign system's topics (MQTT filters). The device's foreign id stands in topic level `device_level` (from 0) or
-    at the first of `device_paths`. `entities`: where a message lists several. `private`: undecodable bytes are not kept,
-    since they may hold what must never be stored."""
+    """A foreign system's topics (MQTT filters). The device's foreign id stands in topic level `device_level` (from 0)
+    or at the first of `device_paths`. `entities`: where a message lists several. `private`: undecodable bytes are not
+    kept, since they may hold what must never be stored."""
 
     name: str
     title: dict[str, str]
@@ -68,8 +69,8 @@ def native_topic(topic: str) -> tuple[str, str] | None:
 def foreign_entities(
     route: Route, topic: str, document: object, payload: bytes
 ) -> Iterator[tuple[str | None, object, bytes]]:
-    """Each thing that a message speaks of, at least one: foreign id (None when it is not named), its part of the document,
-    the bytes of that part (the whole payload when it is alone)."""
+    """Each thing that a message speaks of, at least one: foreign id (None when it is not named), its part of the
+    document, the bytes of that part (the whole payload when it is alone)."""
     parts = _parts(route, document)
     for part in parts:
         raw = payload if len(parts) == 1 else encode(part, payload)
@@ -93,6 +94,6 @@ def _parts(route: Route, document: object) -> list[object]:
 def _name(route: Route, topic: str, part: object) -> str | None:
     if route.device_level is not None:
         levels = topic.split("/")
-        return (levels[route.device_level] or None) if route.device_level < len(levels) else None
+        return (clean(levels[route.device_level]) or None) if route.device_level < len(levels) else None
     found = (find(part, keys) for keys in route.device_paths)
-    return next((name for name in found if isinstance(name, str) and name), None)
+    return next((clean(name) for name in found if isinstance(name, str) and name), None)

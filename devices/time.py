@@ -1,4 +1,4 @@
-"""The time a device states → microseconds since 1970 UTC; and whether that can be true, seen from the time of receipt."""
+"""The time a device states → microseconds since 1970 UTC; and whether that can be true when it was received."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,16 +18,14 @@ YEAR_2000, YEAR_2100 = 946_684_800 * SECOND, 4_102_444_800 * SECOND
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d{1,30}))?(Z|z|[+-]\d\d:\d\d)?", re.ASCII
-)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d{1,30}))?(Z|z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 def parse_time(raw: object, unit: str, zone: str | None = None) -> int | Rejected:
     """Microseconds since 1970 UTC, always within the years 1 to 9999, or Rejected (bad_time, time_unit).
 
-    `unit`: `s`, `ms`, `us` for numbers, where RFC 3339 text is taken too; or `rfc3339` for text alone, of which an interval
-    (`start/end`) counts from its start.
+    `unit`: `s`, `ms`, `us` for numbers, where RFC 3339 text is taken too; or `rfc3339` for text alone, of which an
+    interval (`start/end`) counts from its start.
     `zone`: what a text without a zone means (`Z`, `+07:00`); without it such a text is refused.
     """
     if isinstance(raw, str):

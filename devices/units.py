@@ -86,12 +86,15 @@ ALIASES: dict[str, str] = {
     "mph": "[mi_i]/h", "HM": "[mi_i]/h", "kn": "[kn_i]", "kt": "[kn_i]", "kts": "[kn_i]", "KNT": "[kn_i]",
     "°": "deg", "degree": "deg", "degrees": "deg", "DD": "deg", "C81": "rad",
     "MTR": "m", "MMT": "mm", "CMT": "cm", "KMT": "km", "INH": "[in_i]", "in": "[in_i]", "FOT": "[ft_i]", "ft": "[ft_i]",
-    "A97": "hPa", "PAL": "Pa", "KPA": "kPa", "MBR": "mbar", "mb": "mbar", "BAR": "bar", "mmHg": "mm[Hg]", "HN": "mm[Hg]",
+    "A97": "hPa", "PAL": "Pa", "KPA": "kPa", "MBR": "mbar", "mb": "mbar", "BAR": "bar", "mmHg": "mm[Hg]",
+    "HN": "mm[Hg]",
     "sec": "s", "SEC": "s", "MIN": "min", "C26": "ms", "HUR": "h", "hour": "h",
     "kWh": "kW.h", "KWH": "kW.h", "Wh": "W.h", "WHR": "W.h", "mWh": "mW.h", "MWh": "MW.h", "MWH": "MW.h", "JOU": "J",
-    "WTT": "W", "KWT": "kW", "MAW": "MW", "C31": "mW", "VAr": "var", "VAR": "var", "D44": "var", "kVAr": "kvar", "KVR": "kvar",
+    "WTT": "W", "KWT": "kW", "MAW": "MW", "C31": "mW", "VAr": "var", "VAR": "var", "D44": "var",
+    "kVAr": "kvar", "KVR": "kvar",
     "VLT": "V", "2Z": "mV", "KVT": "kV", "AMP": "A", "4K": "mA", "HTZ": "Hz", "KHZ": "kHz",
-    "m³/s": "m3/s", "MQS": "m3/s", "m³/h": "m3/h", "MQH": "m3/h", "l/s": "L/s", "G51": "L/s", "l/min": "L/min", "L2": "L/min",
+    "m³/s": "m3/s", "MQS": "m3/s", "m³/h": "m3/h", "MQH": "m3/h", "l/s": "L/s", "G51": "L/s", "l/min": "L/min",
+    "L2": "L/min",
 }  # fmt: skip
 
 

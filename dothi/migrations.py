@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from devices.registry import sync_catalogue
+from devices.catalogue import sync_catalogue
 from dothi.errors import Refused
 from ingest.reconcile import reconcile_families
 

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -124,9 +124,9 @@ class Reader:
         return self._connection
 
     def _ask(self, connection: psycopg.Connection[Any]) -> Snapshot:
-        taken, cut = connection.execute(NOW).fetchone() or ()
+        taken, cut = _row(connection, NOW)
         totals = self._totals(connection, cut)
-        flow = Flow(*(connection.execute(WORKERS).fetchone() or ()))
+        flow = Flow(*_row(connection, WORKERS))
         families, newest = self._last.families, self._last.newest
         if time.monotonic() >= self._next_devices:
             begun = time.monotonic()
@@ -138,10 +138,10 @@ class Reader:
         """Minutes long past do not change: they are added up once an hour, so a long ledger costs nothing more."""
         since, before = self._closed
         if since is None or cut - since > CLOSE_EVERY:
-            before = _add(before, connection.execute(LEDGER, (since or "-infinity", cut)).fetchone())
+            before = _add(before, _row(connection, LEDGER, since or "-infinity", cut))
             since = cut
             self._closed = since, before
-        return _add(before, connection.execute(LEDGER, (since, "infinity")).fetchone())
+        return _add(before, _row(connection, LEDGER, since, "infinity"))
 
     def _families(self, connection: psycopg.Connection[Any]) -> tuple[FamilyLine, ...]:
         rows = connection.execute(DEVICES).fetchall()
@@ -168,8 +168,13 @@ class Reader:
         return tuple(found[area] for area in sorted(found))
 
 
-def _add(before: Totals, row: tuple[Any, ...] | None) -> Totals:
-    return Totals(*(old + new for old, new in zip(before, row or Totals(), strict=True)))
+def _row(connection: psycopg.Connection[Any], query: LiteralString, *arguments: object) -> tuple[Any, ...]:
+    """The only row of a query that always gives one."""
+    return connection.execute(query, arguments).fetchone() or ()
+
+
+def _add(before: Totals, row: tuple[int, ...]) -> Totals:
+    return Totals(*(old + new for old, new in zip(before, row, strict=True)))
 
 
 def newest_query(family: Family) -> sql.Composed:

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as paho
 import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from devices import registry
@@ -106,19 +107,20 @@ def wait_for_verdict(
     connection: Connection, profile: Profile, device: str, topic: str, since: object
 ) -> dict[str, Any]:
     """The quarantined message or the stored row that appeared since; a duplicate's row is the one stored before."""
-    stored = f"select * from city.{profile.family.name} where device = %s and received >= %s limit 1"
-    refused = (
+    table = sql.Identifier("city", profile.family.name)
+    stored = sql.SQL("select * from {} where device = %s and received >= %s limit 1").format(table)
+    refused = sql.SQL(
         "select received, topic, size, device, profile, layer, reason, field, value, detail from city.quarantine "
         "where topic = %s and received >= %s limit 1"
     )
     until = time.monotonic() + VERDICT_S
     while time.monotonic() < until:
         for statement, key, kept in ((refused, topic, False), (stored, device, True)):
-            row = connection.execute(statement.encode(), (key, since)).fetchone()
+            row = connection.execute(statement, (key, since)).fetchone()
             if row:
                 return {"stored": kept, **row}
         time.sleep(0.05)
     raise Refused(
-        f"the message on {topic} was acknowledged by the broker, but {VERDICT_S:.0f} s later it is neither a new row nor "
-        "in quarantine: it was stored before (a duplicate), or ingest is behind; see: dothi status"
+        f"the broker acknowledged the message on {topic}, but {VERDICT_S:.0f} s later it is neither a new row nor in "
+        "quarantine: it was stored before (a duplicate), or ingest is behind; see: dothi status"
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devices.family import Family
+from devices.family import FAMILIES, Family
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time
@@ -32,12 +32,11 @@ class Limits(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a row came from: enough to quarantine it and to count it."""
+    """Where a reading came from: enough to quarantine and to count it. `payload`: its own bytes within the message."""
 
-    inbox: str
+    arrival: Arrival
     topic: bytes
     payload: bytes
-    received: int
 
 
 class Quarantined(NamedTuple):
@@ -56,31 +55,34 @@ class Columns:
         self.family = family
         self.time: list[int] = []
         self.seq: list[int] = []
-        self.received: list[int] = []
         self.boot: list[int | None] = []
-        self.device: list[int] = []
-        self.area: list[int] = []
         self.values: list[float] = []
         self.extra: list[bytes | None] = []
-        self.names: list[str] = []
-        self.origins: list[Origin] = []
+        self.devices: list[Device] = []
+        self.arrivals: list[Arrival] = []
+        self.topics: list[bytes] = []
+        self.payloads: list[bytes] = []
 
     def __len__(self) -> int:
         """Rows."""
         return len(self.time)
 
-    def add(self, device: Device, reading: Reading, when: int, origin: Origin) -> None:
+    def add(self, device: Device, reading: Reading, when: int, origin: tuple[Arrival, bytes, bytes]) -> None:
         """One row. `when`: its time, microseconds since 1970 UTC."""
+        _, seq, boot, values, extra, _ = reading
         self.time.append(when)
-        self.seq.append(reading.seq)
-        self.received.append(origin.received)
-        self.boot.append(reading.boot)
-        self.device.append(device.id)
-        self.area.append(device.area_id)
-        self.values.extend(reading.values)
-        self.extra.append(msgspec.json.encode(reading.extra) if reading.extra else None)
-        self.names.append(device.name)
-        self.origins.append(origin)
+        self.seq.append(seq)
+        self.boot.append(boot)
+        self.values.extend(values)
+        self.extra.append(msgspec.json.encode(extra) if extra else None)
+        self.devices.append(device)
+        self.arrivals.append(origin[0])
+        self.topics.append(origin[1])
+        self.payloads.append(origin[2])
+
+    def origin(self, row: int) -> Origin:
+        """Where a row came from."""
+        return Origin(self.arrivals[row], self.topics[row], self.payloads[row])
 
 
 class Count(msgspec.Struct):
@@ -100,6 +102,11 @@ class Count(msgspec.Struct):
 Ledger = dict[tuple[int, str], Count]
 
 
+def ledger_key(arrival: Arrival) -> tuple[int, str]:
+    """The line of the ledger that an arrival counts in: minute of receipt (microseconds since 1970 UTC), inbox."""
+    return arrival.received // MINUTE_US * MINUTE_US, arrival.source.inbox
+
+
 class Batch:
     """What one transaction will store, and what it will acknowledge."""
 
@@ -110,6 +117,8 @@ class Batch:
         self.ledger: Ledger = defaultdict(Count)
         self.arrivals: list[Arrival] = []
         self._limits = limits
+        self._late = {family: limits.late(family) for family in FAMILIES}
+        self._future = limits.future_us
         self._bytes = 0
         self._opened: float | None = None
 
@@ -132,39 +141,43 @@ class Batch:
             self.rows >= self._limits.rows or self._bytes >= self._limits.bytes or self.time_left_s == 0.0
         )
 
-    def arrived(self, arrival: Arrival) -> None:
-        """These messages are settled with this batch."""
+    def arrived(self, arrival: Arrival) -> Count:
+        """These messages are settled with this batch; returns what counts their readings."""
         if self._opened is None:
             self._opened = time.monotonic()
         self.arrivals.append(arrival)
         self._bytes += arrival.size
+        return self.ledger[ledger_key(arrival)]
 
-    def add(self, outcome: Outcome, inbox: str, topic: bytes, received: int) -> None:
+    def add(self, outcome: Outcome, arrival: Arrival, topic: bytes, count: Count) -> None:
         """One reading or rejection of a message."""
-        origin = Origin(inbox, topic, outcome.payload, received)
-        count = self.ledger[received // MINUTE_US * MINUTE_US, inbox]
+        device, claimed, result, payload = outcome
         count.received += 1
-        result = outcome.result
-        if isinstance(result, Reading) and outcome.device:
-            result = self._store(outcome.device, result, origin, count)
-        if isinstance(result, Rejected):
-            count.quarantined += 1
-            profile = outcome.device.profile.name if outcome.device else None
-            self.quarantine.append(Quarantined(origin, outcome.claimed, profile, result))
+        if device is not None and isinstance(result, Reading):
+            refused = self._store(device, result, (arrival, topic, payload))
+            if refused is None:
+                count.partial += result.extra is not None and result.partial
+                return
+            result = refused
+        assert isinstance(result, Rejected)
+        count.quarantined += 1
+        profile = device.profile.name if device else None
+        self.quarantine.append(Quarantined(Origin(arrival, topic, payload), claimed, profile, result))
 
-    def _store(self, device: Device, reading: Reading, origin: Origin, count: Count) -> Rejected | None:
+    def _store(self, device: Device, reading: Reading, origin: tuple[Arrival, bytes, bytes]) -> Rejected | None:
         """Put a reading among the columns of its family, unless its time cannot be believed."""
         family = device.profile.family
-        when = origin.received if reading.time is None else reading.time
-        if reading.time is not None:
-            refused = check_time(when, origin.received, self._limits.late(family.name), self._limits.future_us)
+        when, received = reading.time, origin[0].received
+        if when is None:
+            when = received
+        elif not received - self._late[family.name] <= when <= received + self._future:
+            refused = check_time(when, received, self._late[family.name], self._future)
             if refused:
                 return refused
         columns = self.columns.get(family.name)
         if columns is None:
             columns = self.columns[family.name] = Columns(family)
         columns.add(device, reading, when, origin)
-        count.partial += reading.partial
         return None
 
     def acknowledge(self) -> None:

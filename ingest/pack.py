@@ -44,10 +44,10 @@ def field_arrays(columns: Columns, batch: int, ordinals: bool) -> tuple[Fields, 
     fields: Fields = [
         (np.array(columns.time, dtype=np.int64) - EPOCH_2000_US, ">i8"),
         (np.array(columns.seq, dtype=np.int64), ">i8"),
-        (np.array(columns.received, dtype=np.int64) - EPOCH_2000_US, ">i8"),
+        (np.array([arrival.received for arrival in columns.arrivals], dtype=np.int64) - EPOCH_2000_US, ">i8"),
         (np.full(rows, batch, dtype=np.int64), ">i8"),
-        (np.array(columns.device, dtype=np.int64), ">i4"),
-        (np.array(columns.area, dtype=np.int64), ">i2"),
+        (np.array([device.id for device in columns.devices], dtype=np.int64), ">i4"),
+        (np.array([device.area_id for device in columns.devices], dtype=np.int64), ">i2"),
         (boot, ">i8"),
     ]
     present = [np.ones((rows, 6), dtype=np.bool_), (boot >= 0)[:, None], ~np.isnan(values)]

@@ -43,16 +43,16 @@ async def fill(window: Window, router: Router, limits: Limits, closed: asyncio.Q
 
 def read(arrival: Arrival, router: Router, batch: Batch) -> None:
     """Messages → rows of the batch: every one ends as a reading, a rejection or a device's word on itself."""
-    inbox, received = arrival.source.inbox, arrival.received
-    batch.arrived(arrival)
+    inbox = arrival.source.inbox
+    count = batch.arrived(arrival)
     for topic, payload, _, _ in arrival.messages:
-        if topic.endswith(b"/status") and topic.startswith(b"dothi/v1/"):
+        if topic[-7:] == b"/status" and topic[:9] == b"dothi/v1/":
             device = router.device_of_status(topic)
             if device and payload in PRESENCE:
-                batch.presence[device.id] = (PRESENCE[payload], received)
+                batch.presence[device.id] = (PRESENCE[payload], arrival.received)
             continue
         for outcome in router.read(inbox, topic, payload):
-            batch.add(outcome, inbox, topic, received)
+            batch.add(outcome, arrival, topic, count)
 
 
 async def settle(closed: asyncio.Queue[Batch], writer: Writer, window: Window) -> None:

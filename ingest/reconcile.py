@@ -84,7 +84,7 @@ def reconcile_table(connection: psycopg.Connection, family: Family) -> list[str]
     refuse_change(family, present, wanted)
     missing = [name for name in wanted if name not in present]
     for name in missing:
-        add = sql.SQL("alter table {} add column {} " + wanted[name])  # type: ignore[arg-type]
+        add = sql.SQL("alter table {} add column {} " + wanted[name])
         connection.execute(add.format(sql.Identifier("reading", family.name), sql.Identifier(name)))
     return [f"added {name} to reading.{family.name}" for name in missing]
 
@@ -106,7 +106,7 @@ def create_table(connection: psycopg.Connection, family: Family, wanted: dict[st
     columns = sql.SQL(", ").join(
         sql.SQL("{} " + kind + ("" if name in NULLABLE or name not in FIXED else " not null")).format(
             sql.Identifier(name)
-        )  # type: ignore[arg-type]
+        )
         for name, kind in wanted.items()
     )
     connection.execute(sql.SQL("create table {} ({})").format(table, columns))
@@ -189,7 +189,7 @@ def device_view() -> ViewBody:
     expressions: dict[str, sql.Composable] = {}
     for column in [*columns.split(), "o.online:online"]:
         expression, _, name = column.partition(":")
-        expressions[name or expression[2:]] = sql.SQL(expression)  # type: ignore[arg-type]
+        expressions[name or expression[2:]] = sql.SQL(expression)
     source = sql.SQL(
         "from registry.device d join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area "
         "left join ops.presence o on o.device = d.id left join lateral ({}) l on true"
@@ -207,7 +207,7 @@ def replace_view(connection: psycopg.Connection, name: str, body: ViewBody) -> l
     view = sql.Identifier("city", name)
     if present and view_comment(connection, name) == text:
         return []
-    connection.execute(sql.SQL("create or replace view {} as " + text).format(view))  # type: ignore[arg-type]
+    connection.execute(sql.SQL("create or replace view {} as " + text).format(view))
     # The comment holds the text the view was made from: PostgreSQL gives back its own rewriting of it.
     connection.execute(sql.SQL("comment on view {} is {}").format(view, sql.Literal(text)))
     return [f"{'replaced' if present else 'created'} city.{name}"]

@@ -118,6 +118,10 @@ class Router:
             )
             rejected = Rejected("route", Reason.UNKNOWN_DEVICE, "device", foreign_id, detail)
             return [Outcome(None, foreign_id, rejected, b"" if route.private else raw)]
+        if device.profile.route != route.name:
+            detail = f"device {device.name} has profile {device.profile.name}, which is not of route {route.name}"
+            rejected = Rejected("route", Reason.UNKNOWN_ROUTE, "profile", device.profile.name, detail)
+            return [Outcome(device, device.name, rejected, b"" if route.private else raw)]
         refused = self._refused(device, device.area)
         kept = device.profile.redact(entity, raw)
         if refused:

@@ -11,7 +11,7 @@ import structlog
 from psycopg import pq
 
 from devices.rejected import Reason, Rejected
-from ingest.batch import Batch, Columns, Ledger, Quarantined
+from ingest.batch import Batch, Columns, Ledger, Quarantined, ledger_key
 from ingest.settle import Verdicts, copy, stage_and_settle, timestamp
 
 log = structlog.get_logger("ingest.writer")
@@ -104,31 +104,28 @@ async def begin(connection: Connection) -> tuple[int, str]:
     cursor = await connection.execute("select nextval('ops.batch_id'), pg_current_xact_id()::text")
     row = await cursor.fetchone()
     assert row is not None  # a select of functions always gives a row
-    return row
+    number, xid = row
+    return number, xid
 
 
 def count_verdicts(columns: Columns, verdicts: Verdicts, ledger: Ledger) -> list[Quarantined]:
     """Book the rows that were not stored; conflicts become quarantine."""
     for row in verdicts.duplicates:
-        count_of(columns, row, ledger).duplicate += 1
+        ledger[ledger_key(columns.arrivals[row])].duplicate += 1
     for row in verdicts.conflicts:
-        count_of(columns, row, ledger).quarantined += 1
+        ledger[ledger_key(columns.arrivals[row])].quarantined += 1
     return [
-        Quarantined(columns.origins[row], columns.names[row], None, conflict(columns, row))
+        Quarantined(
+            columns.origin(row), columns.devices[row].name, columns.devices[row].profile.name, conflict(columns, row)
+        )
         for row in verdicts.conflicts
     ]
-
-
-def count_of(columns: Columns, row: int, ledger: Ledger) -> Any:
-    """The ledger's line of the minute and inbox that a row came by."""
-    origin = columns.origins[row]
-    return ledger[origin.received // 60_000_000 * 60_000_000, origin.inbox]
 
 
 def conflict(columns: Columns, row: int) -> Rejected:
     """The same key was stored before with other values."""
     detail = (
-        f"a reading of {columns.names[row]} with this time and seq is stored with other values; "
+        f"a reading of {columns.devices[row].name} with this time and seq is stored with other values; "
         "a device must give each reading its own seq"
     )
     return Rejected("writer", Reason.CONFLICT, "seq", str(columns.seq[row]), detail)
@@ -165,9 +162,9 @@ def quarantine_row(entry: Quarantined, number: int) -> tuple[object, ...]:
     origin, device, profile, rejected = entry
     payload = origin.payload
     return (
-        timestamp(origin.received),
+        timestamp(origin.arrival.received),
         number,
-        origin.inbox,
+        origin.arrival.source.inbox,
         printable(origin.topic.decode(errors="backslashreplace")),
         payload[:KEPT_PAYLOAD],
         sha256(payload).digest(),

@@ -80,13 +80,19 @@ class Message(NamedTuple):
     payload: bytes
 
 
+def natural_rate(fleet: Fleet, shares: Shares = Shares()) -> float:
+    """Messages per second, duplicates included, of a fleet whose intervals are those of the profiles."""
+    counts = fleet.count_by_family().items()
+    return sum(devices / native_profile(family).interval_s for family, devices in counts) * (1.0 + shares.duplicate)
+
+
 class City:
     """A fleet with its clocks: `until(t)` gives what has become due since it was last asked."""
 
     def __init__(self, fleet: Fleet, *, start: float, boot: int, speed: float = 1.0, shares: Shares = Shares()) -> None:
         """`start`: s since 1970. `boot`: goes into every message; another number for every run. `speed`: above 0."""
         profiles = [native_profile(family) for family in fleet.families]
-        self.fleet, self.boot, self.shares = fleet, boot, shares
+        self.fleet, self.boot, self.shares, self._speed = fleet, boot, shares, speed
         self._writers = [Writer(voices(profile)) for profile in profiles]
         self._ids = fleet.ids()
         self._interval = np.array([profile.interval_s / speed for profile in profiles])[fleet.family]
@@ -97,7 +103,7 @@ class City:
     @property
     def rate_per_s(self) -> float:
         """Messages per second, duplicates included, that this city sends on average."""
-        return float((1.0 / self._interval).sum()) * (1.0 + self.shares.duplicate)
+        return natural_rate(self.fleet, self.shares) * self._speed
 
     def until(self, moment: float) -> Iterator[Message]:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""

@@ -39,7 +39,7 @@ def normal(keys: Keys, purpose: int, turn: Ints | int = 0) -> Floats:
     """Nearly normal, mean 0, deviation 1, never beyond 3.5: the sum of four uniform pieces of one hash."""
     word = stir(keys, purpose, turn)
     total = (word & _PIECE) + ((word >> _S16) & _PIECE) + ((word >> _S32) & _PIECE) + (word >> _S48)
-    return (total.astype(np.float64) / 65536.0 - 2.0 + 2.0 / 65536.0) * 3.0**0.5
+    return np.asarray((total.astype(np.float64) / 65536.0 - 2.0 + 2.0 / 65536.0) * 3.0**0.5, dtype=np.float64)
 
 
 def pick(keys: Keys, purpose: int, turn: Ints | int, weights: Floats) -> Ints:

@@ -12,10 +12,9 @@ from simulators.publish import Publisher, Tally
 TICK_S = 0.02
 AHEAD_S = 1.0
 """Messages are written this long before they are due: many at once cost far less than a few at a time."""
-PROGRESS_S = 2.0
 
 Progress = Callable[[float, Tally], None]
-"""Called every two seconds with the seconds since the start and the tally so far."""
+"""Called every few seconds with the seconds since the start and the tally so far."""
 
 
 def drive(
@@ -26,6 +25,7 @@ def drive(
     seconds: float | None,
     stop: threading.Event,
     progress: Progress | None = None,
+    progress_s: float = 2.0,
 ) -> dict[str, Any]:
     """Let the city speak for `seconds` (None: until `stop` is set) and return the summary.
 
@@ -42,7 +42,7 @@ def drive(
         while upcoming and upcoming[0].due <= now:
             publisher.offer(upcoming.popleft())
         publisher.turn(now)
-        if progress and now - told >= PROGRESS_S:
+        if progress and now - told >= progress_s:
             told = now
             progress(now - start, publisher.tally)
         stop.wait(max(TICK_S - (time.monotonic() + offset - now), 0.001))

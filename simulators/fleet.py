@@ -14,8 +14,8 @@ from simulators import draw
 from simulators.mix import apportion, apportion_visibly, prefix, weights
 
 KM_PER_DEGREE = 111.32
-SPREAD_KM = 4.0
-"""Deviation of the positions around a zone's centroid; a zone's outline is not asked, so few stand just beyond it."""
+SPREAD = 0.4
+"""Deviation of the positions around a zone's centroid, in radii of a disc of its size; outlines are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def zones_of(province: str) -> tuple[Zone, ...]:
 
 def provinces() -> tuple[str, ...]:
     """The provinces that have zones."""
-    return tuple(dict.fromkeys(zone.province for zone in ZONES))
+    return tuple(sorted({zone.province for zone in ZONES}))
 
 
 def people_of(zone: Zone, year: int) -> int:
@@ -172,6 +172,7 @@ def _scatter(
     """Positions around the centroids, in degrees; a degree of longitude is shorter than one of latitude."""
     centre_lat = np.array([zone.lat for zone in zones], dtype=np.float64)[area]
     centre_lon = np.array([zone.lon for zone in zones], dtype=np.float64)[area]
-    north = draw.normal(key, draw.salt("north")) * SPREAD_KM / KM_PER_DEGREE
-    east = draw.normal(key, draw.salt("east")) * SPREAD_KM / (KM_PER_DEGREE * np.cos(np.radians(centre_lat)))
+    spread_km = np.array([SPREAD * (zone.area_km2 / np.pi) ** 0.5 for zone in zones], dtype=np.float64)[area]
+    north = draw.normal(key, draw.salt("north")) * spread_km / KM_PER_DEGREE
+    east = draw.normal(key, draw.salt("east")) * spread_km / (KM_PER_DEGREE * np.cos(np.radians(centre_lat)))
     return (centre_lat + north).astype(np.float32), (centre_lon + east).astype(np.float32)

@@ -11,13 +11,13 @@ import numpy as np
 from simulators.draw import Floats, Ints
 
 MIX: Mapping[str, float] = {
-    "meter": 0.62,
-    "weather": 0.12,
-    "air_quality": 0.08,
-    "traffic_flow": 0.06,
-    "water_level": 0.05,
-    "fire_watch": 0.04,
-    "camera_event": 0.03,
+    "meter": 0.78,
+    "weather": 0.06,
+    "air_quality": 0.05,
+    "traffic_flow": 0.04,
+    "water_level": 0.04,
+    "fire_watch": 0.02,
+    "camera_event": 0.01,
 }
 """Share of each family among the devices of a district."""
 
@@ -52,7 +52,7 @@ def apportion(total: int, shares: Floats) -> Ints:
     counts = np.floor(exact).astype(np.int64)
     short = total - int(counts.sum())
     counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
-    return counts
+    return np.asarray(counts, dtype=np.int64)
 
 
 def apportion_visibly(total: int, shares: Floats) -> Ints:

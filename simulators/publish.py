@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from zlib import crc32
 
-from paho.mqtt.client import CallbackAPIVersion, Client, MQTTErrorCode, MQTTv5
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -37,7 +38,7 @@ class BrokerError(Exception):
 
 
 class Broker(NamedTuple):
-    """A broker's URL (`mqtt://user:password@host:port`) and the areas that it serves; none named: all that are left."""
+    """A broker's URL (`mqtt[s]://user:password@host:port`) and the areas it serves; none named: all that are left."""
 
     url: str
     areas: tuple[str, ...] = ()
@@ -88,14 +89,17 @@ class Connection:
 
     def __init__(self, url: str, client_id: str, tally: Tally, window: int) -> None:
         parts = urlsplit(url)
-        self.where = f"{parts.hostname}:{parts.port or 1883}"
+        port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+        self.where = f"{parts.hostname}:{port}"
         self.refusal: str | None = None
-        self._address, self._tally, self._window = (parts.hostname or "127.0.0.1", parts.port or 1883), tally, window
+        self._address, self._tally, self._window = (parts.hostname or "127.0.0.1", port), tally, window
         self._waiting: deque[Message] = deque()
         self._pending: dict[int, Message] = {}
         self._arrived: deque[tuple[int, int]] = deque()
         self._was_up = False
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
+        if parts.scheme == "mqtts":
+            self._client.tls_set()
         if parts.username:
             self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
         self._client.max_inflight_messages_set(0)
@@ -232,7 +236,7 @@ class Publisher:
             connection.settle(self._record)
             connection.push(now)
 
-    def drain(self, patience_s: float = 10.0) -> None:
+    def drain(self, patience_s: float = 5.0) -> None:
         """Wait until all that was sent is acknowledged, at most `patience_s`."""
         deadline = time.monotonic() + patience_s
         while self.tally.in_flight and time.monotonic() < deadline:

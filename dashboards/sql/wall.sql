@@ -1,5 +1,6 @@
 -- The province wall. Names in braces are filled in from the family files; what begins with a dollar sign is Grafana's.
 -- Every statement reads city.* alone and is bounded by a LIMIT or by the dashboard's time range.
+-- A device's clock may run ahead by minutes, hence least(time, now()): no age is below zero.
 
 -- name: provinces
 SELECT DISTINCT province AS __value, {label} AS __text FROM city.plan ORDER BY 2 LIMIT 100
@@ -41,7 +42,7 @@ ORDER BY intervals DESC
 LIMIT 1
 
 -- name: worst_age.feed
-SELECT max(time) AS newest, {interval_s} AS interval_s FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)
+SELECT max(least(time, now())) AS newest, {interval_s} AS interval_s FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)
 
 -- name: ages
 WITH zone AS MATERIALIZED (SELECT area FROM city.plan WHERE province IN ($province))
@@ -49,7 +50,7 @@ SELECT {feeds}
 LIMIT 1
 
 -- name: ages.feed
-(SELECT extract(epoch FROM now() - max(time)) FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)) AS {family}
+(SELECT extract(epoch FROM now() - max(least(time, now()))) FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)) AS {family}
 
 -- name: districts
 WITH heard AS MATERIALIZED (
@@ -68,7 +69,7 @@ LIMIT 100
 
 -- name: newest
 WITH zone AS MATERIALIZED (SELECT area, {name} AS name FROM city.plan p WHERE province IN ($province))
-SELECT z.name AS district, n.family, extract(epoch FROM now() - n.time) AS age, n.device, n.reading
+SELECT z.name AS district, n.family, extract(epoch FROM now() - least(n.time, now())) AS age, n.device, n.reading
 FROM ({feeds}) n JOIN zone z ON z.area = n.area
 ORDER BY n.time DESC
 LIMIT 100

@@ -19,7 +19,8 @@ def _kept(tag: int) -> Callable[..., object]:
 
 # Tags stay tags: built-in handling would compile regular expressions, parse e-mail, follow shared and cyclic
 # references or raise powers of ten, all at the sender's will. Only big integers (2, 3) are built.
-_TAGS = {tag: _kept(tag) for tag in (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000)}
+_KEPT_TAGS = (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000)
+_TAGS = {tag: _kept(tag) for tag in _KEPT_TAGS}
 
 
 def decode_cbor(payload: bytes) -> object:
@@ -33,7 +34,7 @@ def decode_cbor(payload: bytes) -> object:
     except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:
         return refused(error)
     if end != _END or isinstance(end, bool):
-        return Rejected("codec", Reason.MALFORMED, None, None, "more bytes follow the CBOR item; send one item a message")
+        return Rejected("codec", Reason.MALFORMED, None, None, "bytes follow the CBOR item; send one item a message")
     return document
 
 

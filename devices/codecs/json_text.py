@@ -22,7 +22,7 @@ def decode_json(payload: bytes) -> object:
 
 
 def encode_json(document: object) -> bytes:
-    """The document as JSON, its odd numbers spelt as they came. Raises ValueError or RecursionError when it cannot be."""
+    """The document as JSON, odd numbers spelt as they came. Raises ValueError or RecursionError when it cannot be."""
     try:
         return msgspec.json.encode(document, enc_hook=_odd_value)
     except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
@@ -36,7 +36,7 @@ def _odd_value(value: object) -> object:
 
 
 def look_again(payload: bytes) -> object:
-    """The document of a JSON text that holds NaN, 1e400, lone surrogates or a byte order mark, or what is wrong with it."""
+    """The document of a JSON text with NaN, 1e400, lone surrogates or a byte order mark, or what is wrong with it."""
     try:
         text = payload.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -50,12 +50,17 @@ def attribute_value(attribute: object) -> object:
     return attribute
 
 
+def metadata_value(entry: object) -> object:
+    """The value of an entry of an attribute's metadata."""
+    return entry["value"] if isinstance(entry, dict) and "value" in entry else entry
+
+
 def asides_of(attribute: dict[str, object]) -> dict[str, object]:
     """Unit, time of measurement and whatever else an attribute says of itself; its `type` is only syntax."""
     rest = {key: value for key, value in attribute.items() if key not in ("type", *_VALUE_NAMES)}
     inner = rest.pop(METADATA, None)
     if isinstance(inner, dict):
-        rest = {**{key: attribute_value(value) for key, value in inner.items()}, **rest}
+        rest = {**{key: metadata_value(value) for key, value in inner.items()}, **rest}
     elif inner is not None:
         rest[METADATA] = inner
     said = {kind: rest.pop(kind) for kind in (UNIT, OBSERVED) if kind in rest}

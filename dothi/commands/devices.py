@@ -11,7 +11,6 @@ import typer
 from devices import registry
 from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
-from devices.route import ROUTES
 from dothi import trial
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
@@ -77,7 +76,8 @@ def enroll(
     Example: dothi devices enroll devices.csv --dry-run
     """
     with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
-        checked = check_file(read_file(file), PROFILES, registry.known_areas(connection), ROUTES)
+        routes = {profile.name: profile.route for profile in PROFILES.values()}
+        checked = check_file(read_file(file), routes, registry.known_areas(connection))
         if checked.mistakes:
             report_mistakes(checked, as_json)
             raise Refused(f"{file}: {len(checked.mistakes)} mistakes, nothing was enrolled")

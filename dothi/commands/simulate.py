@@ -17,14 +17,17 @@ from dothi import settings
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table, stderr
 from simulators.behaviour import BehaviourError
-from simulators.city import City, Message
+from simulators.city import City, Message, natural_rate
 from simulators.drive import drive
 from simulators.fleet import Fleet, build, districts, rows, zones_of
-from simulators.plan import PlanError, Plan, check_density, check_province, plan
+from simulators.plan import Plan, PlanError, check_density, check_province, plan
 from simulators.publish import Broker, BrokerError, Publisher, Tally
 
-KNOWN_WITHIN_S = 5.0
-"""How long ingest may take to notice newly enrolled devices."""
+KNOWN_WITHIN_S = 2.5
+"""How long to wait for ingest, which looks at the registry every second, to notice new devices."""
+LIVELY_RATE = 300.0
+"""Messages per second at which a small city looks alive and a laptop stays cool."""
+PROGRESS_S, PROGRESS_IN_LOG_S = 2.0, 30.0
 MOST_PEOPLE = 10_000_000
 
 app = typer.Typer(
@@ -66,7 +69,10 @@ def run_command(
     seconds: Annotated[
         float | None, typer.Option("--for", help="Stop after this many seconds; otherwise on Ctrl-C.")
     ] = None,
-    speed: Annotated[float | None, typer.Option(help="Divide all intervals by this; 1 is as the profiles say.")] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Divide all intervals by this, 1: as in the profiles; else about 300 messages/s."),
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Messages per second; chooses --speed.")] = None,
     record: Annotated[
         Path | None, typer.Option(help="Write every acknowledged message there: area,device,boot,seq,time,kind.")
@@ -86,7 +92,7 @@ def run_command(
     stop = stop_on_signals()
     enroll_fleet(stack.database, fleet, stop)
     with spoken_plainly(), recording(record) as note:
-        summary = publish(fleet, brokers_of(stack), seconds, speed, rate, note, stop)
+        summary = publish(fleet, brokers_of(stack), pace_of(fleet, speed, rate), seconds, note, stop)
     print_json(summary) if as_json else print_summary(summary)
 
 
@@ -142,12 +148,19 @@ def brokers_of(stack: settings.Stack) -> list[Broker]:
     return [Broker(entry["url"], tuple(entry.get("areas") or ())) for entry in entries]
 
 
+def pace_of(fleet: Fleet, speed: float | None, rate: float | None) -> float:
+    """How many times shorter than in the profiles the intervals are: as asked, else fast enough to look alive."""
+    natural = natural_rate(fleet)
+    if rate is not None:
+        return rate / natural
+    return speed if speed is not None else max(1.0, LIVELY_RATE / natural)
+
+
 def publish(
     fleet: Fleet,
     brokers: list[Broker],
+    pace: float,
     seconds: float | None,
-    speed: float | None,
-    rate: float | None,
     note: Callable[[Message], None] | None,
     stop: threading.Event,
 ) -> dict[str, Any]:
@@ -156,24 +169,26 @@ def publish(
     publisher = Publisher(brokers, name=f"simulate-{fleet.seed}-{boot}", record=note)
     publisher.start()
     start = time.time()
-    pace = speed or 1.0
-    if rate is not None:
-        pace = rate / City(fleet, start=start, boot=boot).rate_per_s
     city = City(fleet, start=start, boot=boot, speed=pace)
-    stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops")
-    summary = drive(city, publisher, start=start, seconds=seconds, stop=stop, progress=print_progress)
+    stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops", highlight=False)
+    summary = drive(
+        city,
+        publisher,
+        start=start,
+        seconds=seconds,
+        stop=stop,
+        progress=print_progress,
+        progress_s=PROGRESS_S if stderr.is_terminal else PROGRESS_IN_LOG_S,
+    )
     return {"devices": len(fleet), "seed": fleet.seed, "boot": boot, "speed": round(pace, 3), **summary}
 
 
-def told_pace(speed: float) -> str:
+def told_pace(pace: float) -> str:
     """What the time lapse does, for the screen."""
-    if speed == 1.0:
+    if pace == 1.0:
         return ""
-    return (
-        f" (time lapse: intervals {speed:,.1f} times shorter than in the profiles)"
-        if speed > 1
-        else f" (intervals {1 / speed:,.1f} times longer)"
-    )
+    word, times = ("shorter", pace) if pace > 1 else ("longer", 1 / pace)
+    return f" (time lapse: intervals {times:,.1f} times {word} than in the profiles)"
 
 
 @contextmanager

@@ -90,8 +90,7 @@ class Supervisor:
         log.error(
             "part ended, starting it again",
             part=running.part.name,
-            ended=said_exit(code),
-            reason=running.last_words(),
+            ended=said_exit(code, running.last_words()),
             again_in_s=wait,
         )
         running.process, running.ready_since = None, None
@@ -144,12 +143,12 @@ def end(process: subprocess.Popen[bytes], part: Part) -> None:
         process.wait()
 
 
-def said_exit(code: int | None) -> str:
-    """How a process ended, in words.
+def said_exit(code: int | None, last_words: str) -> str:
+    """How a process ended, in words: its own, unless it was killed from outside.
 
-    >>> said_exit(-9), said_exit(2)
-    ('killed by SIGKILL', 'exit code 2')
+    >>> said_exit(-9, "all is well"), said_exit(2, "FATAL: no")
+    ('killed by SIGKILL', 'exit code 2: FATAL: no')
     """
-    if code is not None and code < 0:
+    if code is not None and code < 0 and -code != signal.SIGABRT:
         return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
+    return f"exit code {code}: {last_words}"

@@ -1,0 +1,152 @@
+"""`dothi doctor`: what was found on this machine, what is missing, and the one command that mends it."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import typer
+
+from dothi import settings
+from dothi.commands.options import AsJson, Folder
+from dothi.errors import Refused
+from dothi.migrations import one_line
+from dothi.output import console, print_json, print_table
+from dothi.runtime import look_for_runtime
+from dothi.runtime.debian import require_debian
+from dothi.runtime.found import describe
+from dothi.stack import machine
+from dothi.stack.cluster import TIME_ZONE_FILE
+
+GB = 2**30
+LEAST_MEMORY = 2 * GB
+LEAST_FILES = 4096
+EDITION = """
+select current_setting('server_version'), extversion, current_setting('timescaledb.license')
+from pg_extension where extname = 'timescaledb'
+"""
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `mend` is a command or a sentence, empty when all is well."""
+
+    name: str
+    found: str
+    ok: bool = True
+    mend: str = ""
+
+
+def doctor(folder: Folder = None, as_json: AsJson = False) -> None:
+    """Say what was found on this machine, what is missing, and what mends it. Exit code 1 when something is missing.
+
+    Example: dothi doctor --dir .dothi
+    """
+    findings = list(look(folder))
+    well = all(finding.ok for finding in findings)
+    if as_json:
+        print_json({"ok": well, "findings": [finding._asdict() for finding in findings]})
+    else:
+        rows = [(f.name, f.found, "ok" if f.ok else "missing", f.mend or None) for f in findings]
+        print_table(("what", "found", "state", "mend with"), rows)
+        console.print("all is well" if well else "something is missing")
+    if not well:
+        raise typer.Exit(1)
+
+
+def look(folder: Path | None) -> Iterator[Finding]:
+    """Everything that is looked at, in order."""
+    yield system()
+    yield python()
+    yield runtime()
+    yield time_zones()
+    yield disk("disk for data", folder or settings.DEFAULT_FOLDER)
+    yield disk("disk for the runtime", settings.cache())
+    yield memory()
+    yield open_files()
+    yield from stack(folder)
+
+
+def system() -> Finding:
+    """Operating system and architecture."""
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")
+    except OSError:
+        name = platform.system()
+    return Finding("system", f"{name}, {platform.machine()}, kernel {platform.release()}")
+
+
+def python() -> Finding:
+    """The interpreter; its version is a condition of installation."""
+    return Finding("python", f"{platform.python_version()} in {sys.prefix}")
+
+
+def runtime() -> Finding:
+    """Where broker and database would come from."""
+    try:
+        found = look_for_runtime(settings.runtime())
+        if found:
+            return Finding("runtime", describe(found))
+        require_debian()
+    except Refused as refusal:
+        return Finding("runtime", "none", ok=False, mend=str(refusal))
+    return Finding("runtime", "not prepared yet", ok=False, mend=f"{sys.executable} -m dothi.runtime")
+
+
+def time_zones() -> Finding:
+    """The host's time zones, which PostgreSQL reads."""
+    if TIME_ZONE_FILE.exists():
+        return Finding("time zones", str(TIME_ZONE_FILE.parent.parent))
+    return Finding("time zones", "none", ok=False, mend="apt-get install tzdata")
+
+
+def disk(name: str, folder: Path) -> Finding:
+    """Free space where a folder lies or would lie."""
+    place = next(step for step in (folder.absolute(), *folder.absolute().parents) if step.exists())
+    free = shutil.disk_usage(place).free
+    ok = free >= machine.LEAST_FREE
+    mend = "" if ok else f"free at least {machine.LEAST_FREE // 2**20} MB, or choose another folder"
+    return Finding(name, f"{free / GB:.1f} GB free at {place}", ok, mend)
+
+
+def memory() -> Finding:
+    """Memory that the stack may count on."""
+    size = machine.memory()
+    ok = size >= LEAST_MEMORY
+    return Finding("memory", f"{size / GB:.1f} GB", ok, "" if ok else f"give it at least {LEAST_MEMORY // GB} GB")
+
+
+def open_files() -> Finding:
+    """How many connections one process may hold."""
+    limit = machine.open_files()
+    ok = limit >= LEAST_FILES
+    return Finding("open files", f"{limit} per process", ok, "" if ok else f"ulimit -Hn {LEAST_FILES}, as root")
+
+
+def stack(folder: Path | None) -> Iterator[Finding]:
+    """The running stack, if there is one: the database is asked what it offers."""
+    try:
+        found = settings.stack_at(folder)
+    except Refused as refusal:
+        yield Finding("stack", str(refusal))
+        return
+    yield Finding("stack", f"process {found.document.get('pid', 'elsewhere')}")
+    yield database(found.database)
+
+
+def database(url: str) -> Finding:
+    """Versions and edition; only the Community edition compresses and keeps continuous aggregates by itself."""
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            row = connection.execute(EDITION).fetchone()
+    except psycopg.Error as error:
+        return Finding("database", f"does not answer: {one_line(error)}", ok=False, mend="dothi up")
+    if not row:
+        return Finding("database", "without TimescaleDB", ok=False, mend="dothi migrate")
+    server, extension, licence = row
+    more = "with" if licence == "timescale" else "without"
+    edition = "Community" if licence == "timescale" else "Apache"
+    offers = f"{edition} edition, {more} columnstore and continuous aggregates"
+    return Finding("database", f"PostgreSQL {server}, TimescaleDB {extension}, {offers}")

@@ -1,0 +1,227 @@
+"""`dothi up` from outside: it ends cleanly, recovers from kills, refuses in one line. Nothing may be left behind."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from dothi.settings import stack_at
+from dothi.stack.leftovers import recorded
+from tests.stack import RunningStack, dothi, running_stack
+
+
+def everything(stack: RunningStack) -> set[psutil.Process]:
+    """Every process of a stack, the database's own children included."""
+    roots = [psutil.Process(trace.pid) for trace in recorded(stack.folder)]
+    return {child for root in roots for child in [root, *root.children(recursive=True)]}
+
+
+def gone(processes: set[psutil.Process], seconds: float = 20) -> set[psutil.Process]:
+    """Those that still run after some seconds."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return set(alive)
+
+
+def pids(stack: RunningStack) -> dict[str, object]:
+    """Processes as the ready file names them now."""
+    return dict(json.loads((stack.folder.parent / "ready.json").read_text())["processes"])
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack of its own: its parts are killed here."""
+    with running_stack(tmp_path_factory.mktemp("up"), "--broker-shards", "2") as stack:
+        yield stack
+
+
+def test_the_ready_file_says_what_the_contract_promises(own_stack: RunningStack) -> None:
+    document = own_stack.document
+    assert set(document) == {"broker", "brokers", "database", "reader", "pid", "processes"}
+    assert document["broker"] == document["brokers"][0]["url"]
+    assert document["pid"] == own_stack.process.pid
+    assert len(document["processes"]["broker"]) == 2
+    codes = {row[0] for row in own_stack.query("select area from city.plan")}
+    assert {area for shard in document["brokers"] for area in shard["areas"]} == codes
+    assert "postgres" in " ".join(psutil.Process(document["processes"]["database"]).cmdline())
+
+
+def test_what_carries_passwords_is_private(own_stack: RunningStack) -> None:
+    for path in (own_stack.folder / "stack.json", own_stack.folder / "secrets.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_the_reader_reads_and_never_writes(own_stack: RunningStack) -> None:
+    with psycopg.connect(own_stack.document["reader"], autocommit=True) as connection:
+        assert connection.execute("select count(*) from city.plan").fetchone() == (18,)
+        with pytest.raises(psycopg.Error):
+            connection.execute("create table public.mine (i int)")
+
+
+def test_ingest_and_analysis_log_in_with_roles_of_their_own(own_stack: RunningStack) -> None:
+    document = stack_at(own_stack.folder).document
+    for url, role in ((document["ingest"]["database"], "dothi_writer"), (document["analyst"], "dothi_analyst")):
+        with psycopg.connect(url) as connection:
+            assert connection.execute("select current_user::text").fetchone() == (role,)
+
+
+def test_a_second_up_names_the_holder(own_stack: RunningStack) -> None:
+    second = dothi("up", "--dir", str(own_stack.folder), check=False)
+    assert second.returncode == 1
+    assert f"process {own_stack.document['pid']}" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize("part", ["database", "broker", "workers"])
+def test_a_killed_part_is_back_within_ten_seconds(own_stack: RunningStack, part: str) -> None:
+    named = pids(own_stack)[part]
+    old = named[0] if isinstance(named, list) else named
+    assert isinstance(old, int)
+    os.kill(old, signal.SIGKILL)
+    begun = time.monotonic()
+    device = own_stack.enroll(f"killed-{part}") if part != "database" else ""
+    while str(old) in str(pids(own_stack)[part]) or not pids(own_stack)[part]:
+        assert time.monotonic() - begun < 10, f"{part} is not back"
+        time.sleep(0.05)
+    if device:
+        own_stack.publish(f"dothi/v1/213/{device}/up", {"metrics": {"pm25": 12.5}})
+        own_stack.wait_for("select count(*) from city.air_quality where device = %s", device)
+    assert own_stack.wait_for("select count(*) from city.plan") == 18
+    same = json.loads((own_stack.folder.parent / "ready.json").read_text())
+    assert {key: same[key] for key in ("broker", "brokers", "database", "reader")} == {
+        key: own_stack.document[key] for key in ("broker", "brokers", "database", "reader")
+    }
+
+
+def test_sigterm_leaves_nothing(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--people", "100") as stack:
+        processes = everything(stack)
+        assert len(processes) >= 5
+        stack.process.send_signal(signal.SIGTERM)
+        assert stack.process.wait(30) == 0
+        assert not gone(processes, 0)
+    said = dothi("status", "--dir", str(stack.folder), check=False)
+    assert said.returncode == 1
+    assert f"dothi up --dir {stack.folder}" in said.stderr
+
+
+def test_kill_9_of_up_leaves_nothing_and_the_next_start_recovers(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--people", "100") as stack:
+        processes = everything(stack)
+        stack.query("create table public.kept as select 1 as one")
+        stack.process.kill()
+        stack.process.wait()
+        assert not gone(processes)
+    with running_stack(tmp_path) as again:
+        assert again.document["database"] == stack.document["database"], "same port, same password"
+        assert again.query("select one from public.kept") == [(1,)]
+
+
+def test_the_next_start_ends_what_was_left_behind(tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack:
+        processes = everything(stack)
+        database = psutil.Process(stack.document["processes"]["database"])
+        database.suspend()  # it cannot hear that its parent died, and still runs when the next one starts
+        stack.process.kill()
+        stack.process.wait()
+    with running_stack(tmp_path) as again:
+        assert not gone(processes, 0)
+        assert again.query("select count(*) from city.plan") == [(18,)]
+        assert "left over from a killed start" in (tmp_path / "up.log").read_text()
+
+
+def test_it_stops_by_itself(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--for", "1") as stack:
+        assert stack.process.wait(30) == 0
+
+
+def test_a_port_taken_meanwhile_is_not_used(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--for", "0.1") as stack:
+        stack.process.wait(30)
+    kept = json.loads((stack.folder / "ports.json").read_text())
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", kept["broker 0"]))
+        other.listen()
+        with running_stack(tmp_path, "--for", "0.1") as again:
+            assert str(kept["broker 0"]) not in again.document["broker"]
+
+
+def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "dothi"
+    for seconds in (0.9, 1.6, 2.4):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dothi", "up", "--dir", str(folder)], stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert "Traceback" not in said
+        assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change the user")
+def test_root_can_use_a_folder_that_others_cannot_enter(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with running_stack(closed) as stack:
+        database = psutil.Process(stack.document["processes"]["database"])
+        assert database.uids().real != 0
+        assert stack.query("select count(*) from city.plan") == [(18,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--workers", "0"], "--workers 0: allowed: 1 to 64"),
+        (["--broker-shards", "19"], "--broker-shards 19: allowed: 1 to 18"),
+        (["--for", "-1"], "--for -1: allowed: above 0"),
+        (["--density", "5"], "--density 5: only together with --people"),
+        (["--people", "0"], "--people 0"),
+        (["--ready-file", "/nowhere/ready.json"], "--ready-file /nowhere/ready.json: allowed"),
+    ],
+)
+def test_wrong_usage_is_named(tmp_path: Path, arguments: list[str], named: str) -> None:
+    said = dothi("up", "--dir", str(tmp_path / "dothi"), *arguments, check=False)
+    assert said.returncode == 2
+    assert named in said.stderr
+    assert said.stderr.count("\n") == 1
+    assert not (tmp_path / "dothi").exists()
+
+
+def test_a_database_and_a_broker_of_ones_own(own_stack: RunningStack, tmp_path: Path) -> None:
+    given = {"DOTHI_DATABASE_URL": own_stack.document["database"], "DOTHI_BROKER_URL": own_stack.document["broker"]}
+    with running_stack(tmp_path, environment=given) as stack:
+        assert stack.document["database"] == given["DOTHI_DATABASE_URL"]
+        assert stack.document["broker"] == given["DOTHI_BROKER_URL"]
+        assert stack.document["processes"]["database"] is None
+        assert stack.document["processes"]["broker"] == []
+        with psycopg.connect(stack.document["reader"]) as connection:
+            assert connection.execute("select current_user::text").fetchone() == ("dothi_reader",)
+    assert own_stack.query("select count(*) from city.plan") == [(18,)], "the reader's password still holds"
+
+
+def test_doctor_asks_the_running_database(own_stack: RunningStack) -> None:
+    document = json.loads(own_stack.dothi("doctor", "--json").stdout)
+    found = {finding["name"]: finding["found"] for finding in document["findings"]}
+    assert document["ok"] is True
+    assert "TimescaleDB" in found["runtime"]
+    assert "without columnstore and continuous aggregates" in found["database"] or "Community" in found["database"]
+
+
+def test_doctor_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("DOTHI_RUNTIME", "private")
+    said = dothi("doctor", "--dir", str(tmp_path), "--json", check=False)
+    assert said.returncode == 1
+    missing = [finding for finding in json.loads(said.stdout)["findings"] if not finding["ok"]]
+    assert [finding["name"] for finding in missing] == ["runtime"]
+    assert missing[0]["mend"].endswith("-m dothi.runtime")
