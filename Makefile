@@ -49,7 +49,7 @@ check: $(BIN)/dothi
 	@$(BIN)/python -m dothi.docs --check
 
 bench: setup
-	@$(BIN)/python tests/bench/ingest.py
+	@$(BIN)/python -m tests.bench.ingest
 
 chaos: setup
 	@DOTHI_TEST_KILLS=$(N) $(BIN)/python -m pytest -s tests/test_kill.py

@@ -12,8 +12,8 @@ TIMEZONE = "Asia/Ho_Chi_Minh"
 REFRESH = "30s"
 
 
-def selector(words: Words, name: str, sql: str, source: Source) -> grafana.VariableModel:
-    """A variable with several choices from the database, all of them chosen at first."""
+def selector(words: Words, name: str, sql: str, source: Source, first: str) -> grafana.VariableModel:
+    """A variable that allows several of the choices that a query gives; `first` is chosen to begin with."""
     return grafana.VariableModel(
         type_val=grafana.VariableType.QUERY,
         name=name,
@@ -21,7 +21,7 @@ def selector(words: Words, name: str, sql: str, source: Source) -> grafana.Varia
         query=sql,
         definition=sql,
         datasource=source.ref,
-        current=grafana.VariableOption(selected=True, text=["All"], value=["$__all"]),
+        current=grafana.VariableOption(selected=True, text=[words(f"{name}.{first}")], value=[first]),
         multi=True,
         include_all=True,
         allow_custom_value=False,

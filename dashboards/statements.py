@@ -39,9 +39,9 @@ def interval_s(family: Family) -> float:
 
 
 def decimals(metric: Metric) -> int:
-    """Digits behind the point that a person can use: fewer for wide ranges."""
+    """Digits behind the point that a person can use: centimetres of water, tenths of a degree, whole watts."""
     span = metric.high - metric.low
-    return 2 if span <= 100 else 1 if span <= 10_000 else 0
+    return 2 if metric.unit == "m" or span <= 10 else 1 if span <= 10_000 else 0
 
 
 def shown(metric: Metric, words: Words) -> str:

@@ -206,9 +206,7 @@ def newest_table(words: Words, key: str, query: Sql, columns: list[Column], at: 
     return panel(words, key, query, columns, at, Look("table", options))
 
 
-def district_map(
-    words: Words, key: str, query: Sql, columns: list[Column], at: Place, centre: tuple[float, float], zoom: int
-) -> grafana.Panel:
+def district_map(words: Words, key: str, query: Sql, columns: list[Column], at: Place) -> grafana.Panel:
     """A marker per row: place `lat`, `lon`, text `label`, size `devices`, colour by the first of `columns`.
 
     The base map is the server's own default, so that a centre without internet can set its own or none.
@@ -240,7 +238,8 @@ def district_map(
         tooltip=True,
     )
     options = geomap.Options(
-        view=geomap.MapViewConfig(id_val="coords", lat=centre[0], lon=centre[1], zoom=zoom),  # type: ignore[arg-type]  # the SDK takes degrees for whole numbers
+        # The view fits what is chosen; `zoom` is only how near that may come.
+        view=geomap.MapViewConfig(id_val="fit", lat=None, lon=None, zoom=11, padding=20),
         controls=geomap.ControlsOptions(show_zoom=True, mouse_wheel_zoom=False, show_attribution=True),
         basemap=common.MapLayerOptions(type_val="default", name="base", config={}),
         layers=[layer],

@@ -6,7 +6,6 @@ map of districts                     | newest readings
 fine dust by district                | readings per minute by outcome
 """
 
-from devices.area import ZONES
 from grafana_foundation_sdk.models import dashboard as grafana
 from grafana_foundation_sdk.models import units
 
@@ -30,14 +29,15 @@ from dashboards.vocabulary import (
     trend,
 )
 from dashboards.words import Words
+from devices.area import ZONES
 from devices.family import FAMILIES
 
 CLOCK = units.DurationInHoursMinutesSeconds  # 00:01:30 reads the same in every language
-ZOOM = 8  # both provinces fit on the map's part of a 1080p wall
 NOTHING: Steps = ((None, QUIET), (0, RED), (0.01, QUIET))  # red when nothing at all is stored
 LATE, STOPPED = 3, 10  # intervals without a reading
 VN_AQI_100 = 50.0  # µg/m³ of PM2.5, Decision 1459/QĐ-TCMT
 PROVINCES = sorted({zone.province for zone in ZONES})
+LARGEST = max(PROVINCES, key=lambda province: sum(zone.people_2019 for zone in ZONES if zone.province == province))
 
 
 def wall(words: Words, source: Source) -> grafana.Dashboard:
@@ -57,12 +57,13 @@ def wall(words: Words, source: Source) -> grafana.Dashboard:
         kpi(words, "worst_age", rows("worst_age"), WORST_AGE, at=Place(15, 0, 5, 4)),
         kpi(words, "density", rows("density"), DENSITY, at=Place(20, 0, 4, 4)),
         kpi(words, "ages", rows("ages"), age_columns(words), at=Place(0, 4, 24, 3)),
-        district_map(words, "districts", rows("districts"), DISTRICTS, Place(0, 7, 12, 12), centre(), ZOOM),
+        district_map(words, "districts", rows("districts"), DISTRICTS, at=Place(0, 7, 12, 12)),
         newest_table(words, "newest", rows("newest"), NEWEST, at=Place(12, 7, 12, 12)),
         trend(words, "fine_dust", lines("fine_dust"), FINE_DUST, at=Place(0, 19, 12, 8), limit=VN_AQI_100),
         trend(words, "settled", lines("settled"), SETTLED, at=Place(12, 19, 12, 8)),
     ]
-    return board(words, "dothi-wall", "wall", [selector(words, "province", sql["provinces"], source)], panels)
+    province = selector(words, "province", sql["provinces"], source, first=LARGEST)
+    return board(words, "dothi-wall", "wall", [province], panels)
 
 
 REPORTING = [
@@ -108,12 +109,6 @@ def age_columns(words: Words) -> list[Column]:
         )
         for family in FAMILIES.values()
     ]
-
-
-def centre() -> tuple[float, float]:
-    """Latitude and longitude of the middle of all districts, degrees."""
-    lats, lons = [zone.lat for zone in ZONES], [zone.lon for zone in ZONES]
-    return round((min(lats) + max(lats)) / 2, 2), round((min(lons) + max(lons)) / 2, 2)
 
 
 def wall_statements(words: Words) -> dict[str, str]:

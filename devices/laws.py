@@ -1,4 +1,4 @@
-"""What every family and every profile must keep to. A new file is tested by existing; `dothi devices check` runs these."""
+"""What every family and every profile must keep to; a new file is tested by existing. `dothi devices check` runs it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -179,7 +179,7 @@ def survives(profile: Profile) -> Iterator[str]:
                 for result in profile.read(damaged):
                     if isinstance(result, Reading):
                         msgspec.json.encode(result.extra)
-            except Exception as error:  # noqa: BLE001 - the law is that there is none
+            except Exception as error:  # the law is that there is none
                 yield f"example «{example['name']}» damaged to {damaged[:60]!r}… raises {error!r}"
 
 
@@ -191,6 +191,15 @@ LAWS: tuple[Law, ...] = (
     ("examples become what they state", examples),
     ("damaged messages are survived", survives),
 )
+
+
+def verdicts(profile: Profile) -> Iterator[tuple[str, list[str]]]:
+    """Each law with what breaks it; a file so odd that a law cannot be tried breaks it."""
+    for name, law in LAWS:
+        try:
+            yield name, list(law(profile))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            yield name, [f"cannot be tried: {type(error).__name__} {error}"]
 
 
 def family_problems(family: Family) -> Iterator[str]:

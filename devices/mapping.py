@@ -1,6 +1,6 @@
 """A foreign document → Reading, by the field table of a profile: paths, source units, words of states."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isnan, nan
@@ -8,8 +8,8 @@ from typing import Any
 
 from devices.codecs import encode
 from devices.family import Family, Metric
-from devices.native import Extra, note_refused, too_deep
-from devices.paths import MISSING, Path, covered, find, first, leaves, path, without
+from devices.native import MAX_SEQ, RESERVED, Extra, note_refused, too_deep
+from devices.paths import MISSING, Path, find, first, leaves, path, without
 from devices.raw import TooDeep, as_number, clean, shown, storable
 from devices.reading import Reading, hash_seq
 from devices.rejected import Reason, Rejected
@@ -17,7 +17,6 @@ from devices.time import SECOND, parse_time
 from devices.units import SAME, Conversion, UnknownUnit, conversion
 from devices.values import no_metric, value_of
 
-MAX_SEQ = 2**63 - 1
 ELSE = "*"
 
 
@@ -131,11 +130,11 @@ def table_reader(table: Table) -> Callable[[object, bytes], Reading | Rejected]:
 
 def read_document(table: Table, document: object, payload: bytes) -> Reading | Rejected:
     """A document without private fields → Reading. Raises TooDeep."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         return Rejected("profile", Reason.WRONG_SHAPE, None, shown(document), "expected an object")
     if not fits(table, document):
         return not_fitting(table, document)
-    root = next((keys for keys in table.roots if isinstance(find(document, keys), Mapping)), ())
+    root = next((keys for keys in table.roots if isinstance(find(document, keys), dict)), ())
     used: set[Path] = set()
     time = read_time(table, document, root, used)
     seq = read_seq(table, document, root, used)
@@ -155,7 +154,7 @@ def read_document(table: Table, document: object, payload: bytes) -> Reading | R
 
 def take(
     field: Field,
-    document: Mapping[str, object],
+    document: dict[str, object],
     root: Path,
     used: set[Path],
     values: list[float],
@@ -167,8 +166,8 @@ def take(
         values[field.place] = seconds_between(document, field)
         return
     keys, raw = first_below(document, root, field.paths)
-    if raw is MISSING:
-        return
+    if raw is MISSING or field.metric.name in refused or not isnan(values[field.place]):
+        return  # not there, or an earlier row of the table has spoken for the metric
     word = own_word(field, raw)
     if word is None:
         return
@@ -257,13 +256,14 @@ def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int
 
 def rest_of(table: Table, document: object, used: frozenset[Path]) -> Extra:
     """What no field took and the profile does not drop, under dotted names; nulls and empty objects say nothing."""
-    covers = used | table.dropped
-    return {
-        name if name not in ("rejected", "reasons") else f"message.{name}": storable(item)
-        for keys, item in leaves(document)
-        if item is not None and item != {} and item != [] and not covered(keys, covers)
-        for name in (clean(".".join(keys)),)
+    extra = {
+        clean(".".join(keys)): storable(item)
+        for keys, item in leaves(document, used | table.dropped)
+        if item is not None and item != {} and item != []
     }
+    for name in RESERVED & extra.keys():
+        extra[f"message.{name}"] = extra.pop(name)
+    return extra
 
 
 def not_fitting(table: Table, document: object) -> Rejected:
@@ -276,7 +276,7 @@ def not_fitting(table: Table, document: object) -> Rejected:
     return Rejected("profile", Reason.WRONG_SHAPE, name, value, detail)
 
 
-def nothing_found(table: Table, document: Mapping[str, object]) -> Rejected:
+def nothing_found(table: Table, document: dict[str, object]) -> Rejected:
     """A document in which no field of the table stands."""
     metrics = tuple(field.metric for field in table.fields)
     return no_metric(metrics, [str(name) for name in document])

@@ -1,6 +1,6 @@
 """Dotted paths into a document: `after.box.0`, `cover:0.apower`. A number is a place where a list stands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 Path = tuple[str, ...]
 MISSING = object()
@@ -14,7 +14,7 @@ def path(text: str) -> Path:
 def find(document: object, keys: Path) -> object:
     """What stands at the path, or MISSING."""
     for key in keys:
-        if isinstance(document, Mapping):
+        if isinstance(document, dict):
             document = document.get(key, MISSING)
         elif isinstance(document, list) and key.isdecimal() and len(key) < 7 and int(key) < len(document):
             document = document[int(key)]
@@ -32,23 +32,23 @@ def first(document: object, candidates: tuple[Path, ...]) -> tuple[Path, object]
     return (), MISSING
 
 
-def leaves(document: object, depth: int = 0, keys: Path = ()) -> Iterator[tuple[Path, object]]:
-    """Every value that is not an object, with its path; lists whole, and what lies deeper than 32 levels whole."""
-    if isinstance(document, Mapping) and depth < 32:
+def leaves(document: object, skipped: frozenset[Path], keys: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Every value that is not an object, with its path, except at and below the skipped paths.
+
+    Lists are given whole, and so is what lies deeper than 32 levels.
+    """
+    if isinstance(document, dict) and len(keys) < 32:
         for key, item in document.items():
-            yield from leaves(item, depth + 1, (*keys, str(key)))
+            at = (*keys, str(key))
+            if at not in skipped:
+                yield from leaves(item, skipped, at)
     else:
         yield keys, document
 
 
-def covered(keys: Path, covers: frozenset[Path]) -> bool:
-    """Whether the path, or one above it, is among `covers`."""
-    return any(keys[:length] in covers for length in range(len(keys) + 1))
-
-
 def without(document: object, hidden: frozenset[Path], hidden_keys: frozenset[str], at: Path = ()) -> object:
     """A copy without the hidden paths, and without the hidden keys at any depth. RecursionError when very deep."""
-    if isinstance(document, Mapping):
+    if isinstance(document, dict):
         return {
             key: without(item, hidden, hidden_keys, (*at, key))
             for key, item in document.items()

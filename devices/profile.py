@@ -14,9 +14,15 @@ from devices.reading import Reading
 from devices.rejected import Reason, Rejected
 from devices.route import ROUTES, Route, foreign_entities
 
+MAX_ELEMENTS = 10_000
+"""Of one list: so that half a megabyte of commas does not become a quarter of a million rejections."""
+
 Reader = Callable[[object, bytes], Reading | Rejected]
 KEYS = frozenset(
-    "title family codec route interval_s behaviour roots match fields time seq drop private examples source".split()
+    (
+        *("title", "family", "codec", "route", "interval_s", "behaviour", "examples", "source"),
+        *("roots", "match", "fields", "time", "seq", "drop", "private"),
+    )
 )
 
 
@@ -56,6 +62,9 @@ class Profile:
         if not documents:
             detail = "an empty list; expected at least one message in it"
             return [Rejected("profile", Reason.WRONG_SHAPE, None, "[]", detail)]
+        if len(documents) > MAX_ELEMENTS:
+            detail = f"{len(documents)} elements; expected at most {MAX_ELEMENTS}; send smaller lists, more often"
+            return [Rejected("profile", Reason.TOO_LARGE, None, str(len(documents)), detail)]
         results = [self._read_one(document, encode(document, payload)) for document in documents]
         return [placed(result, place, len(results)) for place, result in enumerate(results, 1)]
 
@@ -66,9 +75,10 @@ class Profile:
             return [self._read_one(document, payload)]
         if isinstance(document, Rejected):
             return [document]
-        if self.route is None:
+        route = ROUTES.get(self.route or "")
+        if route is None:
             return self.map(document, payload)
-        parts = foreign_entities(ROUTES[self.route], "", document, payload)
+        parts = foreign_entities(route, "", document, payload)
         return [result for _, part, raw in parts for result in self.map(part, raw)]
 
     def redact(self, document: object, payload: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Values as devices send them: shown to people, kept in jsonb, read as numbers. Only `TooDeep` is ever raised."""
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from math import inf, isfinite, isinf, isnan
@@ -10,6 +11,7 @@ MAX_DEPTH = 32
 LONGEST_SHOWN = 200
 WIDEST_INTEGER_BITS = 4096
 DECIMAL_FRACTION = 4
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TooDeep(Exception):
@@ -56,18 +58,7 @@ def clean(text: str) -> str:
     """The text with NUL as ␀ and each lone surrogate as �."""
     if "\0" in text:
         text = text.replace("\0", "␀")
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode() if has_surrogate(text) else text
-
-
-def has_surrogate(text: str) -> bool:
-    """Whether the text holds a lone surrogate, which UTF-8 cannot carry."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def spell_integer(value: int) -> str:

@@ -107,7 +107,7 @@ def ucum(name: str) -> str:
     text = name.strip()
     code = text if text in UNITS else ALIASES.get(text)
     if code is None:
-        near = get_close_matches(text, [*UNITS, *ALIASES], n=1, cutoff=0.5)
+        near = get_close_matches(text, UNITS, n=1) or get_close_matches(text, ALIASES, n=1)
         raise UnknownUnit(f"unknown unit {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
     return code
 

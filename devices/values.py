@@ -69,7 +69,7 @@ def is_number(text: str) -> bool:
 def expected(metric: Metric) -> str:
     """The legal range with its unit."""
     unit = "" if metric.unit == "1" else f" {metric.unit}"
-    return f"{metric.low:g} to {metric.high:g}{unit}"
+    return f"{metric.low:.10g} to {metric.high:.10g}{unit}"
 
 
 def likely_cause(metric: Metric, number: float) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import psycopg
 import typer
+from typer.exceptions import TyperException
 
 from dothi import __version__
 from dothi.commands import catalogue, dashboards, devices, doctor, ingest, migrate, simulate, status, up
@@ -14,7 +15,6 @@ from dothi.migrations import one_line
 app = typer.Typer(
     name="dothi",
     help="IoT telemetry platform of a province: MQTT → TimescaleDB → Grafana.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -37,8 +37,9 @@ def version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and stop.")
     ] = False,
@@ -47,14 +48,20 @@ def root(
 
     Example: dothi up --dir .dothi --people 2000 --density 50
     """
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
 
 
 def main() -> None:
     """Run a command. Every refusal is one line on stderr and an exit code; a traceback never reaches the user."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except Refused as refusal:
         stop(str(refusal), refusal.exit_code)
+    except TyperException as misuse:
+        stop(f"{' '.join(misuse.format_message().split())} (called: dothi {' '.join(sys.argv[1:])})", 2)
+    except (typer.Abort, KeyboardInterrupt):
+        raise SystemExit(130) from None
     except psycopg.OperationalError as error:
         stop(f"database: {one_line(error)}", 1)
     except BrokenPipeError:
@@ -62,6 +69,8 @@ def main() -> None:
         raise SystemExit(1) from None
     except Exception as error:
         stop(f"a fault of dothi itself, please report it: {type(error).__name__}: {one_line(error)}", 1)
+    else:
+        raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def stop(message: str, exit_code: int) -> None:

@@ -33,7 +33,7 @@ def watch(stack_document: dict[str, Any], stop: threading.Event, until: float | 
         if console.is_terminal:
             _watch_live(reader, stack_document, stop, begun, until)
         else:
-            _watch_plain(reader, stop, begun, until)
+            _watch_plain(reader, stack_document, stop, begun, until)
     finally:
         reader.close()
 
@@ -49,7 +49,11 @@ def _watch_live(
             stop.wait(_pause(until))
 
 
-def _watch_plain(reader: Reader, stop: threading.Event, begun: float, until: float | None) -> None:
+def _watch_plain(
+    reader: Reader, document: dict[str, Any], stop: threading.Event, begun: float, until: float | None
+) -> None:
+    for line in _foot(document):
+        console.print(line.plain, soft_wrap=True, highlight=False)
     while not stop.wait(_pause(until, PLAIN_EVERY_S)):
         console.print(plain(reader.snapshot(), time.time() - begun), soft_wrap=True, highlight=False)
         if _past(until):
@@ -148,7 +152,7 @@ def _foot(document: dict[str, Any]) -> list[Text]:
             "in a Grafana: GF_PATHS_PROVISIONING=<that folder>/provisioning grafana server",
         ]
     else:
-        lines = ["dashboards for a Grafana: dothi dashboards build FOLDER"]
+        lines = ["dashboards for your Grafana: dothi dashboards build FOLDER --dir STACK"]
     return [Text(line, style="cyan", no_wrap=True, overflow="ellipsis") for line in lines]
 
 

@@ -213,5 +213,5 @@ def trouble_of(error: psycopg.Error) -> str:
     if isinstance(error, psycopg.errors.QueryCanceled):
         return "the database is too busy to answer within 2 s"
     if isinstance(error, psycopg.OperationalError):
-        return "the database is restarting or not reachable; going on as soon as it answers"
+        return "database restarting or unreachable; going on when it answers"
     return str(error).partition("\n")[0]

@@ -107,21 +107,28 @@ class City:
 
     def until(self, moment: float) -> Iterator[Message]:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
-        while len(turn := np.flatnonzero(self._next < moment)):
-            turn = turn[np.argsort(self._next[turn], kind="stable")]
-            due = self._next[turn]
-            self._sent[turn] += 1
-            self._next[turn] = self._due(turn)
-            yield from self._messages(turn, due)
+        index = np.flatnonzero(self._next < moment)
+        if not len(index):
+            return
+        most = np.floor((moment - self._first[index]) / self._interval[index] + JITTER).astype(np.int64) + 1
+        counts = most - self._sent[index]
+        who = np.repeat(index, counts)
+        turn = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts - self._sent[index], counts)
+        due = self._due(who, turn)
+        now = np.flatnonzero(due < moment)
+        self._sent += np.bincount(who[now], minlength=len(self.fleet))
+        self._next[index] = self._due(index, self._sent[index])
+        order = now[np.argsort(due[now], kind="stable")]
+        yield from self._messages(who[order], turn[order] + 1, due[order])
 
-    def _due(self, index: Ints) -> Floats:
-        """When the next message of each device is due: no error adds up over a long run."""
-        count, interval = self._sent[index], self._interval[index]
-        shift = (2.0 * draw.uniform(self.fleet.key[index], salt("jitter"), count) - 1.0) * JITTER
-        return np.asarray(self._first[index] + (count + shift) * interval, dtype=np.float64)
+    def _due(self, index: Ints, turn: Ints) -> Floats:
+        """When each device speaks its message number `turn` (from 0): no error adds up over a long run."""
+        shift = (2.0 * draw.uniform(self.fleet.key[index], salt("jitter"), turn) - 1.0) * JITTER
+        moved = turn + np.where(turn == 0, 0.0, shift)  # the first is on time, so that a run has its full rate at once
+        return np.asarray(self._first[index] + moved * self._interval[index], dtype=np.float64)
 
-    def _messages(self, index: Ints, due: Floats) -> Iterator[Message]:
-        keys, seq = self.fleet.key[index], self._sent[index]
+    def _messages(self, index: Ints, seq: Ints, due: Floats) -> Iterator[Message]:
+        keys = self.fleet.key[index]
         kinds = self._kinds(keys, seq)
         age = LATE_FROM_S * (LATE_TO_S / LATE_FROM_S) ** draw.uniform(keys, salt("age"), seq)
         time = np.floor((due - np.where(kinds == Kind.LATE, age, 0.0)) * 1000.0).astype(np.int64)

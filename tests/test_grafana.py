@@ -1,9 +1,14 @@
 """The host's own Grafana: found, started on loopback, stopped. A stand-in takes its place, as there may be none."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -72,11 +77,32 @@ def test_grafana_of_the_host_is_started_on_loopback_and_stopped(tmp_path: Path, 
     finally:
         process.stop()
         process.stop()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert not listens(port)
     again, _ = started(folder, place)
     again.stop()
     assert again.password == process.password  # Grafana keeps the first one
+
+
+def test_grafana_ends_with_the_program_that_started_it(tmp_path: Path, place: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path; from dothi.grafana import start_if_present; "
+        f"folder, place = Path({str(tmp_path / 'grafana')!r}), Path({str(place)!r}); "
+        f"started = start_if_present({DOCUMENT!r}, folder, places=[place]); "
+        "print(started.url, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    port = urlsplit(done.stdout.splitlines()[-1]).port
+    assert done.returncode == -signal.SIGKILL
+    assert port
+    deadline = time.monotonic() + 10
+    while listens(port) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not listens(port)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_grafana_that_does_not_come_up_is_one_line(tmp_path: Path, place: Path) -> None:

@@ -24,6 +24,7 @@ from dothi.snapshot import (
     per_minute,
     trouble_of,
 )
+from tests.stack import RunningStack
 
 NOW = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
 VALUES: list[tuple[str, str, float | str]] = [
@@ -105,7 +106,7 @@ def test_a_plain_line_for_a_log() -> None:
 def test_an_unreachable_database_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     document = DOCUMENT | {"reader": "postgresql://127.0.0.1:9/dothi"}
     live.watch(document, threading.Event(), time.time() + 0.3)
-    assert "going on as soon as it answers" in capsys.readouterr().out
+    assert "going on when it answers" in capsys.readouterr().out
 
 
 def test_stop_ends_the_view() -> None:
@@ -139,3 +140,24 @@ def test_a_reader_without_database_keeps_its_last_snapshot() -> None:
     snapshot = Reader("postgresql://127.0.0.1:9/dothi").snapshot()
     assert snapshot.trouble is not None
     assert snapshot.totals == Totals()
+
+
+@pytest.mark.stack
+def test_a_snapshot_of_a_real_stack(stack: RunningStack) -> None:
+    device = stack.enroll("live", "native-weather", "220")
+    topic = f"dothi/v1/220/{device}/up"
+    reader, fresh = Reader(stack.document["reader"]), Reader(stack.document["reader"])
+    try:
+        before = reader.snapshot()
+        stack.publish(topic, {"seq": 1, "metrics": {"temperature": 21.5}})
+        stack.wait_for("select device from city.weather where device = %s", device)
+        after = fresh.snapshot()
+    finally:
+        reader.close()
+        fresh.close()
+    assert after.trouble is None
+    assert after.totals.stored > before.totals.stored
+    assert after.flow.workers >= 1
+    assert any(line.family == "weather" and line.reporting >= 1 for line in after.families)
+    (newest,) = (newest for newest in after.newest if newest.area == "220")
+    assert (newest.name, newest.metric, newest.value) == ("Sơn Động", "temperature", 21.5)

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from math import isnan
 from pathlib import Path
@@ -39,6 +41,7 @@ from simulators.mix import MIX, apportion, apportion_visibly, prefix, weights
 from simulators.payload import Writer
 from simulators.plan import PlanError, plan
 from simulators.publish import Broker, BrokerError, Publisher, Tally
+from tests.stack import RunningStack
 
 STIRRED = [6515378097567897105, 3499946262820276026]
 BOOT = 1_764_547_200
@@ -447,3 +450,66 @@ def test_sigterm_asks_for_an_end() -> None:
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(number, handler)
+
+
+# With a real stack
+
+
+@pytest.mark.stack
+def test_what_the_broker_acknowledged_is_stored_once_or_quarantined(stack: RunningStack, tmp_path: Path) -> None:
+    record = tmp_path / "acknowledged.csv"
+    before = stack.received()
+    asked = (
+        "--province",
+        "bac-kan",
+        "--people",
+        "200",
+        "--rate",
+        "400",
+        "--for",
+        "3",
+        "--record",
+        str(record),
+        "--json",
+    )
+    summary = json.loads(stack.dothi("simulate", "run", *asked).stdout)
+    acknowledged = list(csv.DictReader(record.read_text().splitlines()))
+    assert summary["acknowledged"] == summary["sent"] == len(acknowledged)
+    assert summary["sent"] == pytest.approx(1200, rel=0.1)
+    assert (summary["unsent"], summary["in_flight"], summary["refused"]) == (0, 0, 0)
+    stack.wait_settled(before + len(acknowledged))
+    kinds = Counter(row["kind"] for row in acknowledged)
+    lost = {Kind.DUPLICATE.name.lower(), Kind.ALL_OUT_OF_RANGE.name.lower(), Kind.CUT_SHORT.name.lower()}
+    expected = Counter((row["device"], int(row["seq"])) for row in acknowledged if row["kind"] not in lost)
+    assert stored(stack, summary["boot"]) == expected
+    refused = "select count(*) from city.quarantine where topic like 'dothi/v1/0%%'"
+    assert stack.query(refused)[0][0] >= kinds["all_out_of_range"] + kinds["cut_short"]
+
+
+def stored(stack: RunningStack, boot: int) -> Counter[tuple[str, int]]:
+    parts = [f"select device, seq from city.{family} where boot = %s" for family in native_families()]
+    return Counter(stack.query(" union all ".join(parts), *[boot] * len(parts)))
+
+
+@pytest.mark.stack
+def test_sigterm_ends_a_run_with_its_summary(stack: RunningStack) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "dothi",
+        "simulate",
+        "run",
+        "--dir",
+        str(stack.folder),
+        "--people",
+        "100",
+        "--json",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "Ctrl-C stops" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert json.loads(out)["devices"] == 50

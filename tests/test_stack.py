@@ -18,6 +18,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from dothi.errors import Refused
+from dothi.runtime import find_runtime
 from dothi.stack import account, broker, cluster, leftovers, machine
 from dothi.stack.account import Account
 from dothi.stack.embedded import Embedded, Plan
@@ -37,7 +38,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """Database and two brokers in one folder."""
     folder = tmp_path_factory.mktemp("stores")
     with held(folder):
-        embedded = Embedded(Plan(folder, shards=2, runtime="private"), AREAS, ROUTES, threading.Event())
+        embedded = Embedded(Plan(folder, shards=2), find_runtime("private"), AREAS, ROUTES, threading.Event())
         try:
             embedded.start_stores()
             yield embedded
@@ -114,7 +115,7 @@ class Client:
         self.paho.on_connect = lambda _c, _u, _f, reason, _p: self.connected.append(str(reason))
         self.paho.on_subscribe = lambda _c, _u, _m, reasons, _p: self.granted.extend(r.value for r in reasons)
         self.paho.on_publish = lambda _c, _u, _m, reason, _p: self.published.append(reason.value)
-        self.paho.on_message = lambda _c, _u, message: self.received.append((message.topic, message.payload))
+        self.paho.on_message = lambda _c, _u, message: self.received.append((message.topic, bytes(message.payload)))
         self.paho.connect(parts.hostname or "", parts.port or 0)
         self.paho.loop_start()
         wait(lambda: self.connected)
@@ -293,8 +294,6 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_cluster_of_another_major_version_is_refused(tmp_path: Path, stores: Embedded) -> None:
-    from dothi.runtime import find_runtime
-
     (tmp_path / "database").mkdir()
     (tmp_path / "database/PG_VERSION").write_text("15\n")
     with pytest.raises(Refused, match=r"was made by PostgreSQL 15, the private runtime has 17"):
@@ -326,7 +325,7 @@ def test_settings_fit_the_machine(memory_gb: int) -> None:
     shared = int(chosen["shared_buffers"].removesuffix("MB"))
     assert 128 <= shared <= min(4096, memory_gb * 1024 // 4)
     assert chosen["dynamic_shared_memory_type"] == "sysv", "64 MB of /dev/shm are not enough"
-    assert int(chosen["max_wal_size"].removesuffix("MB")) <= 2048, "what is replayed after a kill stays short"
+    assert int(chosen["max_wal_size"].removesuffix("MB")) <= 768, "what is replayed after a kill stays short"
 
 
 def test_a_foreign_database_keeps_its_passwords() -> None:

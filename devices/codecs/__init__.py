@@ -3,6 +3,8 @@ Rejected out, never an exception."""
 
 from collections.abc import Callable
 
+from cbor2 import CBORError
+
 from devices.codecs.cbor import decode_cbor, encode_cbor
 from devices.codecs.json_text import decode_json, encode_json
 from devices.codecs.ngsi import decode_ngsi
@@ -50,5 +52,5 @@ def encode(document: object, like: bytes) -> bytes:
     """A part of a decoded payload, encoded again as that payload was. b"" when it cannot be."""
     try:
         return encode_cbor(document) if is_cbor(like) else encode_json(document)
-    except (ValueError, TypeError, RecursionError, OverflowError):
+    except (CBORError, ValueError, TypeError, RecursionError, OverflowError):
         return b""

@@ -45,7 +45,7 @@ def look_again(payload: bytes) -> object:
     try:
         return json.loads(text, parse_int=_integer, parse_float=_fraction, parse_constant=NotFinite)
     except json.JSONDecodeError as error:
-        return malformed(text, error.pos)
+        return malformed(text, error.pos, error.msg)
     except RecursionError:
         detail = "lists or objects are nested too deeply to be read; expected at most 32 levels"
         return Rejected("codec", Reason.TOO_DEEP, None, None, detail)
@@ -71,17 +71,23 @@ def not_utf8(payload: bytes, place: int) -> Rejected:
     return Rejected("codec", Reason.INVALID_UTF8, None, f"0x{payload[place]:02x}", detail)
 
 
-def malformed(text: str, place: int) -> Rejected:
+def malformed(text: str, place: int, message: str) -> Rejected:
     """Where a text stops being JSON, with the likely cause."""
     line, column = text.count("\n", 0, place) + 1, place - (text.rfind("\n", 0, place) + 1) + 1
-    detail = f"not JSON at line {line}, column {column}: {likely_cause(text, place)}"
+    detail = f"not JSON at line {line}, column {column}: {likely_cause(text, place, message)}"
     return Rejected("codec", Reason.MALFORMED, None, clean(text[place : place + 1]) or None, detail)
 
 
-def likely_cause(text: str, place: int) -> str:
-    """A guess, from what stands where reading stopped."""
+def likely_cause(text: str, place: int, message: str) -> str:
+    """A guess, from what stands where reading stopped and the parser's `message`."""
     rest = text[place : place + 200].lstrip()
     before = text[max(0, place - 200) : place].rstrip()
+    if message == "Extra data" and rest.startswith("\0"):
+        return "a NUL after the document; send it without the zero that ends a C string"
+    if message == "Extra data" and rest[:2] not in ("//", "/*"):
+        return "more follows the document; send one document a message, or a list of them"
+    if message.startswith("Unterminated string"):
+        return "a text that is never closed; the message was cut off or a quote is missing"
     if not rest:
         return "the text ends too early; the message was cut off or a bracket is missing"
     if rest.startswith(("//", "/*", "#")):

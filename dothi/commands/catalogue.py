@@ -1,4 +1,4 @@
-"""`dothi devices families|profiles|check|decode`: the catalogue, and what becomes of a message; no running stack needed."""
+"""`dothi devices families|profiles|check|decode`: the catalogue, and what becomes of a message. Needs no stack."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import yaml
 
 from devices.documents import parse_yaml
 from devices.family import FAMILIES
-from devices.laws import LAWS, stated_metrics
+from devices.laws import stated_metrics, verdicts
 from devices.profile import PROFILES, BadProfile, Profile, fitting, profile_from
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
@@ -45,7 +45,7 @@ def families(as_json: AsJson = False) -> None:
             family.name,
             metric.name,
             metric.unit,
-            ", ".join(metric.states) or f"{metric.low:g} … {metric.high:g}",
+            ", ".join(metric.states) or f"{metric.low:.10g} … {metric.high:.10g}",
             metric.kind,
             metric.label["vi"],
         )
@@ -126,8 +126,7 @@ def check(
 
 def verdicts_on(profile: Profile) -> Iterator[dict[str, Any]]:
     """Each law with what breaks it."""
-    for law, problems_of in LAWS:
-        problems = list(problems_of(profile))
+    for law, problems in verdicts(profile):
         yield {"profile": profile.name, "law": law, "ok": not problems, "problems": problems}
 
 
@@ -246,7 +245,9 @@ def decoded(outcomes: list[Outcome]) -> dict[str, Any]:
     """The document of the contract: all readings, and the first rejection."""
     judged = [outcome._replace(result=believed(outcome.result)) for outcome in outcomes]
     rejected = next((o.result for o in judged if isinstance(o.result, Rejected)), None)
-    readings = [reading_document(o) for o in judged if isinstance(o.result, Reading)]
+    readings = [
+        reading_document(o.device, o.profile, o.result) for o in judged if isinstance(o.result, Reading) and o.profile
+    ]
     return {"readings": readings, "rejected": rejected._asdict() if rejected else None}
 
 
@@ -258,12 +259,10 @@ def believed(result: Reading | Rejected) -> Reading | Rejected:
     return check_time(result.time, now, now - NEW_YEAR_1971_US, FUTURE_US) or result
 
 
-def reading_document(outcome: Outcome) -> dict[str, Any]:
+def reading_document(device: str | None, profile: Profile, reading: Reading) -> dict[str, Any]:
     """A reading as JSON shows it: time in RFC 3339 (null = time of receipt), states as words."""
-    reading, profile = outcome.result, outcome.profile
-    assert isinstance(reading, Reading) and profile is not None  # noqa: S101 - a reading always has a profile
     return {
-        "device": outcome.device,
+        "device": device,
         "family": profile.family.name,
         "time": None if reading.time is None else show(reading.time),
         "metrics": stated_metrics(profile, reading),

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from devices.registry import enroll
+from devices.registry import ProfileChange, enroll
 from dothi import settings
+from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table, stderr
 from simulators.behaviour import BehaviourError
@@ -27,6 +28,7 @@ KNOWN_WITHIN_S = 2.5
 """How long to wait for ingest, which looks at the registry every second, to notice new devices."""
 LIVELY_RATE = 300.0
 """Messages per second at which a small city looks alive and a laptop stays cool."""
+NAMES = ("seed", "boot")
 PROGRESS_S, PROGRESS_IN_LOG_S = 2.0, 30.0
 MOST_PEOPLE = 10_000_000
 
@@ -36,7 +38,6 @@ app = typer.Typer(
 
 Province = Annotated[str, typer.Option(help="bac-giang or bac-kan.")]
 Density = Annotated[float, typer.Option(help="Devices per 100 people; above 0, up to 1000.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.command("plan")
@@ -46,9 +47,12 @@ def plan_command(
     people_year: Annotated[
         int, typer.Option(help="People of the census of 2019, or of 2030 as the plan expects.")
     ] = 2030,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Devices, messages and bytes of a whole province, counted without sending anything."""
+    """Devices, messages and bytes of a whole province, counted without sending anything.
+
+    Example: dothi simulate plan --province bac-giang --density 200
+    """
     with spoken_plainly():
         counted = plan(province, density, people_year=people_year)
     if as_json:
@@ -59,7 +63,7 @@ def plan_command(
 
 @app.command("run")
 def run_command(
-    dir: Annotated[Path | None, typer.Option("--dir", help="Folder of the running stack.")] = None,
+    folder: Folder = None,
     people: Annotated[
         int, typer.Option(help="People of the city, spread over the districts as the province's are.")
     ] = 2000,
@@ -77,22 +81,25 @@ def run_command(
     record: Annotated[
         Path | None, typer.Option(help="Write every acknowledged message there: area,device,boot,seq,time,kind.")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Enrol a small seeded city and let it publish until it is stopped.
 
     2 % of the readings are minutes to hours late, 1 % of the messages are sent twice, 0.5 % are faulty, so that
     quarantine and counters have something to show.
+
+    Example: dothi simulate run --dir .dothi --people 2000 --density 50 --for 60
     """
     with spoken_plainly():
         zones = zones_of(check_province(province))
         check_run(people, check_density(density), seconds, speed, rate)
         fleet = build(districts(zones, density, people=people), seed)
-    stack = settings.stack_at(dir)
+    stack = settings.stack_at(folder)
+    brokers = brokers_of(stack)
     stop = stop_on_signals()
     enroll_fleet(stack.database, fleet, stop)
     with spoken_plainly(), recording(record) as note:
-        summary = publish(fleet, brokers_of(stack), pace_of(fleet, speed, rate), seconds, note, stop)
+        summary = publish(fleet, brokers, pace_of(fleet, speed, rate), seconds, note, stop)
     print_json(summary) if as_json else print_summary(summary)
 
 
@@ -133,7 +140,7 @@ def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event) -> None:
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi simulate") as connection:
             result = enroll(connection, rows(fleet))
-    except psycopg.Error as error:
+    except (psycopg.Error, ProfileChange) as error:
         raise Refused(f"the fleet cannot be enrolled: {str(error).strip().splitlines()[0]}") from None
     stderr.print(f"{len(fleet):,} devices enrolled ({result.new:,} new, {result.changed:,} changed)")
     if result.new or result.changed:
@@ -170,7 +177,7 @@ def publish(
     publisher.start()
     start = time.time()
     city = City(fleet, start=start, boot=boot, speed=pace)
-    stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops", highlight=False)
+    stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops", highlight=False, soft_wrap=True)
     summary = drive(
         city,
         publisher,
@@ -221,17 +228,17 @@ def print_progress(seconds: float, tally: Tally) -> None:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The summary as a table."""
-    print_table(
-        ("simulated city", "count"), ((name.replace("_", " "), f"{value:,}") for name, value in summary.items())
-    )
+    rows = [(name.replace("_", " "), f"{value:,}" if name not in NAMES else value) for name, value in summary.items()]
+    print_table(("simulated city", "count"), rows)
 
 
 def print_plan(counted: Plan) -> None:
     """The plan as tables."""
+    head = f"{counted.province}, people of {counted.people_year}, {counted.density:g} devices per 100 people"
+    console.print(head, soft_wrap=True, highlight=False)
     print_table(
         ("area", "district", "people", "devices"),
         [(d.zone.code, d.zone.name_vi, f"{d.people:,}", f"{d.devices:,}") for d in counted.districts],
-        title=f"{counted.province}, people of {counted.people_year}, {counted.density:g} devices per 100 people",
     )
     print_table(
         ("family", "devices", "interval s", "bytes/message", "messages/s", "GB/day"),
@@ -249,5 +256,7 @@ def print_plan(counted: Plan) -> None:
     )
     console.print(
         f"{counted.people:,} people, {counted.devices:,} devices, {counted.messages_per_s:,.1f} messages/s, "
-        f"{counted.bytes_per_day / 1e9:,.2f} GB/day of payload"
+        f"{counted.bytes_per_day / 1e9:,.2f} GB/day of payload",
+        soft_wrap=True,
+        highlight=False,
     )

@@ -3,9 +3,10 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import structlog
@@ -13,6 +14,7 @@ import typer
 
 from dothi import log, settings
 from dothi.errors import Refused, WrongUsage
+from dothi.runtime import Runtime, find_runtime
 from dothi.stack import machine
 from dothi.stack.embedded import Embedded, Plan, Watch
 from dothi.stack.leftovers import end_leftovers, held
@@ -107,16 +109,29 @@ def run_up(plan: Plan, on_ready: Watch | None = None) -> None:
     from devices.route import ROUTES
 
     stop = threading.Event()
-    with stopping_on_signals(stop), held(plan.folder):
+    routes = {name: route.topics for name, route in ROUTES.items()}
+    with held(plan.folder):
         machine.require_space(plan.folder)
         machine.open_files()
-        if plan.ready_file:
-            plan.ready_file.unlink(missing_ok=True)
-        end_leftovers(plan.folder)
         try:
-            run(Embedded(plan, known_areas(), {name: route.topics for name, route in ROUTES.items()}, stop), on_ready)
+            if plan.ready_file:
+                plan.ready_file.unlink(missing_ok=True)
+            end_leftovers(plan.folder)
+            runtime = runtime_for(plan)
+            with stopping_on_signals(lambda *_: stop.set()):
+                run(Embedded(plan, runtime, known_areas(), routes, stop), on_ready)
         except OSError as error:
             raise Refused(f"{plan.folder}: {error.strerror or error}") from None
+        except KeyboardInterrupt:
+            _log.info("stopped before anything was started")
+
+
+def runtime_for(plan: Plan) -> Runtime | None:
+    """The programs of the stack, if it needs any; fetching them may take minutes, so a signal interrupts it at once."""
+    if not plan.needs_runtime:
+        return None
+    with stopping_on_signals(signal.default_int_handler):
+        return find_runtime(plan.runtime)
 
 
 def run(stack: Embedded, on_ready: Watch | None) -> None:
@@ -159,11 +174,11 @@ def shown(stack: Embedded, on_ready: Watch | None, until: float | None) -> Itera
 
 
 @contextmanager
-def stopping_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into the event."""
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in SIGNALS}
+def stopping_on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and a closed terminal call the handler."""
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -153,16 +153,24 @@ def run(command: list[str], cwd: Path | None = None, watch: Callable[[], None] |
     with subprocess.Popen(
         command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        while True:
-            try:
-                out, err = process.communicate(timeout=0.2)
-                break
-            except subprocess.TimeoutExpired:
-                if watch:
-                    watch()
+        try:
+            out, err = finish(process, watch)
+        except BaseException:  # also Ctrl-C: a download is not carried on behind the user's back
+            process.kill()
+            raise
     if process.returncode:
         raise Refused(f"{' '.join(command[:1])} failed: {last_line(err)}")
     return out
+
+
+def finish(process: "subprocess.Popen[str]", watch: Callable[[], None] | None) -> tuple[str, str]:
+    """Wait for a program, calling `watch` meanwhile; returns its stdout and stderr."""
+    while True:
+        try:
+            return process.communicate(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            if watch:
+                watch()
 
 
 def last_line(text: str) -> str:

@@ -6,17 +6,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from dothi.runtime import find_runtime
+from dothi.runtime import Runtime
 from dothi.runtime.found import describe
 from dothi.stack import broker, cluster, machine, roles
-from dothi.stack.account import account_for, ourselves, starter
+from dothi.stack.account import Account, account_for, ourselves, starter
 from dothi.stack.document import Database, Shard, document, publish, ready_document
 from dothi.stack.parts import Part
 from dothi.stack.passwords import passwords
@@ -47,12 +47,25 @@ class Plan:
     database_url: str | None = None
     broker_url: str | None = None
 
+    @property
+    def needs_runtime(self) -> bool:
+        """Whether a part of the stores is our own."""
+        return not (self.database_url and self.broker_url)
+
 
 class Embedded:
     """A running stack. Use from one thread only; `stop` may be set from anywhere."""
 
-    def __init__(self, plan: Plan, areas: list[str], routes: dict[str, tuple[str, ...]], stop: threading.Event) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        runtime: Runtime | None,
+        areas: Sequence[str],
+        routes: Mapping[str, tuple[str, ...]],
+        stop: threading.Event,
+    ) -> None:
         self.plan = plan
+        self.runtime = runtime
         self.areas = areas
         self.routes = routes
         self.stop = stop
@@ -85,16 +98,8 @@ class Embedded:
         plan = self.plan
         names = [*(["database"] if not plan.database_url else []), *self.brokers]
         chosen = ports(plan.folder, names)
-        if names:
-            runtime = find_runtime(plan.runtime)
-            log.info("runtime", found=describe(runtime))
-            account = account_for(plan.folder)
-            parts = self.broker_parts(runtime, account, chosen)
-            if not plan.database_url:
-                cluster.create(runtime, plan.folder, account, self.passwords[cluster.USER])
-                password = self.passwords[cluster.USER]
-                parts.insert(0, cluster.part(runtime, plan.folder, account, chosen["database"], password))
-            for part in parts:
+        if self.runtime:
+            for part in self.store_parts(self.runtime, chosen):
                 self.supervisor.add(part)
         self.shards = self.addresses(chosen)
         self.supervisor.wait_ready(names, PATIENCE, self.stop)
@@ -104,7 +109,18 @@ class Embedded:
             url = cluster.address(cluster.USER, self.passwords[cluster.USER], chosen["database"])
             self.database = roles.own_database(url, self.passwords)
 
-    def broker_parts(self, runtime: Any, account: Any, chosen: dict[str, int]) -> list[Part]:
+    def store_parts(self, runtime: Runtime, chosen: dict[str, int]) -> list[Part]:
+        """Our own database and brokers, ready to be started."""
+        log.info("runtime", found=describe(runtime))
+        folder, password = self.plan.folder, self.passwords[cluster.USER]
+        account = account_for(folder)
+        brokers = self.broker_parts(runtime, account, chosen)
+        if self.plan.database_url:
+            return brokers
+        cluster.create(runtime, folder, account, password)
+        return [cluster.part(runtime, folder, account, chosen["database"], password), *brokers]
+
+    def broker_parts(self, runtime: Runtime, account: Account, chosen: dict[str, int]) -> list[Part]:
         """Our own brokers: areas dealt round robin, foreign routes on the first."""
         if not self.brokers:
             return []
@@ -237,5 +253,7 @@ class Embedded:
     def end(self) -> None:
         """End all parts in order: who sends, who stores, what is between them, and the database last."""
         self.database = None  # the last stack.json stays; its process number says that it is history
+        if self.plan.ready_file:
+            self.plan.ready_file.unlink(missing_ok=True)
         for names in (["simulator"], self.workers, self.brokers, ["database"]):
             self.supervisor.stop(names)

@@ -74,7 +74,7 @@ def end_leftovers(folder: Path) -> list[str]:
             log.warning("does not end, killing it", part=trace.name, pid=trace.pid)
             send(trace, signal.SIGKILL)
     wait_for_end(alive, 5.0)
-    drop_stale_pid_file(folder / "database")
+    free_cluster(folder / "database")
     return [trace.name for trace in alive]
 
 
@@ -102,8 +102,9 @@ def birth(pid: int) -> int | None:
 
 
 def ask_to_end(trace: Trace) -> None:
-    """Ask in the way the part understands as: soon, but cleanly."""
+    """Ask in the way the part understands as: soon, but cleanly. A suspended one is woken to hear it."""
     send(trace, signal.SIGINT if trace.name == "database" else signal.SIGTERM)
+    send(trace, signal.SIGCONT)
 
 
 def send(trace: Trace, number: signal.Signals) -> None:
@@ -127,16 +128,31 @@ def wait_for_end(traces: list[Trace], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def drop_stale_pid_file(data: Path) -> None:
-    """Remove postmaster.pid when its number now belongs to a process that does not work in this data folder.
+def free_cluster(data: Path) -> None:
+    """Make sure that nobody works in the data folder, then remove postmaster.pid.
 
-    PostgreSQL would take that process for another postmaster and refuse to start.
+    PostgreSQL takes any process under the number in that file for another postmaster and refuses to start: also one
+    that got the number later, and a zombie that nobody buries, as happens in containers.
     """
-    path = data / "postmaster.pid"
-    try:
-        pid = int(path.read_text().split()[0])
-        elsewhere = birth(pid) is not None and Path(f"/proc/{pid}/cwd").readlink() != data.resolve()
-    except (OSError, ValueError, IndexError):
-        return
-    if elsewhere:
-        path.unlink()
+    wait_for_end(working_in(data), 5.0)
+    for trace in working_in(data):
+        log.warning("left over from a killed start, killing it", part=trace.name, pid=trace.pid)
+        send(trace, signal.SIGKILL)
+    wait_for_end(working_in(data), 5.0)
+    if not working_in(data):
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def working_in(data: Path) -> list[Trace]:
+    """Processes whose current folder is the data folder: the postmaster and all of its children."""
+    place = str(data.resolve())
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            works = str((process / "cwd").readlink()) == place
+        except OSError:  # gone meanwhile, a zombie, or somebody else's
+            continue
+        pid = int(process.name)
+        if works and (born := birth(pid)) is not None:
+            found.append(Trace("database", pid, born))
+    return found

@@ -1,7 +1,7 @@
 """What a message costs: CPU seconds per 100,000 of every process between the broker's door and the COMMIT.
 
     make bench                                   the table, and bench/ingest.json
-    python tests/bench/ingest.py --messages 200000 --devices 100000 --rate 20000
+    python -m tests.bench.ingest --messages 200000 --devices 100000 --rate 20000
 
 The publisher writes packets made beforehand over a few connections: it costs little and is not what is measured.
 """
@@ -47,7 +47,8 @@ async def publish(url: str, number: int, made: list[bytes], rate: float) -> None
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(mqtt.connect(f"bench-{number}", parts.username, parts.password, 0, 65_535))
-    await reader.readexactly(2)
+    connack = await reader.readexactly(2)
+    await reader.readexactly(connack[1])
     began, sent, acknowledged, rest = time.monotonic(), 0, 0, b""
     while acknowledged < len(made):
         due = len(made) if not rate else int((time.monotonic() - began) * rate) + 1

@@ -1,0 +1,172 @@
+"""The database's shape: safe to run twice, only ever added to, left alone when it is newer than the code."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from devices.family import FAMILIES, Family, Metric
+from dothi import migrations
+from dothi.errors import Refused
+from ingest import reconcile
+from tests.stack import RunningStack
+
+Database = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture
+def database(stack: RunningStack) -> Iterator[Database]:
+    """A new database of its own, migrated; dropped afterwards."""
+    name = f"migrations_{time.time_ns()}"
+    run(stack, f"create database {name}")
+    base, _, _ = stack.document["database"].rpartition("/")
+    migrations.migrate(f"{base}/{name}")
+    with psycopg.connect(f"{base}/{name}", autocommit=True) as connection:
+        yield connection
+    run(stack, f"drop database {name} with (force)")
+
+
+def run(stack: RunningStack, statement: str) -> None:
+    """A statement outside any transaction."""
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def url(database: Database) -> str:
+    """The address under which the database was opened."""
+    info = database.info
+    return f"postgresql://{info.user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
+
+
+def with_metric(family: Family, metric: Metric) -> Family:
+    """The family with one more metric at the end."""
+    metrics = (*family.metrics, metric)
+    return replace(family, metrics=metrics, index={one.name: place for place, one in enumerate(metrics)})
+
+
+RADON = Metric("radon", "Bq/m3", 0, 1e6, "gauge", (), {"vi": "Radon", "en": "Radon"}, None)
+
+
+def test_numbers_are_unique_over_all_rooms() -> None:
+    numbers = [migration.name.partition("/")[2][:4] for migration in migrations.known_migrations()]
+    assert len(numbers) == len(set(numbers))
+    assert all(number.isdecimal() for number in numbers)
+
+
+def test_a_second_run_does_nothing(database: Database) -> None:
+    assert migrations.migrate(url(database)) == []
+
+
+def test_a_newer_database_is_left_alone(database: Database) -> None:
+    database.execute("insert into public.dothi_migration (name, sha256) values ('ingest/9999_later.sql', 'x')")
+    with pytest.raises(Refused, match=r"newer than this code.*9999_later"):
+        migrations.migrate(url(database))
+
+
+def test_a_migration_changed_after_it_ran_is_refused(database: Database) -> None:
+    database.execute("update public.dothi_migration set sha256 = 'x' where name like 'devices/0001%'")
+    with pytest.raises(Refused, match="changed after it ran"):
+        migrations.migrate(url(database))
+
+
+def test_an_unreachable_database_is_one_line_without_the_password() -> None:
+    with pytest.raises(Refused) as refusal:
+        migrations.migrate("postgresql://someone:secret@127.0.0.1:1/none")
+    assert "127.0.0.1:1/none" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_new_metric_is_added_at_the_end_while_somebody_reads(database: Database) -> None:
+    """The reader's transaction holds a lock for a while; the change waits for it in short turns and then goes through."""
+    family = with_metric(FAMILIES["weather"], RADON)
+    before = reconcile.view_columns(database, "weather")
+
+    def read_for_a_while() -> None:
+        with psycopg.connect(url(database)) as reader:
+            reader.execute("select count(*) from city.weather")
+            time.sleep(1)
+
+    reading = threading.Thread(target=read_for_a_while)
+    reading.start()
+    time.sleep(0.3)
+    done = list(reconcile.reconcile_family(database, family))
+    reading.join()
+    assert "added radon to reading.weather" in done
+    assert reconcile.view_columns(database, "weather") == [*before, "radon"]
+    assert list(reconcile.reconcile_family(database, family)) == []
+
+
+def test_dropping_a_metric_is_refused(database: Database) -> None:
+    list(reconcile.reconcile_family(database, with_metric(FAMILIES["weather"], RADON)))
+    with pytest.raises(reconcile.FamilyRefused, match="radon"):
+        list(reconcile.reconcile_family(database, FAMILIES["weather"]))
+
+
+def test_a_metric_keeps_its_kind(database: Database) -> None:
+    family = FAMILIES["weather"]
+    metrics = tuple(
+        replace(m, kind="state", states=("wet", "dry")) if m.name == "precipitation" else m for m in family.metrics
+    )
+    with pytest.raises(reconcile.FamilyRefused, match=r"precipitation is double precision.*smallint"):
+        list(reconcile.reconcile_family(database, replace(family, metrics=metrics)))
+
+
+def test_the_plan_is_there_from_the_first_migration(database: Database) -> None:
+    rows = database.execute(
+        "select province, count(*), sum(people)::int from city.plan group by 1 order by 1"
+    ).fetchall()
+    assert [row[:2] for row in rows] == [("bac-giang", 10), ("bac-kan", 8)]
+    assert rows[0][2] == pytest.approx(1_870_000, abs=10)
+
+
+@pytest.mark.parametrize("role", ["dothi_admin", "dothi_writer", "dothi_analyst", "dothi_reader"])
+def test_the_four_roles_exist(database: Database, role: str) -> None:
+    assert database.execute("select count(*) from pg_roles where rolname = %s", (role,)).fetchone() == (1,)
+
+
+FORBIDDEN_TO_READERS = [
+    "insert into reading.weather (time, seq, received, batch, device, area) values (now(), 1, now(), 1, 1, 213)",
+    "select * from reading.weather",
+    "select * from registry.device",
+    "select * from ops.quarantine",
+    "delete from city.ledger",
+    "create table city.mine (x int)",
+    "create table public.mine (x int)",
+]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN_TO_READERS)
+def test_the_reader_reads_views_and_nothing_else(stack: RunningStack, statement: str) -> None:
+    with psycopg.connect(stack.document["reader"], autocommit=True) as reader:
+        assert reader.execute("select count(*) from city.weather").fetchone() is not None
+        reader.execute("set default_transaction_read_only = off")  # what it may lift must not help it
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.execute(statement.encode())
+
+
+def test_every_view_of_the_contract_has_its_columns(stack: RunningStack) -> None:
+    columns: dict[str, list[str]] = {}
+    for view, column in stack.query(
+        "select table_name::text, column_name::text from information_schema.columns where table_schema = 'city' "
+        "order by table_name, ordinal_position"
+    ):
+        columns.setdefault(view, []).append(column)
+    for view, promised in PROMISED.items():
+        assert columns[view][: len(promised)] == promised
+    for family in FAMILIES.values():
+        promised = ["time", "device", "area", "seq", "received", *family.index, "extra"]
+        assert columns[family.name][: len(promised)] == promised
+        assert {*promised, "as_of"} <= set(columns[f"latest_{family.name}"])
+
+
+PROMISED = {
+    "device": "device profile family area name lat lon state last_seen last_seq".split(),
+    "quarantine": "id received topic payload sha256 size device profile reason detail replayed".split(),
+    "ledger": "minute inbox received stored duplicate quarantined".split(),
+    "alarm": "id kind severity device area raised acknowledged by cleared shelved_until value message".split(),
+    "plan": "area name people devices devices_per_100 target_low target_high".split(),
+}

@@ -1,0 +1,89 @@
+"""What numpy packs is what PostgreSQL reads: any mixture of absent values, states, boots and extras."""
+
+from math import isnan, nan
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devices.family import FAMILIES, Family
+from devices.profile import PROFILES
+from devices.reading import Reading
+from ingest.batch import Columns
+from ingest.pack import column_names, pack
+from ingest.route import Device
+from ingest.window import Arrival
+from tests.stack import RunningStack
+
+EPOCH_US = 1_763_690_400_000_000
+
+
+class Source:
+    """Where test rows come from."""
+
+    inbox = "213"
+
+
+def readings_of(family: Family) -> st.SearchStrategy[list[Reading]]:
+    """Readings of a family: every metric present or absent, states as places, extra or none."""
+    values = [
+        st.one_of(
+            st.just(nan),
+            st.integers(0, len(m.states) - 1).map(float)
+            if m.states
+            else st.floats(allow_nan=False, allow_infinity=False),
+        )
+        for m in family.metrics
+    ]
+    return st.lists(
+        st.builds(
+            Reading,
+            time=st.integers(0, 253_402_300_799_000_000),
+            seq=st.integers(-(2**63), 2**63 - 1),
+            boot=st.one_of(st.none(), st.integers(0, 2**63 - 1)),
+            values=st.tuples(*values).map(list),
+            extra=st.one_of(
+                st.none(), st.dictionaries(st.text(alphabet="abcđ€😀 ", max_size=5), st.integers(), min_size=1)
+            ),
+            payload=st.just(b""),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+
+
+def expected(device: Device, reading: Reading, family: Family) -> tuple[Any, ...]:
+    """The row that PostgreSQL must give back."""
+    numbers = [None if isnan(value) else value for value in reading.values]
+    assert reading.time is not None
+    extra = msgspec.json.decode(msgspec.json.encode(reading.extra)) if reading.extra else None
+    return (reading.time, reading.seq, EPOCH_US, 77, device.id, device.area_id, reading.boot, *numbers, extra)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
+def test_copy_gives_back_what_was_packed(stack: RunningStack, family: Family) -> None:
+    names = column_names(family)
+    shown = [f"(extract(epoch from {n}) * 1000000)::int8" if n in {"time", "received"} else n for n in names]
+    profile = next(profile for profile in PROFILES.values() if profile.family is family)
+    device = Device(4711, "any", b"213", 213, profile, False)
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        connection.execute(f"create temporary table packed (like reading.{family.name}, ordinal int)")
+
+        @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(readings_of(family))
+        def round_trip(readings: list[Reading]) -> None:
+            columns = Columns(family)
+            for reading in readings:
+                assert reading.time is not None
+                columns.add(device, reading, reading.time, (Arrival(Source(), EPOCH_US, [], 0), b"", b""))
+            connection.execute("truncate packed")
+            copied = f"copy packed ({', '.join([*names[:-1], 'ordinal', 'extra'])}) from stdin (format binary)"
+            with connection.cursor() as cursor, cursor.copy(copied.encode()) as stdin:
+                stdin.write(pack(columns, 77, ordinals=True))
+            rows = connection.execute(f"select {', '.join(shown)} from packed order by ordinal".encode()).fetchall()
+            assert rows == [expected(device, reading, family) for reading in readings]
+
+        round_trip()
