@@ -65,8 +65,11 @@ class Profile:
         if len(documents) > MAX_ELEMENTS:
             detail = f"{len(documents)} elements; expected at most {MAX_ELEMENTS}; send smaller lists, more often"
             return [Rejected("profile", Reason.TOO_LARGE, None, str(len(documents)), detail)]
-        results = [self._read_one(document, encode(document, payload)) for document in documents]
-        return [placed(result, place, len(results)) for place, result in enumerate(results, 1)]
+        results = []
+        for place, document in enumerate(documents, 1):
+            element = encode(document, payload)
+            results.append(placed(self._read_one(document, element), place, len(documents), element))
+        return results
 
     def read(self, payload: bytes) -> list[Reading | Rejected]:
         """The readings of a message, or why there are none; at least one entry, and never an exception."""
@@ -93,10 +96,11 @@ class Profile:
             return b""
 
 
-def placed(result: Reading | Rejected, place: int, count: int) -> Reading | Rejected:
-    """A rejection that says which element of the list it speaks of."""
-    if isinstance(result, Rejected) and count > 1:
-        return result._replace(detail=f"element {place} of {count}: {result.detail}")
+def placed(result: Reading | Rejected, place: int, count: int, element: bytes) -> Reading | Rejected:
+    """A rejection that says which element of the list it speaks of, and carries its bytes."""
+    if isinstance(result, Rejected):
+        detail = f"element {place} of {count}: {result.detail}" if count > 1 else result.detail
+        return result._replace(detail=detail, element=element)
     return result
 
 

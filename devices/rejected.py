@@ -40,13 +40,15 @@ class Reason(StrEnum):
 
 class Rejected(NamedTuple):
     """What was not accepted. `layer` is route, codec, profile, time, values or writer; `field` and `value` name the
-    culprit where there is one (the value as it came, at most 200 characters); `detail` is a sentence for a person."""
+    culprit where there is one (the value as it came, at most 200 characters); `detail` is a sentence for a person;
+    `element`: the bytes of the one element of a list that was refused, None when it is the whole message."""
 
     layer: str
     reason: Reason
     field: str | None
     value: str | None
     detail: str
+    element: bytes | None = None
 
 
 MEANING: dict[Reason, dict[str, str]] = {

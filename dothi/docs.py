@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
 
 from devices.family import FAMILIES, Metric
@@ -66,8 +66,8 @@ def profiles() -> Iterator[str]:
     yield "\n## Routes\n"
     yield "| route | what | topics |"
     yield "|---|---|---|"
-    for route in ROUTES.values():
-        yield f"| `{route.name}` | {route.title['en']} | {', '.join(f'`{topic}`' for topic in route.topics)} |"
+    for one in ROUTES.values():
+        yield f"| `{one.name}` | {one.title['en']} | {', '.join(f'`{topic}`' for topic in one.topics)} |"
 
 
 def reasons() -> Iterator[str]:
@@ -90,26 +90,30 @@ def commands() -> Iterator[str]:
     yield ""
     yield "Exit codes: 0 done; 1 what was checked or asked for failed; 2 wrong usage or configuration."
     root = typer.main.get_command(app)
-    yield from command_help(root, click.Context(root, info_name="dothi"))
+    yield from command_help(root, root.make_context("dothi", [], resilient_parsing=True))
 
 
-def command_help(command: click.Command, context: click.Context) -> Iterator[str]:
-    """A command's page and, for a group, those of its commands."""
+# typer carries the classes of its commands and contexts in a private package, so they stay without names here.
+def command_help(command: Any, context: Any) -> Iterator[str]:
+    """A command's page or, for a group, those of its commands."""
     subcommands = getattr(command, "commands", {})
     if not subcommands:
-        yield f"\n## {context.command_path}\n"
-        yield (command.help or "").strip() + "\n"
-        yield "| option | meaning |"
-        yield "|---|---|"
-        for parameter in command.get_params(context):
-            record = parameter.get_help_record(context)
-            if record and not parameter.expose_value:
-                continue
-            names = record[0] if record else parameter.make_metavar(context)
-            meaning = record[1] if record else getattr(parameter, "help", "") or ""
-            yield f"| `{names}` | {' '.join(meaning.split()).replace('|', chr(92) + '|')} |"
+        yield from command_page(command, context)
     for name, subcommand in sorted(subcommands.items()):
-        yield from command_help(subcommand, click.Context(subcommand, info_name=name, parent=context))
+        inner = subcommand.make_context(name, [], parent=context, resilient_parsing=True)
+        yield from command_help(subcommand, inner)
+
+
+def command_page(command: Any, context: Any) -> Iterator[str]:
+    """Heading, help and options of one command."""
+    yield f"\n## {context.command_path}\n"
+    yield (command.help or "").strip() + "\n"
+    yield "| option | meaning |"
+    yield "|---|---|"
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        names, meaning = record or (parameter.human_readable_name, getattr(parameter, "help", "") or "")
+        yield f"| `{names}` | {' '.join(meaning.split()).replace('|', chr(92) + '|')} |"
 
 
 def main() -> int:

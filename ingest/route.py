@@ -68,7 +68,9 @@ class Router:
         if isinstance(found, Rejected):
             return [Outcome(None, claimed_id(topic), found, payload)]
         return [
-            Outcome(found, found.name, result, result.payload if isinstance(result, Reading) else payload)
+            Outcome(
+                found, found.name, result, result.payload if isinstance(result, Reading) else result.element or payload
+            )
             for result in found.profile.read(payload)
         ]
 

@@ -228,8 +228,8 @@ def test_one_bad_element_of_a_list_does_not_cost_the_others(stack: RunningStack)
     )
     stack.wait_settled(3, "221")
     assert ledger(stack, "221") == (3, 1, 0, 2)
-    reasons = stack.query("select reason from city.quarantine where device = %s order by id", device)
-    assert reasons == [("bad_seq",), ("wrong_shape",)]
+    kept = stack.query("select reason, payload from city.quarantine where device = %s order by id", device)
+    assert kept == [("bad_seq", b'{"seq":-3,"metrics":{"pm25":5}}'), ("wrong_shape", b'"what"')]
 
 
 def test_late_readings_go_to_their_own_time(stack: RunningStack) -> None:

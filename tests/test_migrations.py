@@ -81,7 +81,7 @@ def test_an_unreachable_database_is_one_line_without_the_password() -> None:
 
 
 def test_a_new_metric_is_added_at_the_end_while_somebody_reads(database: Database) -> None:
-    """The reader's transaction holds a lock for a while; the change waits for it in short turns and then goes through."""
+    """The reader's transaction holds a lock for a while; the change tries in short turns until it goes through."""
     family = with_metric(FAMILIES["weather"], RADON)
     before = reconcile.view_columns(database, "weather")
 
@@ -164,9 +164,12 @@ def test_every_view_of_the_contract_has_its_columns(stack: RunningStack) -> None
 
 
 PROMISED = {
-    "device": "device profile family area name lat lon state last_seen last_seq".split(),
-    "quarantine": "id received topic payload sha256 size device profile reason detail replayed".split(),
-    "ledger": "minute inbox received stored duplicate quarantined".split(),
-    "alarm": "id kind severity device area raised acknowledged by cleared shelved_until value message".split(),
-    "plan": "area name people devices devices_per_100 target_low target_high".split(),
+    view: columns.split()
+    for view, columns in {
+        "device": "device profile family area name lat lon state last_seen last_seq",
+        "quarantine": "id received topic payload sha256 size device profile reason detail replayed",
+        "ledger": "minute inbox received stored duplicate quarantined",
+        "alarm": "id kind severity device area raised acknowledged by cleared shelved_until value message",
+        "plan": "area name people devices devices_per_100 target_low target_high",
+    }.items()
 }

@@ -111,6 +111,14 @@ def test_a_complete_host_is_found(host: Path) -> None:
     assert runtime.versions.mosquitto == "2.0.18"
 
 
+def test_a_host_that_has_what_the_private_runtime_has_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = find_runtime("private")
+    monkeypatch.setenv("PATH", f"{packaged.mosquitto.parent}:{packaged.mosquitto_passwd.parent}", prepend=":")
+    found = system_runtime(packaged.postgres_bin.parents[4])
+    assert found is not None
+    assert found.versions == packaged.versions
+
+
 @pytest.mark.parametrize("missing", ["usr/share/postgresql/16/extension/timescaledb.control", "timescaledb.so"])
 def test_a_host_without_timescaledb_is_not_enough(host: Path, missing: str) -> None:
     for path in host.rglob(Path(missing).name):

@@ -236,6 +236,19 @@ def test_back_off_grows_and_forgets_after_health(tmp_path: Path) -> None:
     supervisor.stop(["toy"])
 
 
+def test_a_disk_too_full_for_notes_ends_nothing(tmp_path: Path) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    supervisor = supervised(tmp_path)
+    supervisor.changed = full
+    supervisor.add(part(tmp_path, "exec sleep 60"))
+    process = supervisor.running["toy"].process
+    supervisor.stop(["toy"])
+    assert process is not None
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_a_part_that_ignores_the_stop_signal_is_killed(tmp_path: Path) -> None:
     supervisor = supervised(tmp_path)
     supervisor.add(part(tmp_path, "trap '' TERM; touch up; while :; do sleep 0.1; done", patience=0.3))

@@ -117,6 +117,10 @@ def test_a_killed_part_is_back_within_ten_seconds(own_stack: RunningStack, part:
     while str(old) in str(pids(own_stack)[part]) or not pids(own_stack)[part]:
         assert time.monotonic() - begun < 10, f"{part} is not back"
         time.sleep(0.05)
+    if part == "broker":
+        log = (own_stack.folder / "log/worker-0.log").read_text().splitlines()
+        inboxes = [json.loads(line) for line in log if '"inbox connected"' in line and '"213"' in line]
+        assert [inbox["session_present"] for inbox in inboxes] == [False, True], "the session outlived the broker"
     if device:
         own_stack.publish(f"dothi/v1/213/{device}/up", {"metrics": {"pm25": 12.5}})
         own_stack.wait_for("select count(*) from city.air_quality where device = %s", device)

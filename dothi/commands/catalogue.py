@@ -241,6 +241,12 @@ def native_profile(payload: bytes) -> Profile:
     return PROFILES[best[0]]
 
 
+def told(rejected: Rejected) -> dict[str, str | None]:
+    """A rejection as JSON: where, why, what, and what to do."""
+    layer, reason, field, value, detail, _ = rejected
+    return {"layer": layer, "reason": reason.value, "field": field, "value": value, "detail": detail}
+
+
 def decoded(outcomes: list[Outcome]) -> dict[str, Any]:
     """The document of the contract: all readings, and the first rejection."""
     judged = [outcome._replace(result=believed(outcome.result)) for outcome in outcomes]
@@ -248,7 +254,7 @@ def decoded(outcomes: list[Outcome]) -> dict[str, Any]:
     readings = [
         reading_document(o.device, o.profile, o.result) for o in judged if isinstance(o.result, Reading) and o.profile
     ]
-    return {"readings": readings, "rejected": rejected._asdict() if rejected else None}
+    return {"readings": readings, "rejected": told(rejected) if rejected else None}
 
 
 def believed(result: Reading | Rejected) -> Reading | Rejected:

@@ -121,7 +121,7 @@ def run_up(plan: Plan, on_ready: Watch | None = None) -> None:
             with stopping_on_signals(lambda *_: stop.set()):
                 run(Embedded(plan, runtime, known_areas(), routes, stop), on_ready)
         except OSError as error:
-            raise Refused(f"{plan.folder}: {error.strerror or error}") from None
+            raise Refused(f"{error.filename or plan.folder}: {error.strerror or error}") from None
         except KeyboardInterrupt:
             _log.info("stopped before anything was started")
 

@@ -114,6 +114,7 @@ class Embedded:
         log.info("runtime", found=describe(runtime))
         folder, password = self.plan.folder, self.passwords[cluster.USER]
         account = account_for(folder)
+        starter(account, [folder, runtime.postgres_bin], signal.SIGTERM)  # refuses before anything is written
         brokers = self.broker_parts(runtime, account, chosen)
         if self.plan.database_url:
             return brokers

@@ -61,9 +61,12 @@ class Supervisor:
         self.note()
 
     def note(self) -> None:
-        """Keep the processes on disk for the next start, and tell who wants to know."""
-        record(self.folder, self.traces())
-        self.changed()
+        """Keep the processes on disk for the next start, and tell who wants to know; a full disk ends nothing."""
+        try:
+            record(self.folder, self.traces())
+            self.changed()
+        except OSError as error:
+            log.error("processes cannot be noted", folder=str(self.folder), reason=error.strerror or str(error))
 
     def traces(self) -> list[Trace]:
         """Processes that run now."""
