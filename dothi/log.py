@@ -2,8 +2,21 @@
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
+
+
+class CurrentStderr:
+    """sys.stderr as it is when a line is written: a live picture on the terminal puts itself in its place."""
+
+    def write(self, text: str) -> int:
+        """Hand the text on."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Hand the flush on."""
+        sys.stderr.flush()
 
 
 def configure() -> None:
@@ -19,6 +32,6 @@ def configure() -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, CurrentStderr())),
         cache_logger_on_first_use=True,
     )

@@ -48,7 +48,7 @@ def test_every_command_explains_itself_with_an_example(words: tuple[str, ...]) -
         (["devices", "decode", "/nowhere.json", "--profile", "native-weather"], 2, "/nowhere.json"),
         (["simulate", "plan", "--province", "atlantis"], 2, "bac-giang"),
         (["simulate", "plan", "--density", "10000"], 2, "10000"),
-        (["dashboards", "build", "/dev/null/x"], 2, "/dev/null"),
+        (["dashboards", "build", "/dev/null/x"], 1, "/dev/null"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(arguments: list[str], exit_code: int, said: str) -> None:

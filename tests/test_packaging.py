@@ -37,7 +37,8 @@ def test_every_tracked_file_of_the_rooms_is_in_the_wheel(wheel: Path) -> None:
 
 def test_the_sdist_holds_the_rooms_and_little_else(wheel: Path) -> None:
     sdist = next(wheel.parent.glob("*.tar.gz"))
-    tops = {name.split("/")[1] for name in tarfile.open(sdist).getnames() if "/" in name}
+    with tarfile.open(sdist) as archive:
+        tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
     assert tops == {*ROOMS, "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
 
 

@@ -55,14 +55,14 @@ def up(
         broker_url=settings.broker_url(),
     )
     check(plan)
-    run_up(plan, live_view() if live else None)
+    run_up(plan, live_view(plan.folder) if live else None)
 
 
-def live_view() -> Watch:
+def live_view(folder: Path) -> Watch:
     """The terminal view, loaded only when wanted."""
-    from dothi.live import watch
+    from dothi.demo import show
 
-    return watch
+    return lambda document, stop, until: show(document, folder, stop, until)
 
 
 def check(plan: Plan) -> None:
@@ -71,6 +71,7 @@ def check(plan: Plan) -> None:
     for name, value, most in (("--workers", plan.workers, MOST_WORKERS), ("--broker-shards", plan.shards, len(areas))):
         if not 1 <= value <= most:
             raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
+    settings.late_limits()
     if plan.shards > 1 and plan.broker_url:
         raise WrongUsage(f"--broker-shards {plan.shards}: only 1 with DOTHI_BROKER_URL, which is a single broker")
     if plan.seconds is not None and not 0 < plan.seconds <= 1e9:
