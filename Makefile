@@ -57,7 +57,7 @@ chaos: setup
 # The lock carries hashes and no index address: where packages come from is the machine's business.
 lock: $(BIN)/dothi
 	@$(BIN)/python -m pip install --quiet uv && \
-		$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group dev pyproject.toml -o requirements.lock
 
 clean:
