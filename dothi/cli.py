@@ -1,33 +1,33 @@
-"""The command line: every group in one place, and the one rule for errors."""
+"""The command line: every command in one table, and the one rule for errors."""
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
-import psycopg
 import typer
 from typer.exceptions import TyperException
 
 from dothi import __version__
-from dothi.commands import catalogue, dashboards, devices, doctor, ingest, migrate, simulate, status, up
 from dothi.errors import Refused
-from dothi.migrations import one_line
 
-app = typer.Typer(
-    name="dothi",
-    help="IoT telemetry platform of a province: MQTT → TimescaleDB → Grafana.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(up.up)
-app.command()(status.status)
-app.command()(migrate.migrate)
-app.command()(doctor.doctor)
-app.add_typer(ingest.app, name="ingest")
-app.add_typer(devices.app, name="devices")
-app.add_typer(simulate.app, name="simulate")
-app.add_typer(dashboards.app, name="dashboards")
-for command in (catalogue.families, catalogue.profiles, catalogue.check, catalogue.decode):
-    devices.app.command()(command)
+# Command → the module that has it: a function of that name, or a group `app`. Only the module of the command that is
+# called is imported, because each brings libraries along and scripts call `dothi status` often.
+COMMANDS = ("up", "status", "migrate", "doctor")
+GROUPS = ("ingest", "devices", "simulate", "dashboards")
+
+
+def assemble(first: str | None) -> typer.Typer:
+    """The application with the command `first`; with all of them when that is None or no command."""
+    app = typer.Typer(name="dothi", add_completion=False, pretty_exceptions_enable=False)
+    app.callback(invoke_without_command=True)(root)
+    wanted = [first] if first in COMMANDS + GROUPS else COMMANDS + GROUPS
+    for name in COMMANDS:
+        if name in wanted:
+            app.command()(getattr(import_module(f"dothi.commands.{name}"), name))
+    for name in GROUPS:
+        if name in wanted:
+            app.add_typer(import_module(f"dothi.commands.{name}").app, name=name)
+    return app
 
 
 def version(wanted: bool) -> None:
@@ -37,7 +37,6 @@ def version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
     _version: Annotated[
@@ -55,22 +54,28 @@ def root(
 def main() -> None:
     """Run a command. Every refusal is one line on stderr and an exit code; a traceback never reaches the user."""
     try:
-        code = app(standalone_mode=False)
+        code = assemble(next(iter(sys.argv[1:]), None))(standalone_mode=False)
     except Refused as refusal:
         stop(str(refusal), refusal.exit_code)
     except TyperException as misuse:
         stop(f"{' '.join(misuse.format_message().split())} (called: dothi {' '.join(sys.argv[1:])})", 2)
     except (typer.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
-    except psycopg.OperationalError as error:
-        stop(f"database: {one_line(error)}", 1)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
         raise SystemExit(1) from None
     except Exception as error:
-        stop(f"a fault of dothi itself, please report it: {type(error).__name__}: {one_line(error)}", 1)
+        stop(explained(error), 1)
     else:
         raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def explained(error: Exception) -> str:
+    """One line about what no command foresaw: the database's doing, or ours."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if type(error).__module__.startswith("psycopg"):
+        return f"database: {said}"
+    return f"a fault of dothi itself, please report it: {type(error).__name__}: {said}"
 
 
 def stop(message: str, exit_code: int) -> None:

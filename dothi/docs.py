@@ -11,6 +11,7 @@ from devices.family import FAMILIES, Metric
 from devices.profile import PROFILES
 from devices.rejected import MEANING
 from devices.route import ROUTES
+from dothi.cli import assemble
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 NOTE = "<!-- Made by `python -m dothi.docs`; edit what it is made from. -->\n\n"
@@ -84,12 +85,10 @@ def reasons() -> Iterator[str]:
 
 def commands() -> Iterator[str]:
     """The help of every command."""
-    from dothi.cli import app
-
     yield "# Commands"
     yield ""
     yield "Exit codes: 0 done; 1 what was checked or asked for failed; 2 wrong usage or configuration."
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(assemble(None))
     yield from command_help(root, root.make_context("dothi", [], resilient_parsing=True))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from dothi.cli import app
+from dothi.cli import assemble
 from tests.stack import RunningStack, dothi
 
 
@@ -21,14 +21,15 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return [found for name, one in inner.items() for found in commands(one, (*path, name))]
 
 
-COMMANDS = commands(typer.main.get_command(app))
+ROOT = typer.main.get_command(assemble(None))
+COMMANDS = commands(ROOT)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself_with_an_example(words: tuple[str, ...]) -> None:
-    command = typer.main.get_command(app)
+    command: Any = ROOT
     for word in words:
-        command = command.commands[word]  # type: ignore[attr-defined]
+        command = command.commands[word]
     assert f"Example: dothi {' '.join(words)}" in (command.help or "")
 
 

@@ -12,6 +12,7 @@ from devices import registry
 from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
 from dothi import trial
+from dothi.commands import catalogue
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
@@ -21,6 +22,10 @@ app = typer.Typer(help="Families, profiles and the devices that are enrolled.", 
 
 SHOWN_MISTAKES = 20
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
+
+
+for command in (catalogue.families, catalogue.profiles, catalogue.check, catalogue.decode):
+    app.command()(command)
 
 
 @app.callback()
