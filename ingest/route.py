@@ -46,7 +46,7 @@ class Router:
         """`routes`: the foreign routes by inbox name."""
         self._routes = routes
         self._devices: dict[bytes, Device] = {}
-        self._topics: dict[bytes, Device | Rejected] = {}
+        self._topics: dict[bytes, Device] = {}
         self._aliases: dict[tuple[str, str], bytes] = {}
         self._xmin = "0"
 
@@ -75,10 +75,16 @@ class Router:
         ]
 
     def find(self, topic: bytes) -> Device | Rejected:
-        """The device of a native topic; remembered, so that the common case is one look-up."""
-        found = self._topics.get(topic)
-        if found is None:
-            found = self._topics[topic] = self._find(topic)
+        """The device of a native topic; remembered, so that the common case is one look-up.
+
+        Refusals are not remembered: whoever invents ids must not fill our memory.
+        """
+        known = self._topics.get(topic)
+        if known is not None:
+            return known
+        found = self._find(topic)
+        if isinstance(found, Device):
+            self._topics[topic] = found
         return found
 
     def _find(self, topic: bytes) -> Device | Rejected:
