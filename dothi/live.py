@@ -2,7 +2,6 @@
 
 import threading
 import time
-from datetime import timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,10 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from devices.family import FAMILIES, Metric
-from dothi.output import console
+from dothi.output import LOCAL, console
 from dothi.snapshot import EMPTY, Newest, Reader, Snapshot
 
-LOCAL = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
 ROUND_S = 1.0
 PLAIN_EVERY_S = 5.0
 SIDE_BY_SIDE = 100

@@ -52,18 +52,8 @@ def list_devices(
     if as_json:
         print_json([dict(zip(COLUMNS, device, strict=True)) for device in devices])
         return
-    heads = ("device", "profile", "family", "area", "name", "lat [deg]", "lon [deg]", "state", "last seen", "last seq")
-    print_table(heads, [[*device[:8], local(device[8]), device[9]] for device in devices])
-
-
-def local(when: object) -> str | None:
-    """A time as people in the province read it."""
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
-    if not isinstance(when, datetime):
-        return None
-    return when.astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).strftime("%d/%m/%Y %H:%M:%S")
+    rows = [(device, family, area, name, state, seen) for device, _, family, area, name, _, _, state, seen, _ in devices]
+    print_table(("device", "family", "area", "name", "state", "last seen (Asia/Ho_Chi_Minh)"), rows)
 
 
 @app.command()
