@@ -52,7 +52,7 @@ def list_devices(
     if as_json:
         print_json([dict(zip(COLUMNS, device, strict=True)) for device in devices])
         return
-    rows = [(device, family, area, name, state, seen) for device, _, family, area, name, _, _, state, seen, _ in devices]
+    rows = [[one[place] for place in (0, 2, 3, 4, 7, 8)] for one in devices]
     print_table(("device", "family", "area", "name", "state", "last seen (Asia/Ho_Chi_Minh)"), rows)
 
 
