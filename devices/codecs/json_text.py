@@ -94,7 +94,8 @@ def likely_cause(text: str, place: int, message: str) -> str:
         return "a comment; JSON has none, send the message without comments"
     if rest.startswith("'"):
         return "a single quote; JSON puts names and texts in double quotes"
-    if rest[0] in "}]" and before.endswith(","):
+    # Python 3.13 stops at the comma, its predecessors behind it.
+    if (rest[0] in "}]" and before.endswith(",")) or (rest[0] == "," and rest[1:].lstrip()[:1] in ("}", "]")):
         return "a comma before a closing bracket; remove it"
     if rest[0] < " " and text[place] != "\n":
         return "a control character inside a text; write it as an escape such as \\n or \\u0000"
