@@ -21,7 +21,7 @@ Reader = Callable[[object, bytes], Reading | Rejected]
 KEYS = frozenset(
     (
         *("title", "family", "codec", "route", "interval_s", "behaviour", "examples", "source"),
-        *("roots", "match", "fields", "time", "seq", "drop", "private"),
+        *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge"),
     )
 )
 
@@ -34,7 +34,8 @@ class BadProfile(ValueError):
 class Profile:
     """A device model. `codec`: a name of `CODECS`; `route`: the foreign route its messages come on, None for our own
     topic; `interval_s`: seconds between two readings; `behaviour`: how the simulator moves each metric; `examples`: as
-    in the file; `table`: the field table of a foreign format, None for our own message."""
+    in the file; `table`: the field table of a foreign format, None for our own message; `acknowledge`: whether its
+    devices are told on `…/ack` what is settled."""
 
     name: str
     family: Family
@@ -47,6 +48,7 @@ class Profile:
     table: Table | None
     _read_one: Reader = field(repr=False, compare=False)
     _decode: Callable[[bytes], object] = field(repr=False, compare=False)
+    acknowledge: bool = False
 
     def decode(self, payload: bytes) -> object:
         """The document in the device's own words, or Rejected."""
@@ -132,6 +134,9 @@ def _profile_from(name: str, document: dict[str, Any]) -> Profile:
     interval_s = float(document["interval_s"])
     if not interval_s > 0:
         raise BadProfile(f"profile {name}: interval_s is {interval_s:g}; expected seconds above 0")
+    acknowledge = document.get("acknowledge", False)
+    if not isinstance(acknowledge, bool) or (acknowledge and codec != "native"):
+        raise BadProfile(f"profile {name}: acknowledge is {acknowledge}; expected true (codec native only) or false")
     return Profile(
         name=name,
         family=family,
@@ -144,6 +149,7 @@ def _profile_from(name: str, document: dict[str, Any]) -> Profile:
         table=table,
         _read_one=native_reader(family) if table is None else table_reader(table),
         _decode=CODECS[codec],
+        acknowledge=acknowledge,
     )
 
 

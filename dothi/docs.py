@@ -56,13 +56,13 @@ def profiles() -> Iterator[str]:
     yield ""
     yield "A profile is what one device model sends; its examples are its tests."
     yield ""
-    yield "| profile | family | title | comes in by | expected every [s] | examples |"
-    yield "|---|---|---|---|---|---|"
+    yield "| profile | family | title | comes in by | expected every [s] | told on `…/ack` | examples |"
+    yield "|---|---|---|---|---|---|---|"
     for profile in PROFILES.values():
         route = f"route `{profile.route}`" if profile.route else "`dothi/v1/{area}/{device}/up`"
         yield (
             f"| `{profile.name}` | {profile.family.name} | {profile.title['en']} | {route} "
-            f"| {profile.interval_s:g} | {len(profile.examples)} |"
+            f"| {profile.interval_s:g} | {'yes' if profile.acknowledge else '–'} | {len(profile.examples)} |"
         )
     yield "\n## Routes\n"
     yield "| route | what | topics |"

@@ -116,3 +116,11 @@ def late_limits() -> dict[str, int]:
             raise WrongUsage(f"{LATE_LIMIT}: {part!r} is not a late limit; allowed: {allowed}")
         limits[family] = int(text[:-1]) * unit
     return limits
+
+
+CRASH_AT = "DOTHI_CRASH_AT"
+
+
+def crash_at() -> str | None:
+    """DOTHI_CRASH_AT: the point at which an ingest worker kills itself, for the fault harness; None: nowhere."""
+    return os.environ.get(CRASH_AT) or None

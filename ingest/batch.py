@@ -11,7 +11,7 @@ from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time
 from ingest.route import Device, Outcome
-from ingest.window import Arrival
+from ingest.window import Arrival, Source
 
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
@@ -46,6 +46,22 @@ class Quarantined(NamedTuple):
     device: str | None
     profile: str | None
     rejected: Rejected
+
+
+class Asked(NamedTuple):
+    """A refused reading of a device that asks to be told what is settled: its number stands in the payload."""
+
+    device: Device
+    arrival: Arrival
+    payload: bytes
+
+
+class Ack(NamedTuple):
+    """An application acknowledgement on its way to the connection that the device's messages came by."""
+
+    source: Source
+    topic: bytes
+    payload: bytes
 
 
 class Columns:
@@ -92,6 +108,7 @@ class Count(msgspec.Struct):
     duplicate: int = 0
     quarantined: int = 0
     partial: int = 0
+    cut: int = 0  # of the quarantined: not kept, because of the quota
 
     @property
     def stored(self) -> int:
@@ -114,6 +131,9 @@ class Batch:
         self.columns: dict[str, Columns] = {}
         self.quarantine: list[Quarantined] = []
         self.presence: dict[int, tuple[bool, int]] = {}
+        self.asked: list[Asked] = []
+        self.acks: list[Ack] = []  # made by the transaction that commits
+        self.replayed: list[tuple[int, int]] = []  # (id, received) of quarantine that this batch sends through again
         self.ledger: Ledger = defaultdict(Count)
         self.arrivals: list[Arrival] = []
         self._limits = limits
@@ -161,7 +181,11 @@ class Batch:
             result = refused
         assert isinstance(result, Rejected)
         count.quarantined += 1
-        profile = device.profile.name if device else None
+        profile = None
+        if device is not None:
+            profile = device.profile.name
+            if device.profile.acknowledge:
+                self.asked.append(Asked(device, arrival, payload))
         self.quarantine.append(Quarantined(Origin(arrival, topic, payload), claimed, profile, result))
 
     def _store(self, device: Device, reading: Reading, origin: tuple[Arrival, bytes, bytes]) -> Rejected | None:
@@ -181,8 +205,10 @@ class Batch:
         return None
 
     def acknowledge(self) -> None:
-        """Everything is committed: tell the broker, each connection in its own order."""
+        """Everything is committed: tell the broker, each connection in its own order, and the devices that ask."""
         for arrival in self.arrivals:
             pids = [message.pid for message in arrival.messages if message.pid]
             if pids:
                 arrival.source.acknowledge(pids)
+        for ack in self.acks:
+            ack.source.publish(ack.topic, ack.payload)

@@ -230,3 +230,8 @@ def subscribe(pid: int, subscriptions: Iterable[Subscription]) -> bytes:
 def pubacks(pids: Sequence[int]) -> bytes:
     """PUBACK with reason success for each packet id, in their order."""
     return b"".join([b"\x40\x02" + pid.to_bytes(2) for pid in pids])
+
+
+def publish(topic: bytes, payload: bytes) -> bytes:
+    """PUBLISH at QoS 0, section 3.3."""
+    return packet(0x30, text(topic) + b"\x00" + payload)

@@ -4,7 +4,7 @@ A field that is NULL has no bytes, so rows are packed in groups that have the sa
 COPY, "Binary Format": per row the number of fields (int16), per field its length (int32, -1 for NULL) and its bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 EPOCH_2000_US = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
 JSONB_VERSION = b"\x01"
+INT8_OID = 20
 
 Array = npt.NDArray[np.generic]
 
@@ -25,12 +26,27 @@ def column_names(family: Family) -> list[str]:
     return ["time", "seq", "received", "batch", "device", "area", "boot", *family.index, "extra"]
 
 
-def pack(columns: Columns, batch: int, ordinals: bool = False) -> bytes:
-    """All rows as one COPY stream; `ordinals` appends each row's place as an int4, for staging."""
-    fields, present = field_arrays(columns, batch, ordinals)
-    groups = group_rows(present)
-    parts = [part for rows in groups for part in pack_group(rows, fields, present, columns.extra)]
-    return b"".join([SIGNATURE, *parts, TRAILER])
+def pack(columns: Columns, batch: int) -> bytes:
+    """All rows as one COPY stream."""
+    return Prepared(columns, batch).pack()
+
+
+class Prepared:
+    """Columns made ready once, to be packed in parts. `ordinals` appends each row's place as an int4, for staging."""
+
+    def __init__(self, columns: Columns, batch: int, ordinals: bool = False) -> None:
+        self._fields, self._present = field_arrays(columns, batch, ordinals)
+        self._extra = columns.extra
+
+    def pack(self, only: Sequence[int] | None = None) -> bytes:
+        """All rows, or some, as one COPY stream."""
+        if only is None:
+            groups = group_rows(self._present)
+        else:
+            chosen = np.array(only, dtype=np.intp)
+            groups = (chosen[rows] for rows in group_rows(self._present[chosen]))
+        parts = [part for rows in groups for part in pack_group(rows, self._fields, self._present, self._extra)]
+        return b"".join([SIGNATURE, *parts, TRAILER])
 
 
 Fields = list[tuple[Array | None, str]]  # per field its values and big-endian type; None stands for `extra`
@@ -108,3 +124,11 @@ def with_extra(fixed: bytes, width: int, extras: list[bytes]) -> list[bytes]:
             text,
         )
     return parts
+
+
+def pack_array(values: Sequence[int]) -> bytes:
+    """Integers as PostgreSQL's binary int8[]: dimensions, NULLs, element type, length, first index, elements."""
+    block = np.empty(len(values), dtype=[("length", ">i4"), ("value", ">i8")])
+    block["length"] = 8
+    block["value"] = values
+    return np.array([1, 0, INT8_OID, len(values), 1], dtype=">i4").tobytes() + block.tobytes()

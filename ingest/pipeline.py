@@ -15,6 +15,7 @@ the broker sends everything again.
 import asyncio
 
 from ingest.batch import Batch, Limits
+from ingest.points import reached
 from ingest.route import Router
 from ingest.window import Arrival, Window
 from ingest.writer import Writer
@@ -60,5 +61,7 @@ async def settle(closed: asyncio.Queue[Batch], writer: Writer, window: Window) -
     while True:
         batch = await closed.get()
         await writer.store(batch)
+        reached("after_commit_before_puback")
         batch.acknowledge()
         window.release(batch.arrivals)
+        reached("between_batches")

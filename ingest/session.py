@@ -4,7 +4,7 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -18,7 +18,10 @@ log = structlog.get_logger("ingest.session")
 KEEPALIVE_S = 30
 RECEIVE_MAXIMUM = 10_000
 CONNECT_TIMEOUT_S = 10.0
-LONGEST_BACKOFF_S = 5.0
+LONGEST_BACKOFF_S = 2.0
+# Whoever took a session over may be its new host: by then we know, and no longer come back.
+TAKEN_OVER_PAUSE_S = 5.0
+TAKEN_OVER = 0x8E
 # The broker sends one packet per write. Reading a few milliseconds later brings many at once: 0.88 → 0.39 CPU seconds
 # per 100,000 messages end to end (design limits, measured), for that much delay.
 READ_PACE_S = 0.003
@@ -35,6 +38,34 @@ class Inbox(NamedTuple):
     def client_id(self) -> str:
         """Fixed for good: the broker keeps the queue under it."""
         return f"dothi-inbox-{self.name}"
+
+    @property
+    def broker(self) -> str:
+        """Host and port of the broker that keeps the session."""
+        host, port, _ = address(self.url)
+        return f"{host}:{port}"
+
+
+class Joined(NamedTuple):
+    """A session was taken up, or begun anew when the broker had none. `at`: seconds since 1970."""
+
+    inbox: Inbox
+    session_present: bool
+    at: float
+
+
+class TakenOver(NamedTuple):
+    """Another client with our id came while we were connected. `at`: seconds since 1970."""
+
+    inbox: Inbox
+    at: float
+
+
+Happening = Joined | TakenOver
+
+
+def unheard(_: Happening) -> None:
+    """Nobody wants to know."""
 
 
 def area_inbox(area: str, url: str) -> Inbox:
@@ -63,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._keepalive = KEEPALIVE_S
         self._heard = time.monotonic()
         self._stopped = False
+        self.taken_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce ourselves."""
@@ -106,6 +138,7 @@ class Connection(asyncio.Protocol):
             case mqtt.Suback() if not self.subscribed.done():
                 self.subscribed.set_result(self._session_present)
             case mqtt.Disconnect(reason):
+                self.taken_over = reason == TAKEN_OVER
                 raise mqtt.ProtocolError(f"the broker ended the connection: {said(reason)}")
 
     def _ping(self) -> None:
@@ -121,6 +154,11 @@ class Connection(asyncio.Protocol):
         """Send PUBACKs in the order of receipt; nothing when this connection has gone."""
         if self._transport and not self._transport.is_closing():
             self._transport.write(mqtt.pubacks(pids))
+
+    def publish(self, topic: bytes, payload: bytes) -> None:
+        """Send a message at QoS 0; nothing when this connection has gone."""
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(mqtt.publish(topic, payload))
 
     def pause(self) -> None:
         """Stop reading: the broker keeps what comes."""
@@ -177,12 +215,16 @@ def address(url: str) -> tuple[str, int, ssl.SSLContext | None]:
 
 
 class Session:
-    """Keeps one inbox connected. `connected` says whether messages flow now."""
+    """Keeps one inbox connected. `ready` says whether messages flow now."""
 
-    def __init__(self, inbox: Inbox, window: Window) -> None:
+    def __init__(self, inbox: Inbox, window: Window, tell: Callable[[Happening], None] = unheard) -> None:
+        """`tell` hears of sessions taken up and taken over."""
         self.inbox = inbox
         self.ready = asyncio.Event()
+        self.connects = 0
+        self.down_since: float | None = time.time()  # seconds since 1970
         self._window = window
+        self._tell = tell
         self._connection: Connection | None = None
 
     async def run(self) -> None:
@@ -191,8 +233,13 @@ class Session:
         while True:
             began = time.monotonic()
             why = await self._one_connection()
-            self.ready.clear()
+            if self.ready.is_set():
+                self.ready.clear()
+                self.down_since = time.time()
             backoff_s = 0.1 if time.monotonic() - began > 5 else min(2 * backoff_s, LONGEST_BACKOFF_S)
+            if self._connection and self._connection.taken_over:
+                backoff_s = TAKEN_OVER_PAUSE_S
+                self._tell(TakenOver(self.inbox, time.time()))
             log.warning("inbox disconnected", inbox=self.inbox.name, why=why, again_in_s=round(backoff_s, 1))
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnects, no secret
 
@@ -200,6 +247,7 @@ class Session:
         """One connect and all that follows; returns why it ended."""
         host, port, context = address(self.inbox.url)
         loop = asyncio.get_running_loop()
+        self._connection = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await loop.create_connection(
@@ -213,9 +261,15 @@ class Session:
         except OSError as error:
             return f"broker at {host}:{port}: {error.strerror or error}"
         if connection.subscribed.done():
-            log.info("inbox connected", inbox=self.inbox.name, session_present=connection.subscribed.result())
-            self.ready.set()
+            self._joined(connection.subscribed.result())
         return await connection.closed
+
+    def _joined(self, session_present: bool) -> None:
+        log.info("inbox connected", inbox=self.inbox.name, session_present=session_present)
+        self.connects += 1
+        self.down_since = None
+        self.ready.set()
+        self._tell(Joined(self.inbox, session_present, time.time()))
 
     def stop(self) -> None:
         """Read no more, keep acknowledging."""

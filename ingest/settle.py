@@ -1,89 +1,169 @@
-"""What to do with a batch in which a key is taken: stage it, store what is new, judge the rest row by row."""
+"""What to do with a batch in which a key is taken or a row is refused: look, store what can be, judge the rest."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from ingest.batch import Columns
-from ingest.pack import EPOCH_2000_US, column_names, pack
+from ingest.pack import EPOCH_2000_US, Prepared, column_names, pack, pack_array
+from ingest.poison import refuses_rows, store_or_name
+
+Connection = psycopg.AsyncConnection[Any]
 
 
 class Verdicts(NamedTuple):
-    """Rows (their places in the columns) that were not stored, and why."""
+    """Rows (their places in the columns) that were not stored, and why; `refused` with the database's words."""
 
     duplicates: list[int]
     conflicts: list[int]
+    refused: dict[int, str]
+
+    @property
+    def unstored(self) -> int:
+        """Rows that were not stored."""
+        return len(self.duplicates) + len(self.conflicts) + len(self.refused)
 
 
-ALL_STORED = Verdicts([], [])
+ALL_STORED = Verdicts([], [], {})
 
 
-async def copy(connection: psycopg.AsyncConnection[Any], columns: Columns, batch: int) -> Verdicts:
-    """The common case: all rows in one COPY. Raises UniqueViolation when a key is taken, having stored nothing."""
-    table = sql.Identifier("reading", columns.family.name)
-    await copy_into(connection, table, column_names(columns.family), pack(columns, batch))
+class Clash(Exception):
+    """A plain COPY was refused because of its rows: a key is taken, or a row is not acceptable."""
+
+    def __init__(self, family: str) -> None:
+        super().__init__(family)
+        self.family = family
+
+
+async def copy(connection: Connection, columns: Columns, batch: int) -> Verdicts:
+    """The common case: all rows in one COPY. Raises Clash when the rows need a closer look."""
+    try:
+        await copy_into(connection, table_of(columns), column_names(columns.family), pack(columns, batch))
+    except psycopg.Error as error:
+        if refuses_rows(error):
+            raise Clash(columns.family.name) from error
+        raise
     return ALL_STORED
 
 
-async def copy_into(
-    connection: psycopg.AsyncConnection[Any], table: sql.Identifier, names: list[str], stream: bytes
-) -> None:
+async def copy_into(connection: Connection, table: sql.Identifier, names: list[str], stream: bytes) -> None:
     """One binary COPY."""
     statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, identifiers(names))
     async with connection.cursor() as cursor, cursor.copy(statement) as stdin:
         await stdin.write(stream)
 
 
-async def stage_and_settle(connection: psycopg.AsyncConnection[Any], columns: Columns, batch: int) -> Verdicts:
-    """Store the rows whose key is free; the others are duplicates (same values) or conflicts (other values)."""
-    family = columns.family.name
-    names = column_names(columns.family)
-    staging = sql.Identifier(f"staging_{family}")
-    table = sql.Identifier("reading", family)
-    await connection.execute(
-        sql.SQL("create temporary table if not exists {} (like {}, ordinal int) on commit delete rows").format(
-            staging, table
-        )
-    )
-    await copy_into(connection, staging, [*names[:-1], "ordinal", "extra"], pack(columns, batch, ordinals=True))
-    await connection.execute(
-        sql.SQL(
-            "insert into {} ({columns}) select distinct on (device, time, seq) {columns} from {} "
-            "order by device, time, seq, ordinal on conflict do nothing"
-        ).format(table, staging, columns=identifiers(names))
-    )
-    return await judge(connection, columns, batch, staging, table)
+async def settle(connection: Connection, columns: Columns, batch: int) -> Verdicts:
+    """Store the rows whose key is free and that the database accepts; the others are duplicates (same values stored),
+    conflicts (other values) or refused. Asking first and copying the rest costs less than staging everything."""
+    again = repeats(columns)
+    while True:
+        suspects = await taken(connection, columns) | again.keys()
+        free = [row for row in range(len(columns)) if row not in suspects]
+        try:
+            refused = await store_free(connection, columns, batch, free)
+            break
+        except psycopg.errors.UniqueViolation:
+            continue  # another worker has stored one of them meanwhile, and we see it now
+    refused |= {row: refused[first] for row, first in again.items() if first in refused}
+    duplicates, conflicts = await judge(connection, columns, batch, sorted(suspects - refused.keys()))
+    return Verdicts(duplicates, conflicts, refused)
 
 
-async def judge(
-    connection: psycopg.AsyncConnection[Any],
-    columns: Columns,
-    batch: int,
-    staging: sql.Identifier,
-    table: sql.Identifier,
-) -> Verdicts:
-    """Every staged row that is not the one stored under its key. The lateral keeps it one index look-up per row."""
-    compared = ["ordinal", *columns.family.index, "extra"]
+async def store_free(connection: Connection, columns: Columns, batch: int, rows: list[int]) -> dict[int, str]:
+    """Store rows, all but those that the database refuses; nothing at all when a key turns out to be taken."""
+    if not rows:
+        return {}
+    names, prepared = column_names(columns.family), Prepared(columns, batch)
+
+    async def store(some: list[int]) -> None:
+        await copy_into(connection, table_of(columns), names, prepared.pack(some))
+
+    async with connection.transaction():
+        return await store_or_name(connection, rows, store)
+
+
+def repeats(columns: Columns) -> dict[int, int]:
+    """Rows whose key an earlier row of the batch has, with that row."""
+    first: dict[tuple[int, int, int], int] = {}
+    again: dict[int, int] = {}
+    for row, (device, time, seq) in enumerate(zip(columns.devices, columns.time, columns.seq, strict=True)):
+        earlier = first.setdefault((device.id, time, seq), row)
+        if earlier != row:
+            again[row] = earlier
+    return again
+
+
+async def taken(connection: Connection, columns: Columns) -> set[int]:
+    """The rows whose key is in the table."""
     cursor = await connection.execute(
         sql.SQL(
-            "select s.ordinal, ({}) is not distinct from ({}) from"
-            " (select *, min(ordinal) over (partition by device, time, seq) as first from {}) s"
+            "select k.place::int - 1 from unnest(%s, %s, %s) with ordinality k (device, time, seq, place)"
+            " cross join lateral (select from {} r where r.device = k.device::int4"
+            "  and r.time = timestamptz 'epoch' + k.time * interval '1 microsecond' and r.seq = k.seq"
+            "  and r.time between %s and %s offset 0) r"
+        ).format(table_of(columns)),
+        (
+            integers([device.id for device in columns.devices]),
+            integers(columns.time),
+            integers(columns.seq),
+            *bounds(columns),
+        ),
+        prepare=False,  # planned with the bounds as constants, so that only the chunks between them are looked at
+    )
+    return {place for (place,) in await cursor.fetchall()}
+
+
+async def judge(connection: Connection, columns: Columns, batch: int, rows: list[int]) -> tuple[list[int], list[int]]:
+    """Duplicates and conflicts among rows whose key is stored. Compared where both have the database's own types."""
+    if not rows:
+        return [], []
+    family, names = columns.family.name, column_names(columns.family)
+    staging = sql.Identifier(f"staging_{family}")
+    await connection.execute(
+        sql.SQL("create temporary table if not exists {} (like {}, ordinal int) on commit delete rows").format(
+            staging, table_of(columns)
+        )
+    )
+    stream = Prepared(columns, batch, ordinals=True).pack(rows)
+    await copy_into(connection, staging, [*names[:-1], "ordinal", "extra"], stream)
+    verdicts = dict(await compare(connection, columns, staging))
+    if len(verdicts) < len(rows):
+        raise psycopg.OperationalError("a stored reading vanished while its duplicate was judged")
+    return [row for row in rows if verdicts[row]], [row for row in rows if not verdicts[row]]
+
+
+async def compare(connection: Connection, columns: Columns, staging: sql.Identifier) -> list[tuple[int, bool]]:
+    """Each staged row's place, and whether the row stored under its key has the same values. The lateral keeps it one
+    index look-up per row."""
+    compared = [*columns.family.index, "extra"]
+    cursor = await connection.execute(
+        sql.SQL(
+            "select s.ordinal, ({}) is not distinct from ({}) from {} s"
             " cross join lateral (select * from {} r where r.device = s.device and r.time = s.time and r.seq = s.seq"
             "  and r.time between %s and %s offset 0) r"
-            " where r.batch <> %s or s.ordinal <> s.first order by s.ordinal"
         ).format(
-            sql.SQL(", ").join(sql.Identifier("s", name) for name in compared[1:]),
-            sql.SQL(", ").join(sql.Identifier("r", name) for name in compared[1:]),
+            sql.SQL(", ").join(sql.Identifier("s", name) for name in compared),
+            sql.SQL(", ").join(sql.Identifier("r", name) for name in compared),
             staging,
-            table,
+            table_of(columns),
         ),
-        (timestamp(min(columns.time)), timestamp(max(columns.time)), batch),
+        bounds(columns),
+        prepare=False,
     )
-    verdicts = Verdicts([], [])
-    for ordinal, same in await cursor.fetchall():
-        (verdicts.duplicates if same else verdicts.conflicts).append(ordinal)
-    return verdicts
+    return await cursor.fetchall()
+
+
+def table_of(columns: Columns) -> sql.Identifier:
+    """The hypertable of the family."""
+    return sql.Identifier("reading", columns.family.name)
+
+
+def bounds(columns: Columns) -> tuple["Microseconds", "Microseconds"]:
+    """The first and the last time of the rows."""
+    return timestamp(min(columns.time)), timestamp(max(columns.time))
 
 
 def identifiers(names: list[str]) -> sql.Composed:
@@ -112,3 +192,26 @@ class MicrosecondsDumper(psycopg.adapt.Dumper):
 
 
 psycopg.adapters.register_dumper(Microseconds, MicrosecondsDumper)
+
+
+def integers(values: Sequence[int]) -> "Integers":
+    """Many integers as a parameter int8[], packed by numpy: psycopg takes 5 ms for a thousand."""
+    return Integers(pack_array(values))
+
+
+class Integers(bytes):
+    """Integers, sent as int8[]."""
+
+
+class IntegersDumper(psycopg.adapt.Dumper):
+    """They are packed already."""
+
+    format = psycopg.pq.Format.BINARY
+    oid = psycopg.adapters.types["int8"].array_oid
+
+    def dump(self, obj: Integers) -> bytes:
+        """As they are."""
+        return obj
+
+
+psycopg.adapters.register_dumper(Integers, IntegersDumper)

@@ -4,6 +4,7 @@ Memory of a worker is bounded by this: when the window is full the sessions stop
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -18,6 +19,9 @@ class Source(Protocol):
 
     def acknowledge(self, pids: Sequence[int]) -> None:
         """Send the acknowledgements, or drop them when the connection has gone: its messages come again."""
+
+    def publish(self, topic: bytes, payload: bytes) -> None:
+        """Send a message at QoS 0, or drop it when the connection has gone."""
 
     def pause(self) -> None:
         """Stop reading."""
@@ -43,7 +47,9 @@ class Window:
         self.messages = 0
         self.bytes = 0
         self.taken = 0  # messages since the start
-        self._most = (most_messages, most_bytes)
+        self.full_since: float | None = None  # seconds since 1970
+        self.most_messages = most_messages
+        self.most_bytes = most_bytes
         self._arrivals: deque[Arrival] = deque()
         self._oldest: deque[tuple[int, int]] = deque()
         self._arrived = asyncio.Event()
@@ -52,7 +58,12 @@ class Window:
     @property
     def full(self) -> bool:
         """Whether reading must wait."""
-        return self.messages >= self._most[0] or self.bytes >= self._most[1]
+        return self.messages >= self.most_messages or self.bytes >= self.most_bytes
+
+    @property
+    def settled(self) -> int:
+        """Messages settled since the start; they are settled in the order in which they came."""
+        return self.taken - self.messages
 
     @property
     def oldest(self) -> int | None:
@@ -76,6 +87,7 @@ class Window:
         self._arrivals.append(arrival)
         self._arrived.set()
         if self.full:
+            self.full_since = self.full_since or time.time()
             for source in self._sources:
                 source.pause()
 
@@ -97,5 +109,6 @@ class Window:
             self.bytes -= arrival.size
             self._oldest.popleft()
         if was_full and not self.full:
+            self.full_since = None
             for source in self._sources:
                 source.resume()

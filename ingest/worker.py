@@ -1,10 +1,10 @@
-"""One ingest process: sessions of its inboxes, one pipeline, one word a second about itself."""
+"""One ingest process: the inboxes it hosts, one pipeline, and what it says of itself."""
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,26 +13,49 @@ import structlog
 
 from devices.route import ROUTES
 from ingest.batch import Limits
+from ingest.host import Host
+from ingest.metrics import Figures, Meters
 from ingest.pipeline import pipeline
 from ingest.route import Router
-from ingest.session import Inbox, Session
+from ingest.serve import Pages, serve
+from ingest.session import Inbox
+from ingest.watch import SEEN_EVERY_S, Events, Register
 from ingest.window import Window
 from ingest.writer import Writer
 
 log = structlog.get_logger("ingest.worker")
 
-DRAIN_S = 5.0
 REPORT_S = 1.0
+LOG_EVERY_S = 10.0
+# A network that is gone without a word is noticed after about 15 s; a server that is only slow is waited for.
+NETWORK: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+
+Connect = Callable[[], Coroutine[Any, Any, psycopg.AsyncConnection[Any]]]
+
+
+def no_change() -> Sequence[Inbox] | None:
+    """An assignment that stays as it is."""
+    return None
 
 
 class Worker(NamedTuple):
-    """What a worker is told. `ready_file` is created when all sessions and the registry stand."""
+    """What a worker is told. `ready_file` is created when all sessions and the registry stand; `assignment` is asked
+    twice a second for all inboxes to host, None meaning no change; `locks` is the folder in which hosts hand inboxes
+    over; on loopback `port` metrics are served."""
 
     number: int
     database: str
     inboxes: tuple[Inbox, ...]
     limits: Limits
     ready_file: Path | None = None
+    assignment: Callable[[], Sequence[Inbox] | None] = no_change
+    locks: Path | None = None
+    port: int | None = None
 
 
 async def run(worker: Worker) -> None:
@@ -40,32 +63,55 @@ async def run(worker: Worker) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    window = Window()
-    router = Router(ROUTES)
-    sessions = [Session(inbox, window) for inbox in worker.inboxes]
-
-    async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(
-            worker.database, autocommit=True, connect_timeout=5, application_name=f"dothi ingest {worker.number}"
-        )
-
-    writer = Writer(connect, worker.number)
-    await first_registry(router, connect)
+    window, meters, events = Window(), Meters(), Events()
+    register = Register(worker.number, events)
+    host = Host(window, worker.locks, register.tell)
+    figures = Figures(worker.number, meters, window, host)
+    connect = connector(worker)
+    writer = Writer(connect, worker.number, meters)
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(router.keep_fresh(connect)),
-            tasks.create_task(pipeline(window, router, writer, worker.limits)),
-            tasks.create_task(report(worker, window, connect)),
-            tasks.create_task(announce(worker, sessions)),
-            *(tasks.create_task(session.run()) for session in sessions),
+            tasks.create_task(carry(worker, window, host, writer, connect)),
+            tasks.create_task(report(worker, figures, register, events, connect)),
+            tasks.create_task(observe(figures, writer, window, meters)),
         ]
+        if worker.port:
+            running.append(tasks.create_task(serve(worker.port, Pages(figures.text, figures.trouble))))
         await stopping.wait()
-        await leave(sessions, window)
+        await host.leave()
+        log.info("worker leaves", unacknowledged=window.messages)
         for task in running:
             task.cancel()
 
 
-async def first_registry(router: Router, connect: Callable[[], Any]) -> None:
+def connector(worker: Worker) -> Connect:
+    """How to reach the database as the writer."""
+
+    async def connect() -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(
+            worker.database,
+            autocommit=True,
+            connect_timeout=5,
+            application_name=f"dothi ingest {worker.number}",
+            **NETWORK,
+        )
+
+    return connect
+
+
+async def carry(worker: Worker, window: Window, host: Host, writer: Writer, connect: Connect) -> None:
+    """Know the devices, then carry readings until cancelled."""
+    router = Router(ROUTES)
+    await first_registry(router, connect)
+    host.assign(worker.inboxes)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(router.keep_fresh(connect))
+        tasks.create_task(pipeline(window, router, writer, worker.limits))
+        tasks.create_task(host.follow(worker.assignment))
+        tasks.create_task(announce(worker, host))
+
+
+async def first_registry(router: Router, connect: Connect) -> None:
     """Know the devices before the first message is read; a database that is not there yet is waited for."""
     while True:
         try:
@@ -78,49 +124,65 @@ async def first_registry(router: Router, connect: Callable[[], Any]) -> None:
             await asyncio.sleep(0.5)
 
 
-async def announce(worker: Worker, sessions: list[Session]) -> None:
+async def announce(worker: Worker, host: Host) -> None:
     """Tell whoever started us that messages flow."""
-    for session in sessions:
-        await session.ready.wait()
+    await host.all_ready()
     if worker.ready_file:
         worker.ready_file.write_text(f"{os.getpid()}\n")
-    log.info("worker ready", worker=worker.number, inboxes=len(sessions))
+    log.info("worker ready", worker=worker.number, inboxes=len(host.sessions))
 
 
-async def leave(sessions: list[Session], window: Window) -> None:
-    """What was read is settled and acknowledged, as far as a few seconds allow; the rest comes again."""
-    for session in sessions:
-        session.stop()
-    until = time.monotonic() + DRAIN_S
-    while window.messages and time.monotonic() < until:  # noqa: ASYNC110 - an Event would cost the hot path for nothing
-        await asyncio.sleep(0.01)
-    for session in sessions:
-        session.leave()
-    log.info("worker leaves", unacknowledged=window.messages)
+async def observe(figures: Figures, writer: Writer, window: Window, meters: Meters) -> None:
+    """Notice how the database does, and say what flows: a line every LOG_EVERY_S while anything does."""
+    settled, stored, logged = 0, 0, time.monotonic()
+    while True:
+        await asyncio.sleep(REPORT_S)
+        figures.database(writer.trouble)
+        now = time.monotonic()
+        if now - logged < LOG_EVERY_S:
+            continue
+        if window.settled != settled or window.messages:
+            log.info(
+                "readings flow",
+                messages_per_s=round((window.settled - settled) / (now - logged), 1),
+                stored_per_s=round((meters.stored - stored) / (now - logged), 1),
+                in_flight=window.messages,
+                lag_s=round(figures.lag_s, 3),
+                trouble=figures.trouble(),
+            )
+        settled, stored, logged = window.settled, meters.stored, now
 
 
-async def report(worker: Worker, window: Window, connect: Callable[[], Any]) -> None:
-    """Write the state of this worker into ops.worker once a second."""
+async def report(worker: Worker, figures: Figures, register: Register, events: Events, connect: Connect) -> None:
+    """Write the state of this worker into the database once a second, and what befell its sessions."""
     while True:
         try:
             async with await connect() as connection:
-                await report_on(connection, worker, window)
-        except psycopg.OperationalError:
+                await report_on(connection, worker, figures, register, events)
+        except psycopg.Error as error:
+            figures.unreported(str(error).strip())
             await asyncio.sleep(REPORT_S)  # the writer says aloud what is wrong with the database
 
 
-async def report_on(connection: psycopg.AsyncConnection[Any], worker: Worker, window: Window) -> None:
+async def report_on(
+    connection: psycopg.AsyncConnection[Any], worker: Worker, figures: Figures, register: Register, events: Events
+) -> None:
     """Report over one connection until it breaks."""
-    before, when = window.taken, time.monotonic()
+    before, when, seen = figures.taken, time.monotonic(), 0.0
     while True:
-        await asyncio.sleep(REPORT_S)
+        await register.wait(REPORT_S)
         now = time.monotonic()
-        rate, before, when = (window.taken - before) / (now - when), window.taken, now
-        lag_s = time.time() - window.oldest / 1e6 if window.oldest else 0.0
-        await connection.execute(
-            "insert into ops.worker (worker, pid, at, received, in_flight, lag_s, rate_per_s) "
-            "values (%s, %s, now(), %s, %s, %s, %s) on conflict (worker) do update set "
-            "(pid, at, received, in_flight, lag_s, rate_per_s) = (excluded.pid, excluded.at, excluded.received, "
-            "excluded.in_flight, excluded.lag_s, excluded.rate_per_s)",
-            (worker.number, os.getpid(), window.taken, window.messages, max(0.0, lag_s), rate),
-        )
+        rate, before, when = (figures.taken - before) / (now - when), figures.taken, now
+        with figures.reporting():
+            await connection.execute(
+                "insert into ops.worker (worker, pid, at, received, in_flight, lag_s, rate_per_s) "
+                "values (%s, %s, now(), %s, %s, %s, %s) on conflict (worker) do update set "
+                "(pid, at, received, in_flight, lag_s, rate_per_s) = (excluded.pid, excluded.at, excluded.received, "
+                "excluded.in_flight, excluded.lag_s, excluded.rate_per_s)",
+                (worker.number, os.getpid(), figures.taken, figures.in_flight, figures.lag_s, rate),
+            )
+            await register.write(connection)
+            if now - seen >= SEEN_EVERY_S:
+                await register.write_seen(connection, figures.connected)
+                seen = now
+            await events.write(connection)

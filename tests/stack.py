@@ -39,6 +39,11 @@ class RunningStack:
         with psycopg.connect(self.document["database"], autocommit=True) as connection:
             return connection.execute(statement.encode(), parameters).fetchall()
 
+    def run(self, statement: str) -> None:
+        """A statement without rows, as the owner of the database."""
+        with psycopg.connect(self.document["database"], autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def enroll(self, name: str, profile: str = "native-air-quality", area: str = "213", alias: str = "") -> str:
         """Enrol one device and wait until ingest knows it; returns its id, which is new in every call."""
         return self.enroll_many([(name, profile, area, alias)])[0]

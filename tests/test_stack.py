@@ -327,9 +327,9 @@ def test_closed_folders_are_found_and_need_a_capability(tmp_path: Path, monkeypa
 
 
 def test_the_queue_fits_the_memory() -> None:
-    assert broker.queue_length(24 * 2**30, 1) == 6 * 2**20
-    assert broker.queue_length(24 * 2**30, 2) == 3 * 2**20
-    assert broker.outage_minutes(6 * 2**20, 20_000) == 5.2
+    assert broker.queue_length(8 * 2**30, 1) == 16_519_104, "more than ten minutes at 20,000 messages/s"
+    assert broker.queue_length(8 * 2**30, 2) == 16_519_104 // 2
+    assert broker.outage_minutes(16_519_104, 20_000) == 13.8
 
 
 @pytest.mark.parametrize("memory_gb", [1, 4, 24, 512])

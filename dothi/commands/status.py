@@ -3,9 +3,11 @@
 from typing import Any
 
 import psycopg
+import typer
 from psycopg.rows import dict_row
 
 from dothi.commands.options import AsJson, Folder
+from dothi.commands.readiness import readiness
 from dothi.output import print_json, print_table
 from dothi.settings import Stack, stack_at
 
@@ -26,7 +28,9 @@ UNITS = {"rate_per_s": "messages/s", "lag_s": "s", "in_flight": "messages", "dev
 
 
 def status(folder: Folder = None, as_json: AsJson = False) -> None:
-    """What came in, where it went, and how far behind we are.
+    """What came in, where it went, how far behind we are, and what is wrong, if anything is.
+
+    Exit code 1 when the database cannot be asked: then the counts are missing, the state is there.
 
     Example: dothi status --dir .dothi --json
     """
@@ -34,9 +38,11 @@ def status(folder: Folder = None, as_json: AsJson = False) -> None:
     document = read_status(stack)
     if as_json:
         print_json(document)
-        return
-    rows = [(name, shown(value), UNITS.get(name, "readings")) for name, value in document.items() if name in COUNTED]
-    print_table(("what", "value", "unit"), rows)
+    else:
+        rows = [(name, shown(document[name]), UNITS.get(name, "readings")) for name in COUNTED if name in document]
+        print_table(("what", "value", "unit"), [*rows, ("state", document["state"], "")])
+    if "received" not in document:
+        raise typer.Exit(1)
 
 
 COUNTED = (
@@ -54,12 +60,33 @@ COUNTED = (
 
 
 def read_status(stack: Stack) -> dict[str, Any]:
-    """The document of `dothi status --json`."""
-    with psycopg.connect(stack.reader, row_factory=dict_row, connect_timeout=5) as connection:
-        totals = connection.execute(TOTALS).fetchone()
-    assert totals is not None  # a select without from always gives a row
-    numbers = {name: round(value, 3) if isinstance(value, float) else value for name, value in totals.items()}
-    return numbers | {key: stack.document[key] for key in ("broker", "pid", "processes") if key in stack.document}
+    """The document of `dothi status --json`; without the counts when the database cannot be asked."""
+    pages: dict[str, str] = stack.document.get("metrics", {})
+    trouble = [f"{name}: {said}" for name, url in pages.items() if (said := readiness(url)) != "ready"]
+    numbers: dict[str, Any] = {}
+    try:
+        with psycopg.connect(stack.reader, row_factory=dict_row, connect_timeout=5) as connection:
+            totals = connection.execute(TOTALS).fetchone()
+        assert totals is not None  # a select without from always gives a row
+        numbers = {name: round(value, 3) if isinstance(value, float) else value for name, value in totals.items()}
+    except psycopg.OperationalError as error:
+        if not pages:
+            raise
+        trouble.append(f"database cannot be asked: {str(error).strip().splitlines()[-1]}")
+    state = {"state": state_of(trouble), "trouble": trouble}
+    known = {key: stack.document[key] for key in ("broker", "pid", "processes", "metrics") if key in stack.document}
+    return numbers | state | known
+
+
+def state_of(trouble: list[str]) -> str:
+    """One line: the database first, then the window, then whatever there is.
+
+    >>> state_of(["worker 0: window full since 10:00", "worker 1: database away since 10:01: gone"])
+    'database away since 10:01: gone'
+    """
+    said = [line.partition(": ")[2] if line.startswith(("worker ", "up: ")) else line for line in trouble]
+    said.sort(key=lambda line: (not line.startswith("database away"), not line.startswith("window full")))
+    return said[0] if said else "running"
 
 
 def shown(value: float) -> str:

@@ -1,10 +1,12 @@
 """`dothi up`: the embedded stack in one folder."""
 
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -16,11 +18,13 @@ from dothi import log, settings
 from dothi.errors import Refused, WrongUsage
 from dothi.runtime import Runtime, find_runtime
 from dothi.stack import machine
-from dothi.stack.embedded import Embedded, Plan, Watch
+from dothi.stack.embedded import Embedded, Plan, Routes, Watch
+from dothi.stack.hosts import MOST_WORKERS
 from dothi.stack.leftovers import end_leftovers, held
 
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?")
+LEAST_MEMORY = 2**20
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-MOST_WORKERS = 64
 
 _log = structlog.get_logger("dothi.up")
 
@@ -31,6 +35,10 @@ def up(
     ),
     workers: Annotated[int, typer.Option(help="Ingest processes.")] = 1,
     broker_shards: Annotated[int, typer.Option(help="Brokers; the areas are dealt to them.")] = 1,
+    broker_memory: Annotated[
+        str | None,
+        typer.Option(help="Memory for what the brokers queue while the database is away, as 8GiB; else a quarter."),
+    ] = None,
     people: Annotated[int | None, typer.Option(help="Also simulate a city of so many people.")] = None,
     density: Annotated[float | None, typer.Option(help="Devices per 100 people of the simulated city.")] = None,
     seconds: Annotated[float | None, typer.Option("--for", help="Stop by itself so many seconds after ready.")] = None,
@@ -53,9 +61,24 @@ def up(
         runtime=settings.runtime(),
         database_url=settings.database_url(),
         broker_url=settings.broker_url(),
+        broker_memory=None if broker_memory is None else size(broker_memory),
     )
     check(plan)
     run_up(plan, live_view(plan.folder) if live else None)
+
+
+def size(text: str) -> int:
+    """Bytes of `8GiB`, `8G` or `512MiB`; all are powers of 1024. Raises WrongUsage.
+
+    >>> size("1.5GiB")
+    1610612736
+    """
+    found = SIZE.fullmatch(text.strip())
+    value = int(float(found[1]) * 1024 ** ("KMGT".index(found[2]) + 1)) if found else 0
+    if not LEAST_MEMORY <= value <= machine.memory():
+        most = machine.memory() // 2**20
+        raise WrongUsage(f"--broker-memory {text}: allowed: a size like 8GiB or 512MiB, from 1MiB to {most}MiB")
+    return value
 
 
 def live_view(folder: Path) -> Watch:
@@ -101,6 +124,33 @@ def known_areas() -> list[str]:
     return [zone.code for zone in ZONES]
 
 
+def route_files() -> Callable[[], Routes | None]:
+    """What tells a running stack of route files that have come, gone or changed since it last asked."""
+    from devices.documents import read_yaml
+    from devices.route import route_from
+
+    folder = Path(str(files("devices").joinpath("routes")))
+
+    def stamp() -> set[tuple[str, int]]:
+        return {(path.name, path.stat().st_mtime_ns) for path in folder.glob("*.yaml")}
+
+    known = stamp()
+
+    def look() -> Routes | None:
+        nonlocal known
+        try:
+            found = stamp()
+            if found == known:
+                return None
+            known = found
+            return {name: route_from(name, document).topics for name, document in read_yaml("routes").items()}
+        except Exception as error:  # a file that is being written, or a faulty one: the routes stay as they are
+            _log.error("routes cannot be read", reason=str(error).strip() or type(error).__name__)
+            return None
+
+    return look
+
+
 def run_up(plan: Plan, on_ready: Watch | None = None) -> None:
     """Run the stack until a signal comes or its time is over; returns when every process has ended.
 
@@ -120,7 +170,7 @@ def run_up(plan: Plan, on_ready: Watch | None = None) -> None:
             end_leftovers(plan.folder)
             runtime = runtime_for(plan)
             with stopping_on_signals(lambda *_: stop.set()):
-                run(Embedded(plan, runtime, known_areas(), routes, stop), on_ready)
+                run(Embedded(plan, runtime, known_areas(), routes, stop, route_files()), on_ready)
         except OSError as error:
             raise Refused(f"{error.filename or plan.folder}: {error.strerror or error}") from None
         except KeyboardInterrupt:

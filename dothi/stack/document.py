@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ class Shard:
     ingest: str
     areas: tuple[str, ...]
     routes: tuple[str, ...]
+    open: tuple[str, ...] | None = None  # areas that may be published to already; None: all
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ def document(
     brokers: Sequence[int | None],
     postmaster: int | None,
     workers: Sequence[int | None],
+    hosts: Mapping[str, int],
+    metrics: Mapping[str, str],
 ) -> dict[str, Any]:
     """DIR/stack.json. Processes that are down just now, or not ours, are left out or null."""
     return {
         "broker": shards[0].gateway,
-        "brokers": [{"url": shard.gateway, "areas": list(shard.areas)} for shard in shards],
+        "brokers": [
+            {"url": shard.gateway, "areas": list(shard.areas if shard.open is None else shard.open)} for shard in shards
+        ],
         "database": database.owner,
         "reader": database.reader,
         "pid": os.getpid(),
@@ -54,7 +59,9 @@ def document(
                 {"url": shard.ingest, "areas": list(shard.areas), "routes": list(shard.routes)} for shard in shards
             ],
             "workers": len(workers),
+            "hosts": dict(hosts),
         },
+        "metrics": dict(metrics),
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -18,18 +19,29 @@ from dothi.runtime.found import describe
 from dothi.stack import broker, cluster, machine, roles
 from dothi.stack.account import Account, account_for, ourselves, starter
 from dothi.stack.document import Database, Shard, document, publish, ready_document
+from dothi.stack.hosts import asked, deal, keep_placement, place, read_placement
+from dothi.stack.lookout import Lookout
 from dothi.stack.parts import Part
 from dothi.stack.passwords import passwords
 from dothi.stack.ports import ports
+from dothi.stack.queues import Limits
+from dothi.stack.report import Report
 from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
 DISK_EVERY = 10.0
+LOOK_EVERY = 0.5
 RATE_TOLD = 20_000  # messages/s at which the broker's queue is expressed in minutes
 
 log = structlog.get_logger("dothi.stack")
 
 Watch = Callable[[dict[str, Any], threading.Event, float | None], None]
+Routes = Mapping[str, tuple[str, ...]]
+
+
+def no_change() -> Routes | None:
+    """Routes that stay as they are."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class Plan:
     runtime: str | None = None
     database_url: str | None = None
     broker_url: str | None = None
+    broker_memory: int | None = None  # bytes; None: a quarter of the machine's
 
     @property
     def needs_runtime(self) -> bool:
@@ -61,13 +74,18 @@ class Embedded:
         plan: Plan,
         runtime: Runtime | None,
         areas: Sequence[str],
-        routes: Mapping[str, tuple[str, ...]],
+        routes: Routes,
         stop: threading.Event,
+        reread: Callable[[], Routes | None] = no_change,
     ) -> None:
+        """`routes`: topic filters by route; `reread` is asked twice a second for all of them, None: no change."""
         self.plan = plan
         self.runtime = runtime
-        self.areas = areas
+        self.placed = place(areas, plan.shards, read_placement(plan.folder, plan.shards))
+        self.open = set(self.placed)
         self.routes = routes
+        self.closed: set[str] = set()  # routes whose inbox does not stand yet
+        self.reread = reread
         self.stop = stop
         self.passwords = passwords(plan.folder)
         self.supervisor = Supervisor(plan.folder, self.publish)
@@ -75,6 +93,14 @@ class Embedded:
         self.database: Database | None = None
         self.ready = False
         self.disk_asked = 0.0
+        self.looked = 0.0
+        self.worker_count = plan.workers
+        self.wanted: dict[str, int] = {}
+        self.wanted_at = 0
+        self.metrics: dict[str, str] = {}
+        self.chosen: dict[str, int] = {}
+        self.account: Account | None = None
+        self.lookout: Lookout | None = None
 
     @property
     def brokers(self) -> list[str]:
@@ -84,11 +110,19 @@ class Embedded:
     @property
     def workers(self) -> list[str]:
         """Names of the ingest workers."""
-        return [f"worker {number}" for number in range(self.plan.workers)]
+        return [f"worker {number}" for number in range(self.worker_count)]
 
     def start(self) -> None:
         """Bring everything up, as far as `stop` allows; returns when all is ready. Raises Refused."""
-        for step in (self.start_stores, self.migrate, self.start_workers, self.start_simulator, self.announce):
+        steps = (
+            self.start_stores,
+            self.migrate,
+            self.start_lookout,
+            self.start_workers,
+            self.start_simulator,
+            self.announce,
+        )
+        for step in steps:
             if self.stop.is_set():
                 return
             step()
@@ -97,11 +131,11 @@ class Embedded:
         """Database and brokers, side by side, those that are ours."""
         plan = self.plan
         names = [*(["database"] if not plan.database_url else []), *self.brokers]
-        chosen = ports(plan.folder, names)
+        chosen = self.chosen = ports(plan.folder, names)
         if self.runtime:
             for part in self.store_parts(self.runtime, chosen):
                 self.supervisor.add(part)
-        self.shards = self.addresses(chosen)
+        self.shards = self.addresses()
         self.supervisor.wait_ready(names, PATIENCE, self.stop)
         if plan.database_url:
             self.database = roles.foreign_database(plan.database_url)
@@ -113,7 +147,7 @@ class Embedded:
         """Our own database and brokers, ready to be started."""
         log.info("runtime", found=describe(runtime))
         folder, password = self.plan.folder, self.passwords[cluster.USER]
-        account = account_for(folder)
+        account = self.account = account_for(folder)
         starter(account, [folder, runtime.postgres_bin], signal.SIGTERM)  # refuses before anything is written
         brokers = self.broker_parts(runtime, account, chosen)
         if self.plan.database_url:
@@ -125,14 +159,15 @@ class Embedded:
         """Our own brokers: areas dealt round robin, foreign routes on the first."""
         if not self.brokers:
             return []
-        queue = broker.queue_length(machine.memory(), self.plan.shards)
+        queue = broker.queue_length(self.broker_memory, self.plan.shards)
         log.info(
             "broker queue",
-            messages=queue,
+            memory_mib=self.broker_memory // 2**20,
+            bytes_per_message=broker.BYTES_PER_MESSAGE,
+            messages=queue * self.plan.shards,
             outage_minutes=broker.outage_minutes(queue * self.plan.shards, RATE_TOLD),
             at_messages_per_s=RATE_TOLD,
         )
-        filters = [topic for topics in self.routes.values() for topic in topics]
         return [
             broker.part(
                 runtime,
@@ -140,25 +175,41 @@ class Embedded:
                 account,
                 shard,
                 chosen[f"broker {shard}"],
-                broker.access_rules(areas, filters if shard == 0 else []),
+                self.rules(shard),
                 self.passwords,
                 queue,
             )
-            for shard, areas in enumerate(broker.deal(self.areas, self.plan.shards))
+            for shard in range(self.plan.shards)
         ]
 
-    def addresses(self, chosen: dict[str, int]) -> list[Shard]:
+    @property
+    def broker_memory(self) -> int:
+        """Bytes that our brokers may take together for what they queue."""
+        return self.plan.broker_memory or machine.memory() // 4
+
+    def areas_of(self, shard: int) -> tuple[str, ...]:
+        """Areas of one broker."""
+        return tuple(area for area, at in self.placed.items() if at == shard)
+
+    def rules(self, shard: int) -> str:
+        """Who may publish what at one broker; foreign routes come in at the first."""
+        filters = [topic for topics in self.routes.values() for topic in topics] if shard == 0 else []
+        closed = [topic for name in self.closed for topic in self.routes[name]]
+        return broker.access_rules([area for area in self.areas_of(shard) if area in self.open], filters, closed)
+
+    def addresses(self) -> list[Shard]:
         """Each broker with what it serves."""
         if given := self.plan.broker_url:
-            return [Shard(given, given, tuple(self.areas), tuple(self.routes))]
+            return [Shard(given, given, self.areas_of(0), tuple(self.routes))]
         return [
             Shard(
-                gateway=broker.address("gateway", self.passwords["gateway"], chosen[f"broker {shard}"]),
-                ingest=broker.address("ingest", self.passwords["ingest"], chosen[f"broker {shard}"]),
-                areas=tuple(areas),
+                gateway=broker.address("gateway", self.passwords["gateway"], self.chosen[f"broker {shard}"]),
+                ingest=broker.address("ingest", self.passwords["ingest"], self.chosen[f"broker {shard}"]),
+                areas=self.areas_of(shard),
                 routes=tuple(self.routes) if shard == 0 else (),
+                open=tuple(area for area in self.areas_of(shard) if area in self.open),
             )
-            for shard, areas in enumerate(broker.deal(self.areas, self.plan.shards))
+            for shard in range(self.plan.shards)
         ]
 
     def migrate(self) -> None:
@@ -176,15 +227,132 @@ class Embedded:
             roles.let_login_take_roles(self.database.owner)
         log.info("database migrated", steps=len(done))
 
+    def start_lookout(self) -> None:
+        """What is watched beside the processes."""
+        assert self.database is not None  # start_stores ran
+        keep_placement(self.plan.folder, self.plan.shards, self.placed)
+        (self.plan.folder / "run/wanted.json").unlink(missing_ok=True)
+        limits = Limits(0, 0)
+        if self.brokers:
+            queue = broker.queue_length(self.broker_memory, self.plan.shards)
+            limits = Limits(queue, self.broker_memory // self.plan.shards)
+        brokers = [(f"broker {number}", shard.ingest, limits) for number, shard in enumerate(self.shards)]
+        port = self.metrics_port("up")
+        pages = Report(self.supervisor, self.plan.folder, lambda: self.ready)
+        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble)
+        pages.queues = self.lookout.queues
+        self.lookout.start()
+
+    def metrics_port(self, name: str) -> int:
+        """The port on which a process of ours serves its pages, chosen once."""
+        if name not in self.metrics:
+            port = ports(self.plan.folder, [f"metrics {name}"])[f"metrics {name}"]
+            self.metrics[name] = f"http://127.0.0.1:{port}"
+        return int(self.metrics[name].rpartition(":")[2])
+
     def start_workers(self) -> None:
         """The ingest workers; they find their inboxes in stack.json."""
+        for name in self.workers:
+            self.metrics_port(name)
         self.publish()
-        for number, name in enumerate(self.workers):
-            ready = self.plan.folder / f"run/worker-{number}.ready"
-            arguments = ["ingest", "run", "--dir", str(self.plan.folder), "--worker", str(number)]
-            self.supervisor.add(self.own_part(name, arguments, ready))
+        for number in range(self.worker_count):
+            self.supervisor.add(self.worker_part(number))
         self.supervisor.wait_ready(self.workers, 60.0, self.stop)
         self.save_sessions()
+
+    def worker_part(self, number: int) -> Part:
+        """One ingest worker."""
+        ready = self.plan.folder / f"run/worker-{number}.ready"
+        arguments = ["ingest", "run", "--dir", str(self.plan.folder), "--worker", str(number)]
+        return self.own_part(f"worker {number}", arguments, ready)
+
+    def follow(self) -> None:
+        """Take up what has changed since the last look: workers asked for, zones of the registry."""
+        if time.monotonic() - self.looked < LOOK_EVERY:
+            return
+        self.looked = time.monotonic()
+        self.follow_wanted(self.plan.folder / "run/wanted.json")
+        if (routes := self.reread()) is not None:
+            self.take_up_routes(routes)
+        if self.lookout:
+            self.take_up(self.lookout.known.areas)
+            self.open_to_publishers(self.lookout.known.inboxes)
+
+    def follow_wanted(self, note: Path) -> None:
+        """Other workers, or other hosts: first the new assignment, by which inboxes move; then the processes."""
+        try:
+            written = note.stat().st_mtime_ns
+        except OSError:
+            return
+        wanted = asked(note) if written != self.wanted_at else None
+        self.wanted_at = written
+        if wanted is None:
+            return
+        before = self.workers
+        self.worker_count, self.wanted = wanted
+        log.info("workers and inboxes change", workers=self.worker_count, before=len(before))
+        added = [number for number, name in enumerate(self.workers) if name not in before]
+        for number in added:
+            self.metrics_port(f"worker {number}")
+        for name in before[self.worker_count :]:
+            self.metrics.pop(name, None)
+        self.publish()
+        for number in added:
+            self.supervisor.add(self.worker_part(number))
+        for name in before[self.worker_count :]:
+            self.supervisor.retire(name)
+
+    def take_up(self, areas: Sequence[str]) -> None:
+        """Give zones that are new in the registry an inbox; publishers are let in when it has its session."""
+        added = [area for area in areas if area not in self.placed]
+        if not added:
+            return
+        log.info("new areas", areas=added)
+        self.placed = place([*self.placed, *added], self.plan.shards, self.placed)
+        keep_placement(self.plan.folder, self.plan.shards, self.placed)
+        if self.plan.broker_url:
+            self.open.update(added)
+        self.shards = self.addresses()
+        self.publish()
+
+    def take_up_routes(self, routes: Routes) -> None:
+        """New foreign routes: another process proves that they can be loaded, then the workers start anew with them."""
+        command = [sys.executable, "-m", "dothi", "migrate", "--dir", str(self.plan.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            log.error("routes not taken up", reason=(done.stderr.strip().splitlines() or ["no reason given"])[-1])
+            return
+        added = [name for name in routes if name not in self.routes]
+        log.info("routes taken up", routes=list(routes), new=added)
+        self.routes = routes
+        self.closed = {name for name in self.closed | set(added) if name in routes} if self.brokers else set()
+        self.write_rules({0})
+        self.shards = self.addresses()
+        self.publish()
+        for pid in filter(None, map(self.supervisor.pid, self.workers)):
+            os.kill(pid, signal.SIGTERM)
+
+    def write_rules(self, shards: set[int]) -> None:
+        """Let our own brokers know who may publish what now."""
+        for shard in shards if self.account and self.brokers else ():
+            assert self.account is not None
+            broker.open_to(self.plan.folder, self.account, shard, self.rules(shard))
+            if pid := self.supervisor.pid(f"broker {shard}"):
+                os.kill(pid, signal.SIGHUP)
+
+    def open_to_publishers(self, inboxes: frozenset[str]) -> None:
+        """Let publishers in where the inbox stands by now: earlier, the broker would acknowledge and forget."""
+        opened = [area for area in self.placed if area not in self.open and area in inboxes]
+        routes = self.closed & inboxes
+        if not opened and not routes:
+            return
+        self.open.update(opened)
+        self.closed -= routes
+        self.write_rules({0} | {self.placed[area] for area in opened})
+        log.info("open to publishers", areas=opened, routes=sorted(routes))
+        self.shards = self.addresses()
+        self.save_sessions()
+        self.publish()
 
     def save_sessions(self) -> None:
         """Let the brokers write down the workers' new sessions, so that they survive the death of a broker."""
@@ -224,7 +392,9 @@ class Embedded:
         assert self.database is not None  # start_stores ran
         pid = self.supervisor.pid
         brokers, workers = [pid(name) for name in self.brokers], [pid(name) for name in self.workers]
-        return document(self.shards, self.database, brokers, pid("database"), workers)
+        names = [*self.placed, *self.routes]
+        hosts = deal(names, self.worker_count, self.wanted)
+        return document(self.shards, self.database, brokers, pid("database"), workers, hosts, self.metrics)
 
     def publish(self) -> None:
         """Write stack.json, and the ready file once all is ready; called whenever a process changes."""
@@ -239,6 +409,7 @@ class Embedded:
         """Watch the parts until `stop` is set or `until` (s since 1970) has come."""
         while not self.stop.is_set() and (until is None or time.time() < until):
             self.supervisor.step()
+            self.follow()
             self.watch_disk()
             self.stop.wait(TICK)
 
@@ -253,6 +424,8 @@ class Embedded:
 
     def end(self) -> None:
         """End all parts in order: who sends, who stores, what is between them, and the database last."""
+        if self.lookout:
+            self.lookout.stop()
         self.database = None  # the last stack.json stays; its process number says that it is history
         if self.plan.ready_file:
             self.plan.ready_file.unlink(missing_ok=True)

@@ -102,7 +102,12 @@ def birth(pid: int) -> int | None:
 
 
 def ask_to_end(trace: Trace) -> None:
-    """Ask in the way the part understands as: soon, but cleanly. A suspended one is woken to hear it."""
+    """Ask in the way the part understands as: soon, but cleanly. A suspended one is woken to hear it.
+
+    A worker would wait for the database to settle what it has read; unsettled, the broker sends it again.
+    """
+    if trace.name.startswith("worker"):
+        return send(trace, signal.SIGKILL)
     send(trace, signal.SIGINT if trace.name == "database" else signal.SIGTERM)
     send(trace, signal.SIGCONT)
 

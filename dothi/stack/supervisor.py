@@ -41,6 +41,8 @@ class Supervisor:
         self.folder = folder
         self.changed = changed
         self.running: dict[str, Running] = {}
+        self.restarts: dict[str, int] = {}
+        self._retiring: list[tuple[Running, float]] = []
 
     def add(self, part: Part) -> None:
         """Start a part and keep it running from now on."""
@@ -70,7 +72,8 @@ class Supervisor:
 
     def traces(self) -> list[Trace]:
         """Processes that run now."""
-        return [trace for running in self.running.values() if (trace := running.trace)]
+        retiring = [running for running, _ in self._retiring]
+        return [trace for running in [*self.running.values(), *retiring] if (trace := running.trace)]
 
     def step(self) -> None:
         """Look at every part once."""
@@ -83,6 +86,15 @@ class Supervisor:
                 self.bury(running, now)
             elif running.ready_since is None and running.part.ready():
                 self.welcome(running)
+        self._retiring = [(running, until) for running, until in self._retiring if not ended(running, until, now)]
+
+    def retire(self, name: str) -> None:
+        """End a part without waiting for it; it is not started again."""
+        running = self.running.pop(name, None)
+        if running and running.process and running.process.poll() is None:
+            running.process.send_signal(running.part.stop_signal)
+            self._retiring.append((running, time.monotonic() + running.part.patience))
+        self.note()
 
     def bury(self, running: Running, now: float) -> None:
         """A part has ended by itself: say so and plan its next start."""
@@ -98,6 +110,7 @@ class Supervisor:
         )
         running.process, running.ready_since = None, None
         running.failures += 1
+        self.restarts[running.part.name] = self.restarts.get(running.part.name, 0) + 1
         running.due = now + wait
         self.note()
 
@@ -127,6 +140,8 @@ class Supervisor:
     def stop(self, names: Iterable[str]) -> None:
         """End the named parts together, cleanly, and wait for them."""
         ending = [self.running.pop(name) for name in list(names) if name in self.running]
+        ending += [running for running, _ in self._retiring]
+        self._retiring = []
         for running in ending:
             if running.process and running.process.poll() is None:
                 running.process.send_signal(running.part.stop_signal)
@@ -134,6 +149,16 @@ class Supervisor:
             if running.process:
                 end(running.process, running.part)
         self.note()
+
+
+def ended(running: Running, until: float, now: float) -> bool:
+    """Whether a part that was asked to end has ended; killed when its time is over."""
+    if running.process is None or running.process.poll() is not None:
+        return True
+    if now > until:
+        log.error("part does not end, killing it", part=running.part.name, pid=running.pid)
+        running.process.kill()
+    return False
 
 
 def end(process: subprocess.Popen[bytes], part: Part) -> None:

@@ -1,0 +1,62 @@
+"""The three pages of a long-running process on a loopback port: `/metrics`, `/healthz`, `/readyz`."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+log = structlog.get_logger("ingest.serve")
+
+REQUEST_S = 5.0
+MOST_REQUEST = 16_384
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+TEXT_TYPE = "text/plain; charset=utf-8"
+STATUS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
+
+
+class Pages:
+    """What is served. `metrics` gives Prometheus text; `trouble` the reason why the process is not ready, or None."""
+
+    def __init__(self, metrics: Callable[[], bytes], trouble: Callable[[], str | None]) -> None:
+        self._metrics = metrics
+        self._trouble = trouble
+
+    def answer(self, path: str) -> tuple[int, str, bytes]:
+        """Status, content type and body of a page."""
+        if path == "/metrics":
+            return 200, METRICS_TYPE, self._metrics()
+        if path == "/healthz":
+            return 200, TEXT_TYPE, b"alive\n"
+        if path == "/readyz":
+            trouble = self._trouble()
+            return (503, TEXT_TYPE, f"{trouble}\n".encode()) if trouble else (200, TEXT_TYPE, b"ready\n")
+        return 404, TEXT_TYPE, b"there are /metrics, /healthz and /readyz\n"
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request on one connection."""
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                path = head.split(b" ", 2)[1].partition(b"?")[0].decode(errors="replace")
+                status, kind, body = self.answer(path)
+                writer.write(
+                    f"HTTP/1.1 {status} {STATUS[status]}\r\nContent-Type: {kind}\r\n"
+                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        except (OSError, TimeoutError, IndexError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # whoever asked has gone, or speaks something else
+        finally:
+            writer.close()
+
+
+async def serve(port: int, pages: Pages) -> None:
+    """Serve on 127.0.0.1 until cancelled; a port that is taken is said, and costs nothing but the pages."""
+    try:
+        server = await asyncio.start_server(pages, "127.0.0.1", port, limit=MOST_REQUEST)
+    except OSError as error:
+        log.error("metrics cannot be served", port=port, reason=error.strerror or str(error))
+        return
+    async with server:
+        await server.serve_forever()

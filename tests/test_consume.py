@@ -1,0 +1,129 @@
+"""Consumers of batches: each gets each batch exactly once, whatever the order in which transactions commit."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from dothi import migrations
+from tests.stack import RunningStack
+
+Database = psycopg.Connection[Any]
+
+
+@pytest.fixture(scope="module")
+def url(stack: RunningStack) -> Iterator[str]:
+    """A migrated database of its own, so that no other batch comes in between."""
+    base, _, _ = stack.document["database"].rpartition("/")
+    stack.run("create database consume")
+    migrations.migrate(f"{base}/consume")
+    yield f"{base}/consume"
+    stack.run("drop database consume with (force)")
+
+
+def connect(url: str, role: str) -> Database:
+    """A connection that acts as a role."""
+    return psycopg.connect(url, options=f"-c role={role}")
+
+
+def write(connection: Database, *families: str) -> int:
+    """One batch, not committed."""
+    number = connection.execute("select nextval('ops.batch_id')").fetchone()
+    assert number is not None
+    for family in families:
+        connection.execute(
+            "insert into ops.batch (batch, family, worker, time_min, time_max, rows) "
+            "values (%s, %s, 0, now(), now(), 1)",
+            (number[0], family),
+        )
+    return int(number[0])
+
+
+def take(connection: Database, consumer: str, most: int = 1000) -> list[int]:
+    """Numbers of the batches that come next, committed as taken."""
+    found = connection.execute("select batch from ops.take_batches(%s, %s)", (consumer, most)).fetchall()
+    connection.commit()
+    return [number for (number,) in found]
+
+
+def test_a_transaction_held_back_is_not_missed(url: str) -> None:
+    with (
+        connect(url, "dothi_writer") as held,
+        connect(url, "dothi_writer") as quick,
+        connect(url, "dothi_analyst") as us,
+    ):
+        take(us, "one")
+        late = write(held, "weather")
+        early = [write(quick, "weather") for _ in range(3)]
+        quick.commit()
+        assert take(us, "one") == [], "nothing beyond the oldest open transaction"
+        held.commit()
+        assert take(us, "one") == [late, *early]
+        assert take(us, "one") == []
+
+
+def test_what_was_taken_comes_again_when_its_work_is_rolled_back(url: str) -> None:
+    with connect(url, "dothi_writer") as writer, connect(url, "dothi_analyst") as us:
+        take(us, "two")
+        number = write(writer, "weather", "meter")
+        writer.commit()
+        us.execute("select * from ops.take_batches('two')")
+        us.rollback()
+        with connect(url, "dothi_analyst") as restarted:
+            assert take(restarted, "two") == [number, number]
+            assert take(restarted, "two") == []
+
+
+def test_pages_end_between_transactions(url: str) -> None:
+    with connect(url, "dothi_writer") as writer, connect(url, "dothi_analyst") as us:
+        take(us, "three", 1_000_000)
+        numbers = []
+        for _ in range(3):
+            numbers.append(write(writer, "weather", "meter"))
+            writer.commit()
+        pages = [take(us, "three", 1) for _ in range(4)]
+        assert pages == [[number, number] for number in numbers] + [[]]
+
+
+def test_consumers_do_not_take_from_each_other_and_one_in_two_processes_takes_once(url: str) -> None:
+    taken: dict[str, list[int]] = {"four": [], "five": []}
+    written: list[int] = []
+    done = threading.Event()
+
+    def work(consumer: str) -> None:
+        with connect(url, "dothi_analyst") as us:
+            last_round = False
+            while not last_round:
+                last_round = done.is_set()
+                taken[consumer] += take(us, consumer, 7)
+            while found := take(us, consumer, 7):
+                taken[consumer] += found
+
+    with connect(url, "dothi_analyst") as us:
+        for consumer in taken:
+            take(us, consumer, 1_000_000)
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("four", "four", "five")]
+    for thread in threads:
+        thread.start()
+    with connect(url, "dothi_writer") as one, connect(url, "dothi_writer") as other:
+        for number in range(150):
+            written.append(write(one, "weather"))
+            written.append(write(other, "meter"))
+            (one if number % 2 else other).commit()
+            (other if number % 3 else one).commit()
+            if number % 5 == 0:
+                one.commit()
+        one.commit()
+        other.commit()
+    done.set()
+    for thread in threads:
+        thread.join()
+    for consumer, numbers in taken.items():
+        assert sorted(numbers) == sorted(written), consumer
+
+
+def test_only_those_who_analyse_may_take(url: str) -> None:
+    with connect(url, "dothi_reader") as reader, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        take(reader, "six")
