@@ -4,19 +4,22 @@
 #   make test            all quick tests against a real broker and a real TimescaleDB (FULL=1: the long ones too)
 #   make check           lint, types, imports, docs drift
 #   make bench           what a message costs, in CPU seconds per 100,000
-#   make chaos N=20      N times kill -9 of workers and database under load, then count
+#   make chaos N=300     N kills of every part under load, then count what was lost (MINUTES=45; RESUME=FILE goes on)
+#   make fuzz            fuzz what parses bytes from outside, SECONDS=600 for each target (TARGET=mqtt: only one)
 #   make clean           remove .venv, .dothi and caches of this folder
 
 PYTHON ?= python3
 DIR ?= .dothi
 PEOPLE ?= 2000
 DENSITY ?= 50
-N ?= 10
+N ?= 300
+SECONDS ?= 600
+FUZZ := .venv-fuzz/bin
 BIN := .venv/bin
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup runtime demo test check bench chaos lock clean
+.PHONY: help setup runtime demo test check bench chaos fuzz lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,9 +53,25 @@ check: $(BIN)/dothi
 
 bench: setup
 	@$(BIN)/python -m tests.bench.ingest
+	@$(BIN)/python -m tests.bench.duplicates
 
 chaos: setup
-	@DOTHI_TEST_KILLS=$(N) $(BIN)/python -m pytest -s tests/test_kill.py
+	@$(BIN)/python -m tests.chaos --kills $(N) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(RESUME),--resume $(RESUME))
+
+fuzz: $(FUZZ)/installed
+	@$(FUZZ)/python -m tests.fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET))
+
+# The fuzzer has wheels for few Pythons, so it lives beside .venv and sees that one's packages.
+$(FUZZ)/installed: tests/fuzz/requirements.lock | $(BIN)/dothi
+	@echo "Fuzzing environment in .venv-fuzz: installing atheris (about 35 MB) …"
+	@$(BIN)/python -m venv .venv-fuzz
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > \
+		"$$($(FUZZ)/python -c 'import site; print(site.getsitepackages()[0])')/dothi.pth"
+	@$(FUZZ)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --require-hashes -r $< || \
+		{ echo "atheris has wheels for Python 3.11 to 3.14 on Linux (x86-64) only; this is $$($(FUZZ)/python --version) on" \
+		"$$(uname -sm). Another Python: make clean fuzz PYTHON=python3.11"; exit 1; }
+	@touch $@
 
 # The lock carries hashes and no index address: where packages come from is the machine's business.
 lock: $(BIN)/dothi
@@ -61,5 +80,5 @@ lock: $(BIN)/dothi
 		--group dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv .dothi build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-fuzz .dothi build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -140,7 +140,7 @@ def check_alias(line: int, alias: str, profile: str, route: str | None) -> Itera
     said, colon, foreign_id = alias.partition(":")
     if route is None:
         yield Mistake(line, "alias", alias, f"profile {profile} has its own topic and needs no alias")
-    elif said != route or not colon or not foreign_id:
+    elif said != route or not colon or not foreign_id or "\0" in foreign_id:
         yield Mistake(line, "alias", alias, f"{route}:name, where name is what the foreign system calls the device")
 
 

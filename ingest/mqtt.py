@@ -152,7 +152,8 @@ def read_other(kind: int, body: bytes) -> Packet:
         return Connack(bool(body[0] & 1), body[1], server_keepalive(body))
     if kind == SUBACK and len(body) >= 3:
         length, at = read_length(body, 2)
-        return Suback(body[at + length :])
+        if at and at + length < len(body):
+            return Suback(body[at + length :])
     if kind == PINGRESP and not body:
         return Pingresp()
     if kind == DISCONNECT:

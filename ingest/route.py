@@ -165,7 +165,7 @@ class Router:
                     while True:
                         await self.refresh(connection)
                         await asyncio.sleep(REFRESH_S)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 log.warning("registry cannot be read", error=str(error).strip())
                 await asyncio.sleep(REFRESH_S)
 

@@ -119,7 +119,7 @@ async def first_registry(router: Router, connect: Connect) -> None:
                 await router.refresh(connection)
             log.info("registry read", devices=len(router))
             return
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             log.warning("waiting for the database", error=str(error).strip())
             await asyncio.sleep(0.5)
 

@@ -88,10 +88,20 @@ class Device:
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         """Forget what is settled: the numbers from `first` up to `seq`, of this boot."""
-        said = json.loads(message.payload)
-        if said.get("boot") != self._boot:
-            return
+        settled = settled_range(bytes(message.payload), self._boot)
         with self._lock:
-            for seq in [seq for seq in self.kept if said.get("first", 0) <= seq <= said["seq"]]:
+            for seq in [seq for seq in self.kept if seq in settled]:
                 del self.kept[seq]
                 self.settled.add(seq)
+
+
+def settled_range(payload: bytes, boot: int) -> range:
+    """The numbers that an acknowledgement settles; none when it is of another boot, or no acknowledgement at all."""
+    try:
+        said = json.loads(payload)
+        of, first, last = said["boot"], said.get("first", 0), said["seq"]
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return range(0)
+    if of != boot or type(first) is not int or type(last) is not int:
+        return range(0)
+    return range(first, last + 1)

@@ -9,26 +9,7 @@ import pytest
 from tests.fuzz.mutate import mutate_document
 from tests.fuzz.targets import FOLDER, TARGETS, kept
 
-# Found and not yet mended; whoever mends one takes it out of here.
-OPEN = {
-    ("mqtt", "suback-without-reasons"),
-    ("enrolment", "alias-with-nul.csv"),
-    ("broker-words", "digits"),
-    *(("acknowledgement", name) for name in ("empty", "list.json", "no-seq.json")),
-    *(("acknowledgement", name) for name in ("text-for-a-number.json", "text-for-first.json", "")),
-}
-
-
-def expected(name: str, file: str) -> list[pytest.MarkDecorator]:
-    """Open findings may fail."""
-    return [pytest.mark.xfail(reason="found, not yet mended")] if (name, file) in OPEN else []
-
-
-INPUTS = [
-    pytest.param(name, path, id=f"{name}-{path.name}", marks=expected(name, path.name))
-    for name in TARGETS
-    for path in kept(name)
-]
+INPUTS = [pytest.param(name, path, id=f"{name}-{path.name}") for name in TARGETS for path in kept(name)]
 
 
 @pytest.mark.parametrize(("target", "path"), INPUTS)
@@ -36,7 +17,7 @@ def test_no_law_is_broken(target: str, path: Path) -> None:
     TARGETS[target].check(path.read_bytes())
 
 
-@pytest.mark.parametrize("target", [pytest.param(name, marks=expected(name, "")) for name in TARGETS])
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_target_has_seeds_and_takes_anything(target: str) -> None:
     assert any((FOLDER / "corpus" / target).iterdir())
     chance = random.Random(1)  # noqa: S311 - the same bytes in every run

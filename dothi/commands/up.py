@@ -18,7 +18,8 @@ from dothi import log, settings
 from dothi.errors import Refused, WrongUsage
 from dothi.runtime import Runtime, find_runtime
 from dothi.stack import machine
-from dothi.stack.embedded import Embedded, Plan, Routes, Watch
+from dothi.stack.embedded import Embedded, Plan, Watch
+from dothi.stack.follow import Routes
 from dothi.stack.hosts import MOST_WORKERS
 from dothi.stack.leftovers import end_leftovers, held
 

@@ -3,11 +3,10 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from dothi.runtime.found import describe
 from dothi.stack import broker, cluster, machine, roles
 from dothi.stack.account import Account, account_for, ourselves, starter
 from dothi.stack.document import Database, Shard, document, publish, ready_document
-from dothi.stack.hosts import asked, deal, keep_placement, place, read_placement
+from dothi.stack.follow import Routes, follow
+from dothi.stack.hosts import deal, keep_placement, place, read_placement
 from dothi.stack.lookout import Lookout
 from dothi.stack.parts import Part
 from dothi.stack.passwords import passwords
@@ -30,13 +30,11 @@ from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
 DISK_EVERY = 10.0
-LOOK_EVERY = 0.5
 RATE_TOLD = 20_000  # messages/s at which the broker's queue is expressed in minutes
 
 log = structlog.get_logger("dothi.stack")
 
 Watch = Callable[[dict[str, Any], threading.Event, float | None], None]
-Routes = Mapping[str, tuple[str, ...]]
 
 
 def no_change() -> Routes | None:
@@ -266,94 +264,6 @@ class Embedded:
         arguments = ["ingest", "run", "--dir", str(self.plan.folder), "--worker", str(number)]
         return self.own_part(f"worker {number}", arguments, ready)
 
-    def follow(self) -> None:
-        """Take up what has changed since the last look: workers asked for, zones of the registry."""
-        if time.monotonic() - self.looked < LOOK_EVERY:
-            return
-        self.looked = time.monotonic()
-        self.follow_wanted(self.plan.folder / "run/wanted.json")
-        if (routes := self.reread()) is not None:
-            self.take_up_routes(routes)
-        if self.lookout:
-            self.take_up(self.lookout.known.areas)
-            self.open_to_publishers(self.lookout.known.inboxes)
-
-    def follow_wanted(self, note: Path) -> None:
-        """Other workers, or other hosts: first the new assignment, by which inboxes move; then the processes."""
-        try:
-            written = note.stat().st_mtime_ns
-        except OSError:
-            return
-        wanted = asked(note) if written != self.wanted_at else None
-        self.wanted_at = written
-        if wanted is None:
-            return
-        before = self.workers
-        self.worker_count, self.wanted = wanted
-        log.info("workers and inboxes change", workers=self.worker_count, before=len(before))
-        added = [number for number, name in enumerate(self.workers) if name not in before]
-        for number in added:
-            self.metrics_port(f"worker {number}")
-        for name in before[self.worker_count :]:
-            self.metrics.pop(name, None)
-        self.publish()
-        for number in added:
-            self.supervisor.add(self.worker_part(number))
-        for name in before[self.worker_count :]:
-            self.supervisor.retire(name)
-
-    def take_up(self, areas: Sequence[str]) -> None:
-        """Give zones that are new in the registry an inbox; publishers are let in when it has its session."""
-        added = [area for area in areas if area not in self.placed]
-        if not added:
-            return
-        log.info("new areas", areas=added)
-        self.placed = place([*self.placed, *added], self.plan.shards, self.placed)
-        keep_placement(self.plan.folder, self.plan.shards, self.placed)
-        if self.plan.broker_url:
-            self.open.update(added)
-        self.shards = self.addresses()
-        self.publish()
-
-    def take_up_routes(self, routes: Routes) -> None:
-        """New foreign routes: another process proves that they can be loaded, then the workers start anew with them."""
-        command = [sys.executable, "-m", "dothi", "migrate", "--dir", str(self.plan.folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            log.error("routes not taken up", reason=(done.stderr.strip().splitlines() or ["no reason given"])[-1])
-            return
-        added = [name for name in routes if name not in self.routes]
-        log.info("routes taken up", routes=list(routes), new=added)
-        self.routes = routes
-        self.closed = {name for name in self.closed | set(added) if name in routes} if self.brokers else set()
-        self.write_rules({0})
-        self.shards = self.addresses()
-        self.publish()
-        for pid in filter(None, map(self.supervisor.pid, self.workers)):
-            os.kill(pid, signal.SIGTERM)
-
-    def write_rules(self, shards: set[int]) -> None:
-        """Let our own brokers know who may publish what now."""
-        for shard in shards if self.account and self.brokers else ():
-            assert self.account is not None
-            broker.open_to(self.plan.folder, self.account, shard, self.rules(shard))
-            if pid := self.supervisor.pid(f"broker {shard}"):
-                os.kill(pid, signal.SIGHUP)
-
-    def open_to_publishers(self, inboxes: frozenset[str]) -> None:
-        """Let publishers in where the inbox stands by now: earlier, the broker would acknowledge and forget."""
-        opened = [area for area in self.placed if area not in self.open and area in inboxes]
-        routes = self.closed & inboxes
-        if not opened and not routes:
-            return
-        self.open.update(opened)
-        self.closed -= routes
-        self.write_rules({0} | {self.placed[area] for area in opened})
-        log.info("open to publishers", areas=opened, routes=sorted(routes))
-        self.shards = self.addresses()
-        self.save_sessions()
-        self.publish()
-
     def save_sessions(self) -> None:
         """Let the brokers write down the workers' new sessions, so that they survive the death of a broker."""
         for pid in filter(None, map(self.supervisor.pid, self.brokers)):
@@ -409,7 +319,7 @@ class Embedded:
         """Watch the parts until `stop` is set or `until` (s since 1970) has come."""
         while not self.stop.is_set() and (until is None or time.time() < until):
             self.supervisor.step()
-            self.follow()
+            follow(self)
             self.watch_disk()
             self.stop.wait(TICK)
 

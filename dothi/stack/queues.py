@@ -95,4 +95,4 @@ class Queues:
 def number(payload: bytes) -> int | None:
     """The number that a `$SYS` payload begins with: `12 seconds` → 12."""
     first = payload.split(b" ", 1)[0]
-    return int(first) if first.isdigit() else None
+    return int(first) if first.isdigit() and len(first) < 20 else None
