@@ -213,7 +213,7 @@ class Publisher:
         for connection in self._connections:
             connection.start()
         deadline = time.monotonic() + patience_s
-        while not all(connection.is_up for connection in self._connections):
+        while not self.is_up:
             down = next(connection for connection in self._connections if not connection.is_up)
             refused = next((c for c in self._connections if c.refusal), None)
             if refused or time.monotonic() > deadline:
@@ -224,6 +224,11 @@ class Publisher:
                     else f"broker {down.where} does not answer within {patience_s:.0f} s"
                 )
             time.sleep(0.02)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether all connections stand."""
+        return all(connection.is_up for connection in self._connections)
 
     def offer(self, message: Message) -> None:
         """Put a message in the line of its broker; never blocks."""

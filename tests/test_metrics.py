@@ -1,7 +1,10 @@
 """The pages of the long-running processes, and the figures on them."""
 
 import asyncio
+import contextlib
 import json
+import subprocess
+import sys
 import time
 from typing import Any
 from urllib.request import urlopen
@@ -10,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dothi.commands.status import state_of
+from dothi.stack.ports import free_port
 from ingest import metrics
 from ingest.host import Host
 from ingest.metrics import Figures, Meters
@@ -184,3 +188,26 @@ def test_every_long_running_process_has_its_pages(stack: RunningStack) -> None:
     status = json.loads(stack.dothi("status", "--json").stdout)
     assert status["state"] == "running"
     assert set(status["metrics"]) == {"up", "worker 0"}
+
+
+def test_a_simulated_city_has_its_pages_too(stack: RunningStack) -> None:
+    port = free_port(set())
+    command = ["simulate", "run", "--dir", str(stack.folder), "--people", "20", "--rate", "20", "--seed", "77"]
+    command += ["--for", "60", "--metrics-port", str(port)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dothi", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        sent = 0.0
+        until = time.monotonic() + 30
+        while not sent and time.monotonic() < until:
+            time.sleep(0.2)
+            with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                sent = samples(answer.read().decode())["dothi_simulator_acknowledged_total"]
+        assert sent > 0
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            assert answer.read() == b"ready\n"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 0

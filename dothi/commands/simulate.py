@@ -17,6 +17,7 @@ from dothi import settings
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table, stderr
+from dothi.sending import pages
 from simulators.behaviour import BehaviourError
 from simulators.city import City, Message, natural_rate
 from simulators.drive import drive
@@ -81,6 +82,9 @@ def run_command(
     record: Annotated[
         Path | None, typer.Option(help="Write every acknowledged message there: area,device,boot,seq,time,kind.")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Serve /metrics, /healthz and /readyz on this loopback port.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Enrol a small seeded city and let it publish until it is stopped.
@@ -99,7 +103,7 @@ def run_command(
     stop = stop_on_signals()
     enroll_fleet(stack.database, fleet, stop)
     with spoken_plainly(), recording(record) as note:
-        summary = publish(fleet, brokers, pace_of(fleet, speed, rate), seconds, note, stop)
+        summary = publish(fleet, brokers, pace_of(fleet, speed, rate), seconds, note, stop, metrics_port)
     print_json(summary) if as_json else print_summary(summary)
 
 
@@ -170,6 +174,7 @@ def publish(
     seconds: float | None,
     note: Callable[[Message], None] | None,
     stop: threading.Event,
+    metrics_port: int | None = None,
 ) -> dict[str, Any]:
     """Connect and let the city speak until its time is over or it is stopped; returns the summary."""
     boot = int(time.time())
@@ -178,15 +183,16 @@ def publish(
     start = time.time()
     city = City(fleet, start=start, boot=boot, speed=pace)
     stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops", highlight=False, soft_wrap=True)
-    summary = drive(
-        city,
-        publisher,
-        start=start,
-        seconds=seconds,
-        stop=stop,
-        progress=print_progress,
-        progress_s=PROGRESS_S if stderr.is_terminal else PROGRESS_IN_LOG_S,
-    )
+    with pages(metrics_port, publisher):
+        summary = drive(
+            city,
+            publisher,
+            start=start,
+            seconds=seconds,
+            stop=stop,
+            progress=print_progress,
+            progress_s=PROGRESS_S if stderr.is_terminal else PROGRESS_IN_LOG_S,
+        )
     return {"devices": len(fleet), "seed": fleet.seed, "boot": boot, "speed": round(pace, 3), **summary}
 
 

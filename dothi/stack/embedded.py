@@ -275,6 +275,7 @@ class Embedded:
         if plan.people is None:
             return
         arguments = ["simulate", "run", "--dir", str(plan.folder), "--people", str(plan.people)]
+        arguments += ["--metrics-port", str(self.metrics_port("simulator"))]
         if plan.density is not None:
             arguments += ["--density", str(plan.density)]
         self.supervisor.add(self.own_part("simulator", arguments, None))
