@@ -148,18 +148,11 @@ class NeverResumed(Path):
         return Silent(most_messages=SMALL_WINDOW)
 
 
-BUGS = [
-    (StaleAcknowledgements, "not committed|has not sent"),
-    (OutOfOrder, "sent earlier"),
-    (BeforeCommit, "not committed"),
-    (GivenUp, "not committed"),
-    (ReleasedTwice, "fewer than nothing|still counts"),
-    (DroppedOnReconnect, "still at the broker|sent earlier"),
-    (NeverResumed, "still at the broker"),
-]
+BUGS = [StaleAcknowledgements, OutOfOrder, BeforeCommit, GivenUp, ReleasedTwice, DroppedOnReconnect, NeverResumed]
 
 
-@pytest.mark.parametrize(("bug", "said"), BUGS, ids=[bug.__name__ for bug, _ in BUGS])
-def test_a_planted_bug_is_found(bug: type[Path], said: str) -> None:
-    with pytest.raises(Violation, match=said):
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_planted_bug_is_found(bug: type[Path]) -> None:
+    """Which law sees it first depends on the steps that were drawn; that one does is what counts."""
+    with pytest.raises(Violation):
         run_state_machine_as_test(bug, settings=bounded(1_000, 50, Phase.generate))
