@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ingest.serve import Pages, serve
+from ingest.serve import Pages, prometheus_text, serve
 from simulators.publish import Publisher
 
 if TYPE_CHECKING:
@@ -31,12 +31,7 @@ class Sending:
 
     def text(self) -> bytes:
         """Prometheus text, with CPU and memory of this process."""
-        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        registry.register(self)
-        return generate_latest(registry)
+        return prometheus_text(self)
 
     def collect(self) -> Iterator["Metric"]:
         """A counter for each thing that can become of a message, and those in flight."""

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ingest.host import Host
+from ingest.serve import prometheus_text
 from ingest.watch import said_time
 from ingest.window import Window
 
@@ -121,13 +122,7 @@ class Figures:
 
     def text(self) -> bytes:
         """Prometheus text, with CPU and memory of the process."""
-        # Imported when somebody asks: a worker that died has to be back sooner than that takes.
-        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        registry.register(self)
-        return generate_latest(registry)
+        return prometheus_text(self)
 
     def collect(self) -> Iterator["Metric"]:
         """One sample each, labelled with the worker's number."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dothi.stack.queues import Queues
 from dothi.stack.supervisor import Supervisor
+from ingest.serve import prometheus_text
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -36,12 +37,7 @@ class Report:
 
     def text(self) -> bytes:
         """Prometheus text, with CPU and memory of `up` itself."""
-        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        registry.register(self)
-        return generate_latest(registry)
+        return prometheus_text(self)
 
     def collect(self) -> Iterator["Metric"]:
         """Gauges and counters, labelled with the part."""
