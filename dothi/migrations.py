@@ -12,6 +12,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from analytics.reconcile import reconcile_views
 from devices.catalogue import sync_catalogue
 from dothi.errors import Refused
 from ingest.reconcile import reconcile_families
@@ -58,6 +59,7 @@ def migrate(url: str) -> list[str]:
         done = list(apply_pending(connection))
         connection.execute("set role dothi_admin")
         done += reconcile_families(connection)
+        done += reconcile_views(connection)
         with connection.transaction():
             sync_catalogue(connection)
         return done

@@ -8,6 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from devices import relations
 from devices.family import FAMILIES, Family, Metric
 from dothi import migrations
 from dothi.errors import Refused
@@ -83,7 +84,7 @@ def test_an_unreachable_database_is_one_line_without_the_password() -> None:
 def test_a_new_metric_is_added_at_the_end_while_somebody_reads(database: Database) -> None:
     """The reader's transaction holds a lock for a while; the change tries in short turns until it goes through."""
     family = with_metric(FAMILIES["weather"], RADON)
-    before = reconcile.view_columns(database, "weather")
+    before = relations.view_columns(database, "weather")
 
     def read_for_a_while() -> None:
         with psycopg.connect(url(database)) as reader:
@@ -96,13 +97,13 @@ def test_a_new_metric_is_added_at_the_end_while_somebody_reads(database: Databas
     done = list(reconcile.reconcile_family(database, family))
     reading.join()
     assert "added radon to reading.weather" in done
-    assert reconcile.view_columns(database, "weather") == [*before, "radon"]
+    assert relations.view_columns(database, "weather") == [*before, "radon"]
     assert list(reconcile.reconcile_family(database, family)) == []
 
 
 def test_dropping_a_metric_is_refused(database: Database) -> None:
     list(reconcile.reconcile_family(database, with_metric(FAMILIES["weather"], RADON)))
-    with pytest.raises(reconcile.FamilyRefused, match="radon"):
+    with pytest.raises(relations.FamilyRefused, match="radon"):
         list(reconcile.reconcile_family(database, FAMILIES["weather"]))
 
 
@@ -111,7 +112,7 @@ def test_a_metric_keeps_its_kind(database: Database) -> None:
     metrics = tuple(
         replace(m, kind="state", states=("wet", "dry")) if m.name == "precipitation" else m for m in family.metrics
     )
-    with pytest.raises(reconcile.FamilyRefused, match=r"precipitation is double precision.*smallint"):
+    with pytest.raises(relations.FamilyRefused, match=r"precipitation is double precision.*smallint"):
         list(reconcile.reconcile_family(database, replace(family, metrics=metrics)))
 
 
