@@ -10,16 +10,20 @@ from importlib.resources import files
 from typing import NamedTuple
 
 import psycopg
+import structlog
 from psycopg import sql
 
 from analytics.reconcile import reconcile_views
 from devices.catalogue import sync_catalogue
+from devices.relations import FamilyRefused
 from dothi.errors import Refused
 from ingest.reconcile import reconcile_families
 
 ROOMS = ("devices", "ingest", "analytics")
 OLDEST_POSTGRESQL = 15
 LOCK = 0x646F746869  # "dothi": one migration at a time in one database
+
+log = structlog.get_logger("dothi.migrations")
 
 
 class Migration(NamedTuple):
@@ -53,13 +57,14 @@ def migrate(url: str) -> list[str]:
     with connected(url) as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK,))
         require_timescaledb(connection)
-        with connection.transaction():
-            connection.execute(files("dothi").joinpath("roles.sql").read_bytes())
-            prepare_admin(connection)
+        prepare_roles(connection)
         done = list(apply_pending(connection))
         connection.execute("set role dothi_admin")
-        done += reconcile_families(connection)
-        done += reconcile_views(connection)
+        try:
+            done += reconcile_families(connection)
+            done += reconcile_views(connection)
+        except FamilyRefused as refusal:
+            raise Refused(f"database: {refusal}") from None
         with connection.transaction():
             sync_catalogue(connection)
         return done
@@ -100,12 +105,40 @@ def require_timescaledb(connection: psycopg.Connection) -> None:
         ) from None
 
 
+def prepare_roles(connection: psycopg.Connection) -> None:
+    """Make the roles, and close what PostgreSQL opens to everyone, as far as this login may. Raises Refused."""
+    try:
+        with connection.transaction():
+            connection.execute(files("dothi").joinpath("roles.sql").read_bytes())
+            prepare_admin(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Refused(
+            f"database: {connection.info.user} may not prepare the roles of dothi: {one_line(error)}; "
+            "give it createrole and ownership of the database, or let a superuser run 'dothi migrate' once"
+        ) from None
+    superuser = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
+    if superuser == (True,):
+        with connection.transaction():
+            connection.execute(files("dothi").joinpath("superuser.sql").read_bytes())
+    else:
+        log.warning(
+            "not a superuser: dothi_reader keeps what PostgreSQL gives everyone (advisory locks, large objects, "
+            "temporary files without limit)",
+            user=connection.info.user,
+        )
+
+
 def prepare_admin(connection: psycopg.Connection) -> None:
     """Let dothi_admin own what migrations make, whoever runs them."""
-    database = sql.Identifier(connection.info.dbname)
-    connection.execute(sql.SQL("grant create on database {} to dothi_admin with grant option").format(database))
-    connection.execute(sql.SQL("grant temporary on database {} to dothi_admin with grant option").format(database))
-    connection.execute("grant usage on schema public to dothi_admin")
+    database = connection.info.dbname
+    for privilege in ("create", "temporary"):
+        held = f"{privilege} with grant option"
+        row = connection.execute("select has_database_privilege('dothi_admin', %s, %s)", (database, held)).fetchone()
+        if row != (True,):
+            grant = sql.SQL("grant " + privilege + " on database {} to dothi_admin with grant option")
+            connection.execute(grant.format(sql.Identifier(database)))
+    if connection.execute("select has_schema_privilege('dothi_admin', 'public', 'usage')").fetchone() != (True,):
+        connection.execute("grant usage on schema public to dothi_admin")
     member = connection.execute("select pg_has_role(current_user, 'dothi_admin', 'member')").fetchone()
     if member != (True,):
         connection.execute("grant dothi_admin to current_user")

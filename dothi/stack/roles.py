@@ -12,8 +12,12 @@ READ_ONLY = "-c statement_timeout=30s -c default_transaction_read_only=on"
 
 
 def let_roles_log_in(url: str, passwords: dict[str, str]) -> None:
-    """Give each role its password; on the stack's own cluster only."""
+    """Give each role its password, and entry to the stack's database alone; on the stack's own cluster only."""
     with psycopg.connect(url) as connection:
+        own = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("revoke connect on database postgres, template1, {} from public").format(own))
+        roles = sql.SQL(", ").join(map(sql.Identifier, ROLES))
+        connection.execute(sql.SQL("grant connect on database {} to {}").format(own, roles))
         for role in ROLES:
             connection.execute(
                 sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(passwords[role]))
