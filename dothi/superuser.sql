@@ -23,20 +23,15 @@ begin
                              where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
                                and e.extname = 'timescaledb')
                  and p.prorettype not in ('trigger'::regtype, 'table_am_handler'::regtype)
-                 and p.pronamespace not in (select oid from pg_namespace where nspname like '\_timescaledb\_%')
-                 and p.proname !~ 'gapfill|^locf$|^interpolate$|_size$|^approximate_row_count$')
+                 and case when p.pronamespace in (select oid from pg_namespace where nspname like '\_timescaledb\_%')
+                     -- the planner itself looks up and calls what is in there: only what changes something is closed
+                     then p.proname ~ ('^(create|drop|freeze|unfreeze|attach|alter|remove|repair|recompress|policy'
+                                       '|cagg_migrate|chunk_index|chunk_constraint|constraint_clone|hypertable_osm)_?'
+                                       '|_background_workers$')
+                     else p.proname !~ 'gapfill|^locf$|^interpolate$|_size$|^approximate_row_count$' end)
     loop
         execute format('revoke execute on %s %s from public', closed.kind, closed.signature);
         execute format('grant execute on %s %s to %s', closed.kind, closed.signature, trusted);
-    end loop;
-    -- Functions inside TimescaleDB's own schemas go on working where its views and ours use them.
-    for closed in
-        select n.nspname from pg_namespace n, aclexplode(n.nspacl) a
-        where n.nspname in ('_timescaledb_functions', '_timescaledb_internal', '_timescaledb_debug',
-                            'timescaledb_experimental') and a.grantee = 0 and a.privilege_type = 'USAGE'
-    loop
-        execute format('revoke usage on schema %I from public', closed.nspname);
-        execute format('grant usage on schema %I to %s', closed.nspname, trusted);
     end loop;
     if exists (select from pg_namespace n, aclexplode(n.nspacl) a
                where n.nspname = 'public' and a.grantee = 0 and a.privilege_type = 'CREATE') then
