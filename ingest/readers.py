@@ -21,7 +21,7 @@ LIMITS = ReaderLimits()
 def watch_readers(connection: psycopg.Connection[Any], limits: ReaderLimits = LIMITS) -> list[str]:
     """Stop what readers do beyond the limits; returns a line for each, which is in ops.event too. Call it every second.
 
-    The connection is in autocommit mode, of dothi_writer or of dothi_admin; it sees the sessions of its own database.
+    The connection is the owner's or dothi_admin's, in autocommit mode; it sees the sessions of its own database.
     """
     stopped = connection.execute("select ops.stop_readers(%s, %s, %s, %s)", limits)
     return [line for (line,) in stopped.fetchall()]

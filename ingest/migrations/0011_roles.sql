@@ -2,13 +2,16 @@
 alter default privileges revoke execute on functions from public;
 revoke execute on all functions in schema registry, reading, rollup, ops, city from public;
 alter default privileges in schema city grant execute on functions to dothi_analyst, dothi_reader;
+alter default privileges in schema rollup grant execute on functions to dothi_analyst;
 grant execute on all functions in schema city to dothi_analyst, dothi_reader;
+grant execute on all functions in schema rollup to dothi_analyst;
 grant execute on function ops.take_batches to dothi_analyst;
 grant temporary on database :database to dothi_analyst;
 
 -- Ingest reads no view.
 alter default privileges in schema city revoke select on tables from dothi_writer;
-revoke select on all tables in schema city from dothi_writer;
+revoke all on all tables in schema city from dothi_writer;
+revoke all on all functions in schema city from dothi_writer;
 revoke usage on schema city from dothi_writer;
 
 create function ops.stop_readers(
@@ -21,8 +24,8 @@ declare
     said text;
 begin
     for session in
-        select distinct on (a.pid) a.pid, a.usename, a.application_name, a.query, f.what, round(extract(epoch from f.took)) as took,
-               f.what <> 'query' or f.took > query_limit + patience as ends
+        select distinct on (a.pid) a.pid, a.usename, a.application_name, a.query, f.what,
+               round(extract(epoch from f.took)) as took, f.what <> 'query' or f.took > query_limit + patience as ends
         from pg_stat_activity a
         cross join lateral (values
             (1, 'transaction', clock_timestamp() - a.xact_start, transaction_limit, a.state <> 'idle'),
@@ -51,7 +54,8 @@ begin
                        case when session.ends then 'session ended' else 'cancelled' end);
         return next said;
         -- A reader who comes again and again must not fill the record of events.
-        if (select count(*) from ops.event e where e.time > now() - interval '1 minute' and e.kind = 'reader_stopped') < 20 then
+        if (select count(*) from ops.event e
+            where e.time > now() - interval '1 minute' and e.kind = 'reader_stopped') < 20 then
             insert into ops.event (kind, severity, message, detail)
             values ('reader_stopped', 'warning', said, jsonb_build_object('query', left(session.query, 300)));
         end if;
@@ -61,4 +65,3 @@ $$;
 comment on function ops.stop_readers is
     'Cancels what sessions of dothi_reader (or of logins that are members of it and of no other role here) do beyond the limits, '
     'and ends the session when that does not help. A role may lift its own timeouts; this is what holds all the same. Returns a line for each.';
-grant execute on function ops.stop_readers to dothi_writer;
