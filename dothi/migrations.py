@@ -17,6 +17,7 @@ from analytics.reconcile import reconcile_views
 from devices.catalogue import sync_catalogue
 from devices.relations import FamilyRefused
 from dothi.errors import Refused
+from dothi.stack.roles import take_role
 from ingest.reconcile import reconcile_families
 
 ROOMS = ("devices", "ingest", "analytics")
@@ -114,7 +115,8 @@ def prepare_roles(connection: psycopg.Connection) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refused(
             f"database: {connection.info.user} may not prepare the roles of dothi: {one_line(error)}; "
-            "give it createrole and ownership of the database, or let a superuser run 'dothi migrate' once"
+            "give it createrole and ownership of the database; where another login made the roles, let a superuser "
+            "grant all four to it with admin option"
         ) from None
     superuser = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
     if superuser == (True,):
@@ -139,9 +141,7 @@ def prepare_admin(connection: psycopg.Connection) -> None:
             connection.execute(grant.format(sql.Identifier(database)))
     if connection.execute("select has_schema_privilege('dothi_admin', 'public', 'usage')").fetchone() != (True,):
         connection.execute("grant usage on schema public to dothi_admin")
-    member = connection.execute("select pg_has_role(current_user, 'dothi_admin', 'member')").fetchone()
-    if member != (True,):
-        connection.execute("grant dothi_admin to current_user")
+    take_role(connection, "dothi_admin")
 
 
 def apply_pending(connection: psycopg.Connection) -> Iterator[str]:

@@ -5,14 +5,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from dothi import migrations
+from dothi.errors import Refused
+from dothi.stack.roles import foreign_database, let_login_take_roles
 from ingest.readers import ReaderLimits, watch_readers
-from tests.stack import RunningStack
+from tests.stack import RunningStack, running_stack
 
 SHORT = ReaderLimits(*(timedelta(seconds=s) for s in (0.4, 0.4, 1.2, 0.6)))
 LONGEST_S = 15
@@ -166,20 +169,35 @@ def test_a_reader_who_comes_again_and_again_does_not_fill_the_events(keeper: Dat
 
 
 def test_without_a_superuser_the_roles_hold_as_far_as_they_can(
-    stack: RunningStack, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A login that owns the database and is no superuser: migrated, with one line about what stays open."""
-    base = stack.document["database"].rpartition("@")[2].rpartition("/")[0]
-    stack.run("create role plain login createrole password 'plain'")
-    stack.run("grant dothi_admin to plain with admin option")
-    stack.run("create database plain owner plain")
-    try:
-        plain = f"postgresql://plain:plain@{base}/plain"
-        assert migrations.migrate(plain)
-        assert migrations.migrate(plain) == []
+    """A login that owns the database and may make roles: migrated, with one line about what stays open."""
+    with running_stack(tmp_path) as running:
+        for role in ("dothi_admin", "dothi_writer", "dothi_analyst", "dothi_reader"):
+            running.run(f"alter role {role} rename to {role}_gone")  # as on a server that has never seen them
+        running.run("create role plain login createrole password 'plain'")
+        running.run("create database plain owner plain")
+        url = f"postgresql://plain:plain@{running.document['database'].rpartition('@')[2].rpartition('/')[0]}/plain"
+        assert migrations.migrate(url)
+        assert migrations.migrate(url) == []
         assert capfd.readouterr().out.count("not a superuser") == 2
-        with psycopg.connect(plain, autocommit=True) as owner:
+        let_login_take_roles(url)
+        database = foreign_database(url)
+        with psycopg.connect(database.owner, autocommit=True) as owner:
             assert watch_readers(owner) == []
+        with psycopg.connect(database.reader) as reader:
+            assert reader.execute("select count(*) from city.plan").fetchone() == (18,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                reader.execute("select * from reading.weather")
+
+
+def test_a_login_that_may_not_make_roles_is_told_so(stack: RunningStack) -> None:
+    stack.run("create role bare login password 'bare'")
+    stack.run("create database bare owner bare")
+    try:
+        server = stack.document["database"].rpartition("@")[2].rpartition("/")[0]
+        with pytest.raises(Refused, match=r"bare may not prepare the roles of dothi.*with admin option$"):
+            migrations.migrate(f"postgresql://bare:bare@{server}/bare")
     finally:
-        stack.run("drop database plain with (force)")
-        stack.run("drop role plain")
+        stack.run("drop database bare with (force)")
+        stack.run("drop role bare")

@@ -61,6 +61,11 @@ def let_login_take_roles(url: str) -> None:
     """On a database of one's own: make the login a member of the roles it takes on."""
     with psycopg.connect(url) as connection:
         for role in ROLES:
-            member = connection.execute("select pg_has_role(current_user, %s, 'member')", (role,)).fetchone()
-            if member != (True,):
-                connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
+            take_role(connection, role)
+
+
+def take_role(connection: psycopg.Connection, role: str) -> None:
+    """Let the login act as a role. Who made a role is its member since PostgreSQL 16, yet may not act as it."""
+    kind = "set" if connection.info.server_version >= 160_000 else "member"
+    if connection.execute("select pg_has_role(current_user, %s, %s)", (role, kind)).fetchone() != (True,):
+        connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
