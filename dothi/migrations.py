@@ -61,11 +61,8 @@ def migrate(url: str) -> list[str]:
         prepare_roles(connection)
         done = list(apply_pending(connection))
         connection.execute("set role dothi_admin")
-        try:
-            done += reconcile_families(connection)
-            done += reconcile_views(connection)
-        except FamilyRefused as refusal:
-            raise Refused(f"database: {refusal}") from None
+        done += reconcile_families(connection)
+        done += reconcile_views(connection)
         with connection.transaction():
             sync_catalogue(connection)
         return done
@@ -73,13 +70,16 @@ def migrate(url: str) -> list[str]:
 
 @contextmanager
 def connected(url: str) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit mode, or say plainly why not."""
+    """Connect in autocommit mode, or say plainly why not; what a family file asks in vain is told as plainly."""
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi migrate")
     except psycopg.OperationalError as error:
         raise Refused(f"database {without_password(url)} cannot be reached: {one_line(error)}") from None
     with connection:
-        yield connection
+        try:
+            yield connection
+        except FamilyRefused as refusal:
+            raise Refused(f"database: {refusal}") from None
 
 
 def without_password(url: str) -> str:

@@ -128,7 +128,7 @@ def test_ingest_waits_only_a_moment_for_a_new_metric_behind_a_reader(growing: Ru
 
 
 def test_it_gives_up_with_the_name_of_who_is_in_the_way(growing: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relations, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(relations, "ATTEMPTS", 3)
     family = with_metric(FAMILIES["meter"], RADON)
     with psycopg.connect(growing.document["reader"], application_name="board") as reader, as_admin(growing) as admin:
         reader.execute("select count(*) from city.meter")

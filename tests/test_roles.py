@@ -16,12 +16,12 @@ from tests.stack import RunningStack
 ROLES = ("dothi_writer", "dothi_analyst", "dothi_reader")
 Database = psycopg.Connection[Any]
 
-# Who may do what, by table or view: r select, a insert, w update, d delete; ? marks what some of the named tables have.
+# Who may do what, by table or view: r select, a insert, w update, d delete, D truncate; ? after what only some have.
 # The first line that fits counts. A new object in ops or public needs a line of its own.
 TABLES = [
     ("registry.*", "r", "r", ""),
     ("reading.*", "ra", "r", ""),
-    ("rollup.*", "", "r a?w?d?", ""),
+    ("rollup.*", "", "r a?w?d?D?", ""),
     ("city.*", "", "r", "r"),
     ("ops.batch", "ra", "r", ""),
     ("ops.quarantine", "ra", "r", ""),
@@ -45,6 +45,7 @@ FUNCTIONS = [
     ("rollup.*", "", "x?", ""),
     ("city.*", "", "x", "x"),
     ("ops.take_batches", "", "x", ""),
+    ("ops.index_batches", "", "x", ""),
     ("ops.stop_readers", "", "", ""),
 ]
 PRIVILEGES = {"r": "select", "a": "insert", "w": "update", "d": "delete", "D": "truncate", "x": "references"}
