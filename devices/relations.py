@@ -1,5 +1,10 @@
-"""Families as SQL: types of columns, tables that only grow, views under the names that people use."""
+"""Families as SQL: types of columns, tables that only grow, views under the names that people use.
 
+What changes a table in use takes a lock that everyone else queues behind. So it waits for that lock only for a moment,
+holds it only for a moment, and gives way and comes again when it is not to be had.
+"""
+
+import random
 import time
 from collections.abc import Callable, Mapping
 
@@ -8,8 +13,27 @@ from psycopg import sql
 
 from devices.family import Family, Metric
 
-LOCK_TIMEOUT = "200ms"  # nobody's ingest waits longer than this for a new column
-ATTEMPTS = 50
+# Ingest waits while a change waits for its lock, and while the change is made: together less than 200 ms.
+LOCK_TIMEOUT = "80ms"
+HOLD_MS = 160
+CHUNK_MS = 0.5  # a change takes 0.1 to 0.2 ms for each chunk; a table of very many is given the time it needs
+ATTEMPTS = 180  # about 150 s: longer than a reader's transaction is let live
+LONGEST_PAUSE_S = 1.0
+# Autovacuum gives way to whoever has waited for deadlock_timeout; a flush of the log is not waited for under the lock:
+# what is stored in the new column flushes the change with it.
+SHORT = """
+select set_config('lock_timeout', %s, true), set_config('synchronous_commit', 'off', true),
+       case when has_parameter_privilege('deadlock_timeout', 'set')
+            then set_config('deadlock_timeout', '20ms', true) end
+"""
+HOLDER = """
+select c.oid::regclass::text, a.pid, coalesce(a.usename, a.backend_type), a.application_name,
+       to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ'), left(a.query, 120)
+from pg_locks l join pg_stat_activity a on a.pid = l.pid join pg_class c on c.oid = l.relation
+where l.granted and l.database = (select oid from pg_database where datname = current_database())
+  and a.pid <> pg_backend_pid() and c.relnamespace::regnamespace::text in ('reading', 'rollup', 'city')
+order by a.xact_start, c.oid limit 1
+"""
 
 ViewBody = tuple[dict[str, sql.Composable], sql.Composable]
 
@@ -19,16 +43,32 @@ class FamilyRefused(Exception):
 
 
 def with_retries(connection: psycopg.Connection, change: Callable[[], list[str]]) -> list[str]:
-    """Run a change in its own short transaction; give way to whoever holds the lock and try again."""
-    for attempt in range(ATTEMPTS):
+    """Run a change in its own short transaction; give way to whoever holds the lock and try again.
+
+    Raises FamilyRefused, naming who holds it, when the lock is not to be had in ATTEMPTS.
+    """
+    pause_s = 0.1
+    for _ in range(ATTEMPTS):
         try:
             with connection.transaction():
-                connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
+                connection.execute(SHORT, (LOCK_TIMEOUT,))
                 return change()
-        except psycopg.errors.LockNotAvailable:
-            time.sleep(0.1 * min(attempt + 1, 10))
-    raise FamilyRefused(
-        f"a table stayed locked for {ATTEMPTS} attempts of {LOCK_TIMEOUT}; end the transaction that holds it"
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected):
+            time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - out of step with who holds it; no secret
+            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+    raise FamilyRefused(stayed_locked(connection))
+
+
+def stayed_locked(connection: psycopg.Connection) -> str:
+    """What to tell when a change found no moment: the oldest transaction that holds a lock on our tables or views."""
+    row = connection.execute(HOLDER).fetchone()
+    if row is None:
+        return f"no moment of {HOLD_MS} ms was found for a change in {ATTEMPTS} attempts; run dothi migrate again"
+    relation, pid, user, application, since, query = row
+    return (
+        f"{relation} stayed locked for {ATTEMPTS} attempts by process {pid} ({user}, {application or 'unnamed'}, "
+        f"transaction since {since or 'unknown'}): {' '.join((query or 'unknown').split())}; "
+        "end it and run dothi migrate again"
     )
 
 
@@ -40,11 +80,16 @@ def column_type(metric: Metric) -> str:
 def grow_table(
     connection: psycopg.Connection, table: sql.Identifier, present: Mapping[str, str], wanted: Mapping[str, str]
 ) -> list[str]:
-    """Add the columns that a table lacks; returns their names."""
+    """Add the columns that a table lacks, all in one statement of bounded time; returns their names."""
     missing = [name for name in wanted if name not in present]
-    for name in missing:
-        add = sql.SQL("alter table {} add column {} " + wanted[name])
-        connection.execute(add.format(table, sql.Identifier(name)))
+    if missing:
+        name = table.as_string(connection)
+        row = connection.execute("select count(*) from pg_inherits where inhparent = %s::regclass", (name,)).fetchone()
+        longest = max(HOLD_MS, int(CHUNK_MS * row[0])) if row else HOLD_MS
+        connection.execute("select set_config('statement_timeout', %s, true)", (f"{longest}ms",))
+        add = sql.SQL(", ").join(sql.SQL("add column {} " + wanted[one]).format(sql.Identifier(one)) for one in missing)
+        connection.execute(sql.SQL("alter table {} {}").format(table, add))
+        connection.execute("select set_config('statement_timeout', '0', true)")
     return missing
 
 

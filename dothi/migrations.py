@@ -10,16 +10,21 @@ from importlib.resources import files
 from typing import NamedTuple
 
 import psycopg
+import structlog
 from psycopg import sql
 
 from analytics.reconcile import reconcile_views
 from devices.catalogue import sync_catalogue
+from devices.relations import FamilyRefused
 from dothi.errors import Refused
+from dothi.stack.roles import take_role
 from ingest.reconcile import reconcile_families
 
 ROOMS = ("devices", "ingest", "analytics")
 OLDEST_POSTGRESQL = 15
 LOCK = 0x646F746869  # "dothi": one migration at a time in one database
+
+log = structlog.get_logger("dothi.migrations")
 
 
 class Migration(NamedTuple):
@@ -53,9 +58,7 @@ def migrate(url: str) -> list[str]:
     with connected(url) as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK,))
         require_timescaledb(connection)
-        with connection.transaction():
-            connection.execute(files("dothi").joinpath("roles.sql").read_bytes())
-            prepare_admin(connection)
+        prepare_roles(connection)
         done = list(apply_pending(connection))
         connection.execute("set role dothi_admin")
         done += reconcile_families(connection)
@@ -67,13 +70,16 @@ def migrate(url: str) -> list[str]:
 
 @contextmanager
 def connected(url: str) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit mode, or say plainly why not."""
+    """Connect in autocommit mode, or say plainly why not; what a family file asks in vain is told as plainly."""
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi migrate")
     except psycopg.OperationalError as error:
         raise Refused(f"database {without_password(url)} cannot be reached: {one_line(error)}") from None
     with connection:
-        yield connection
+        try:
+            yield connection
+        except FamilyRefused as refusal:
+            raise Refused(f"database: {refusal}") from None
 
 
 def without_password(url: str) -> str:
@@ -100,15 +106,42 @@ def require_timescaledb(connection: psycopg.Connection) -> None:
         ) from None
 
 
+def prepare_roles(connection: psycopg.Connection) -> None:
+    """Make the roles, and close what PostgreSQL opens to everyone, as far as this login may. Raises Refused."""
+    try:
+        with connection.transaction():
+            connection.execute(files("dothi").joinpath("roles.sql").read_bytes())
+            prepare_admin(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Refused(
+            f"database: {connection.info.user} may not prepare the roles of dothi: {one_line(error)}; "
+            "give it createrole and ownership of the database; where another login made the roles, let a superuser "
+            "grant all four to it with admin option"
+        ) from None
+    superuser = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
+    if superuser == (True,):
+        with connection.transaction():
+            connection.execute(files("dothi").joinpath("superuser.sql").read_bytes())
+    else:
+        log.warning(
+            "not a superuser: dothi_reader keeps what PostgreSQL gives everyone (advisory locks, large objects, "
+            "temporary files without limit)",
+            user=connection.info.user,
+        )
+
+
 def prepare_admin(connection: psycopg.Connection) -> None:
     """Let dothi_admin own what migrations make, whoever runs them."""
-    database = sql.Identifier(connection.info.dbname)
-    connection.execute(sql.SQL("grant create on database {} to dothi_admin with grant option").format(database))
-    connection.execute(sql.SQL("grant temporary on database {} to dothi_admin with grant option").format(database))
-    connection.execute("grant usage on schema public to dothi_admin")
-    member = connection.execute("select pg_has_role(current_user, 'dothi_admin', 'member')").fetchone()
-    if member != (True,):
-        connection.execute("grant dothi_admin to current_user")
+    database = connection.info.dbname
+    for privilege in ("create", "temporary"):
+        held = f"{privilege} with grant option"
+        row = connection.execute("select has_database_privilege('dothi_admin', %s, %s)", (database, held)).fetchone()
+        if row != (True,):
+            grant = sql.SQL("grant " + privilege + " on database {} to dothi_admin with grant option")
+            connection.execute(grant.format(sql.Identifier(database)))
+    if connection.execute("select has_schema_privilege('dothi_admin', 'public', 'usage')").fetchone() != (True,):
+        connection.execute("grant usage on schema public to dothi_admin")
+    take_role(connection, "dothi_admin")
 
 
 def apply_pending(connection: psycopg.Connection) -> Iterator[str]:

@@ -1,4 +1,5 @@
 -- The four roles, before any schema. Roles belong to the whole cluster, so another database may have made them already.
+-- Everything here is done only where it is not so yet: a second run changes nothing.
 do $$
 declare
     name text;
@@ -8,8 +9,40 @@ begin
             execute format('create role %I nologin', name);
         end if;
     end loop;
+    -- So that what runs as dothi_admin sees what readers do, and may stop it (ops.stop_readers).
+    if not pg_has_role('dothi_admin', 'dothi_reader', 'usage') then
+        grant dothi_reader to dothi_admin;
+    end if;
 end
 $$;
-alter role dothi_reader set default_transaction_read_only = on;
-alter role dothi_reader set statement_timeout = '30s';
-alter role dothi_reader set idle_in_transaction_session_timeout = '60s';
+
+-- What a reader finds set when it comes. It may set all of this otherwise: what holds is ops.stop_readers.
+do $$
+declare
+    wanted text[] := array['default_transaction_read_only=on', 'statement_timeout=30s',
+                           'idle_in_transaction_session_timeout=60s', 'transaction_timeout=120s'];
+    present text[] := (select setconfig from pg_db_role_setting
+                       where setrole = 'dothi_reader'::regrole and setdatabase = 0);
+    one text;
+begin
+    foreach one in array wanted loop
+        if not one = any(coalesce(present, '{}'))
+           and exists (select from pg_settings where name = split_part(one, '=', 1)) then
+            execute format('alter role dothi_reader set %s = %L', split_part(one, '=', 1), split_part(one, '=', 2));
+        end if;
+    end loop;
+    if (select rolconnlimit from pg_roles where rolname = 'dothi_reader') <> 40 then
+        alter role dothi_reader connection limit 40;
+    end if;
+end
+$$;
+
+-- Temporary tables are for those who write; PostgreSQL gives them to everyone.
+do $$
+begin
+    if exists (select from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) a
+               where datname = current_database() and a.grantee = 0 and a.privilege_type = 'TEMPORARY') then
+        execute format('revoke temporary on database %I from public', current_database());
+    end if;
+end
+$$;

@@ -12,8 +12,12 @@ READ_ONLY = "-c statement_timeout=30s -c default_transaction_read_only=on"
 
 
 def let_roles_log_in(url: str, passwords: dict[str, str]) -> None:
-    """Give each role its password; on the stack's own cluster only."""
+    """Give each role its password, and entry to the stack's database alone; on the stack's own cluster only."""
     with psycopg.connect(url) as connection:
+        own = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("revoke connect on database postgres, template1, {} from public").format(own))
+        roles = sql.SQL(", ").join(map(sql.Identifier, ROLES))
+        connection.execute(sql.SQL("grant connect on database {} to {}").format(own, roles))
         for role in ROLES:
             connection.execute(
                 sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(passwords[role]))
@@ -57,6 +61,11 @@ def let_login_take_roles(url: str) -> None:
     """On a database of one's own: make the login a member of the roles it takes on."""
     with psycopg.connect(url) as connection:
         for role in ROLES:
-            member = connection.execute("select pg_has_role(current_user, %s, 'member')", (role,)).fetchone()
-            if member != (True,):
-                connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
+            take_role(connection, role)
+
+
+def take_role(connection: psycopg.Connection, role: str) -> None:
+    """Let the login act as a role. Who made a role is its member since PostgreSQL 16, yet may not act as it."""
+    kind = "set" if connection.info.server_version >= 160_000 else "member"
+    if connection.execute("select pg_has_role(current_user, %s, %s)", (role, kind)).fetchone() != (True,):
+        connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
