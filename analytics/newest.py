@@ -73,7 +73,7 @@ class Newest:
             return
         until = time.monotonic() + STEPS_FOR_S
         while not self._complete and time.monotonic() < until:
-            self._rebuild(connection)
+            self.rebuild_step(connection)
 
     def _strangers(self, columns: Columns) -> npt.NDArray[np.integer]:
         """Devices of these rows that have no row of their own yet."""
@@ -82,7 +82,7 @@ class Newest:
             self._known = np.pad(self._known, (0, highest + 1 + highest // 8 - len(self._known)))
         return np.unique(columns.device[~self._known[columns.device]])
 
-    def _rebuild(self, connection: psycopg.Connection) -> None:
+    def rebuild_step(self, connection: psycopg.Connection) -> None:
         """One step; the last one puts everything into place at once."""
         row = connection.execute("select coalesce(max(id), 0) from registry.device").fetchone()
         assert row is not None  # an aggregate always gives a row

@@ -40,9 +40,8 @@ def reconcile_newest(connection: psycopg.Connection, family: Family, complete: b
     connection.execute(
         sql.SQL("create unlogged table {} ({}, primary key (device)) with (fillfactor = 50)").format(table, columns)
     )
-    if complete:
-        index = sql.Identifier(f"{name}_area")
-        connection.execute(sql.SQL("create index {} on {} (area, name)").format(index, table))
+    for keys in ("area, name", "name") if complete else ():
+        connection.execute(sql.SQL("create index on {} (" + keys + ")").format(table))
     return [f"created rollup.{name}"]
 
 
@@ -85,26 +84,25 @@ def latest_view(family: Family) -> ViewBody:
 
 def device_view() -> ViewBody:
     """city.device: the registry and when each device was last heard."""
-    asked = sql.SQL(" union all ").join(
-        sql.SQL(
-            "(select n.received, n.seq from {} n where p.family = {} and n.device = d.id and {} "
-            "order by n.time desc, n.seq desc limit 1)"
-        ).format(sql.Identifier("reading", name), sql.Literal(name), REBUILDING)
-        for name in FAMILIES
-    )
     columns = "d.device p.profile p.family a.code:area d.name d.lat d.lon d.state"
     expressions: dict[str, sql.Composable] = {}
     for column in columns.split():
         expression, _, name = column.partition(":")
         expressions[name or expression[2:]] = sql.SQL(expression)
-    expressions |= {
-        "last_seen": sql.SQL("coalesce(n.received, l.received)"),
-        "last_seq": sql.SQL("coalesce(n.seq, l.seq)"),
-        "online": sql.SQL("o.online"),
-    }
+    expressions |= {"last_seen": heard("received"), "last_seq": heard("seq"), "online": sql.SQL("o.online")}
     source = sql.SQL(
         "from registry.device d join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area "
-        "left join ops.presence o on o.device = d.id left join rollup.newest n on n.device = d.id "
-        "left join lateral ({}) l on true"
-    ).format(asked)
+        "left join ops.presence o on o.device = d.id left join rollup.newest n on n.device = d.id"
+    )
     return expressions, source
+
+
+def heard(column: str) -> sql.Composed:
+    """A column of a device's newest reading; the subquery is run only for who is not in the table, and in a rebuild."""
+    asked = sql.SQL(" union all ").join(
+        sql.SQL(
+            "(select r.{} from {} r where p.family = {} and r.device = d.id order by r.time desc, r.seq desc limit 1)"
+        ).format(sql.Identifier(column), sql.Identifier("reading", name), sql.Literal(name))
+        for name in FAMILIES
+    )
+    return sql.SQL("coalesce(n.{}, case when {} then ({}) end)").format(sql.Identifier(column), REBUILDING, asked)

@@ -12,9 +12,6 @@ comment on table rollup.newest_state is
 alter default privileges in schema rollup grant select, insert, update, delete, truncate on tables to dothi_analyst;
 grant select, insert, update, delete, truncate on rollup.newest_state to dothi_analyst;
 
--- Devices of a district in order, a page at a time.
-create index device_area_name on registry.device (area, device);
-
 create function ops.index_batches(family text) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
