@@ -306,6 +306,7 @@ ROWS = st.builds(
     seq=st.integers(0, 3),
     area=st.integers(0, 1),
     pm25=st.one_of(st.none(), st.integers(0, 9).map(float)),
+    extra=st.sampled_from([None, {"note": "kept"}]),
 )
 BATCHES = st.lists(st.lists(ROWS, min_size=1, max_size=6), min_size=1, max_size=6)
 BETWEEN = st.lists(
