@@ -86,6 +86,8 @@ def run(analyst: Analyst) -> None:
                 answers(analyst.meters)
                 analyst.ready()
                 follow(connection, analyst)
+        except Busy:
+            stand_by(analyst)
         except Exception as error:  # a fault of one follower must not end the others: all begin anew and it is said
             lost(analyst.meters, error)
             analyst.stop.wait(backoff_s)
@@ -159,6 +161,16 @@ def index_batches(connection: psycopg.Connection, taken: Sequence[Taken]) -> Non
         connection.execute("select ops.index_batches(%s)", (batches.family.name,))
 
 
+def stand_by(analyst: Analyst) -> None:
+    """Two stacks may share a database: one follows, the other is there for when that one ends."""
+    if not analyst.meters.standing_by:
+        log.info("another analyst follows this database; standing by")
+    analyst.meters.standing_by = True
+    analyst.meters.away(None)
+    analyst.ready()
+    analyst.stop.wait(LONGEST_BACKOFF_S)
+
+
 def lost(meters: Meters, error: Exception) -> None:
     """Say it once."""
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -172,3 +184,4 @@ def answers(meters: Meters) -> None:
     if meters.trouble_said:
         log.info("database answers again")
     meters.away(None)
+    meters.standing_by = False

@@ -21,6 +21,7 @@ class Meters:
         self.missing = 0
         self.failures = 0
         self.work_s: dict[str, float] = {}  # by follower, and "read"
+        self.standing_by = False
         self.trouble_said: str | None = None
         self._away_since: float | None = None
         self._oldest: float | None = None  # s since 1970: commit of the oldest batch not taken
