@@ -1,49 +1,108 @@
-"""Views over what analytics keeps: newest values, and the registry with when each device was last heard."""
+"""What analytics keeps of each family, made from the family files: tables of newest values, and the views over them."""
 
 from functools import partial
 
 import psycopg
 from psycopg import sql
 
+from analytics.newest import listed, newest_columns, newest_from_readings, newest_table
 from devices.family import FAMILIES, Family
-from devices.relations import ViewBody, reading_expressions, replace_view, with_retries
+from devices.relations import ViewBody, grow_table, reading_expressions, refuse_change, table_columns, with_retries
+from devices.relations import replace_view as replace_city_view
+
+REBUILDING = sql.SQL("not coalesce((select s.complete from rollup.newest_state s), false)")
+"""Evaluated once per query: while the tables are not whole, the readings themselves are asked."""
 
 
 def reconcile_views(connection: psycopg.Connection) -> list[str]:
-    """Make the views of all families; returns what was changed, a line each. The families' tables exist."""
-    views = {f"latest_{family.name}": latest_view(family) for family in FAMILIES.values()} | {"device": device_view()}
+    """Make tables and views of all families; returns what was changed, a line each. The families' tables exist."""
     done = []
+    for family in FAMILIES.values():
+        for complete in (True, False):
+            done += with_retries(connection, partial(reconcile_newest, connection, family, complete))
+    done += with_retries(connection, partial(replace_newest, connection))
+    views = {f"latest_{family.name}": latest_view(family) for family in FAMILIES.values()} | {"device": device_view()}
     for name, body in views.items():
-        done += with_retries(connection, partial(replace_view, connection, name, body))
+        done += with_retries(connection, partial(replace_city_view, connection, name, body))
     return done
 
 
+def reconcile_newest(connection: psycopg.Connection, family: Family, complete: bool) -> list[str]:
+    """Create a table of newest values or add the columns it lacks."""
+    table, wanted = newest_table(family, complete), newest_columns(family)
+    name = f"{'newest' if complete else 'next'}_{family.name}"
+    present = table_columns(connection, "rollup", name)
+    if present:
+        refuse_change(family, present, wanted)
+        return [f"added {column} to rollup.{name}" for column in grow_table(connection, table, present, wanted)]
+    columns = listed(sql.SQL("{} " + kind).format(sql.Identifier(column)) for column, kind in wanted.items())
+    # Half of each page stays free, so that a new version finds room beside the old one and no index is touched.
+    connection.execute(
+        sql.SQL("create unlogged table {} ({}, primary key (device)) with (fillfactor = 50)").format(table, columns)
+    )
+    for keys in ("area, name", "name") if complete else ():
+        connection.execute(sql.SQL("create index on {} (" + keys + ")").format(table))
+    return [f"created rollup.{name}"]
+
+
+def replace_newest(connection: psycopg.Connection) -> list[str]:
+    """rollup.newest: what all families have, for one look at every device. Empty during a rebuild."""
+    branches = [
+        sql.SQL("select device, {}::text as family, area, time, seq, received from {}").format(
+            sql.Literal(family.name), newest_table(family, True)
+        )
+        for family in FAMILIES.values()
+    ]
+    text = sql.SQL(" union all ").join(branches).as_string(connection)
+    present = connection.execute("select obj_description(to_regclass('rollup.newest'))").fetchone()
+    if present == (text,):
+        return []
+    connection.execute(sql.SQL("create or replace view rollup.newest as " + text))
+    connection.execute(sql.SQL("comment on view rollup.newest is {}").format(sql.Literal(text)))
+    return ["made rollup.newest"]
+
+
 def latest_view(family: Family) -> ViewBody:
-    """city.latest_<family>: the newest reading of each device, found through the key, as of now."""
-    source = sql.SQL(
-        "from registry.device d join registry.profile p on p.id = d.profile and p.family = {} "
-        "cross join lateral (select * from {} n where n.device = d.id order by n.time desc, n.seq desc limit 1) r "
-        "join registry.area a on a.id = r.area"
-    ).format(sql.Literal(family.name), sql.Identifier("reading", family.name))
-    return reading_expressions(family) | {"as_of": sql.SQL("now()")}, source
+    """city.latest_<family>: the newest reading of each device; `as_of`: everything committed until then is in it.
+
+    The table's branch is one plain table without a condition: only so can the planner walk its indexes in order.
+    """
+    names = [*newest_columns(family)]
+    kept = {c: sql.Identifier("n", c) for c in names} | {"as_of": sql.SQL("(select as_of from rollup.newest_state)")}
+    asked = {c: sql.Identifier("r", c) for c in names} | {"as_of": sql.SQL("now()")}
+    asked |= {"name": sql.SQL("d.device"), "area": sql.SQL("a.code")}
+    source = sql.SQL("from (select {} from {} n union all select {} {} where {}) r").format(
+        listed(sql.SQL("{} as {}").format(e, sql.Identifier(c)) for c, e in kept.items()),
+        newest_table(family, True),
+        listed(sql.SQL("{} as {}").format(e, sql.Identifier(c)) for c, e in asked.items()),
+        newest_from_readings(family),
+        REBUILDING,
+    )
+    named = {"device": sql.SQL("r.name"), "area": sql.SQL("r.area")}
+    return reading_expressions(family) | named | {"as_of": sql.SQL("r.as_of")}, source
 
 
 def device_view() -> ViewBody:
     """city.device: the registry and when each device was last heard."""
-    newest = sql.SQL(" union all ").join(
-        sql.SQL(
-            "(select n.received, n.seq from {} n where p.family = {} and n.device = d.id "
-            "order by n.time desc, n.seq desc limit 1)"
-        ).format(sql.Identifier("reading", name), sql.Literal(name))
-        for name in FAMILIES
-    )
-    columns = "d.device p.profile p.family a.code:area d.name d.lat d.lon d.state l.received:last_seen l.seq:last_seq"
+    columns = "d.device p.profile p.family a.code:area d.name d.lat d.lon d.state"
     expressions: dict[str, sql.Composable] = {}
-    for column in [*columns.split(), "o.online:online"]:
+    for column in columns.split():
         expression, _, name = column.partition(":")
         expressions[name or expression[2:]] = sql.SQL(expression)
+    expressions |= {"last_seen": heard("received"), "last_seq": heard("seq"), "online": sql.SQL("o.online")}
     source = sql.SQL(
         "from registry.device d join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area "
-        "left join ops.presence o on o.device = d.id left join lateral ({}) l on true"
-    ).format(newest)
+        "left join ops.presence o on o.device = d.id left join rollup.newest n on n.device = d.id"
+    )
     return expressions, source
+
+
+def heard(column: str) -> sql.Composed:
+    """A column of a device's newest reading; the subquery is run only for who is not in the table, and in a rebuild."""
+    asked = sql.SQL(" union all ").join(
+        sql.SQL(
+            "(select r.{} from {} r where p.family = {} and r.device = d.id order by r.time desc, r.seq desc limit 1)"
+        ).format(sql.Identifier(column), sql.Identifier("reading", name), sql.Literal(name))
+        for name in FAMILIES
+    )
+    return sql.SQL("coalesce(n.{}, case when {} then ({}) end)").format(sql.Identifier(column), REBUILDING, asked)

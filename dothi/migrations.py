@@ -65,6 +65,8 @@ def migrate(url: str) -> list[str]:
         done += reconcile_views(connection)
         with connection.transaction():
             sync_catalogue(connection)
+        # Too small for autovacuum to look at, and every view joins them.
+        connection.execute("analyze registry.area, registry.profile")
         return done
 
 

@@ -4,6 +4,7 @@ The row of a hypertable `reading.<family>`: fixed columns first, widest first so
 one column per metric (gauges and counters `double precision`, states `smallint`: the place in the family's list).
 """
 
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -11,6 +12,9 @@ from psycopg import sql
 
 from devices.family import FAMILIES, Family
 from devices.relations import (
+    ATTEMPTS,
+    LOCK_TIMEOUT,
+    FamilyRefused,
     ViewBody,
     column_type,
     grow_table,
@@ -47,6 +51,7 @@ def reconcile_families(connection: psycopg.Connection) -> list[str]:
 def reconcile_family(connection: psycopg.Connection, family: Family) -> Iterator[str]:
     """One family's table, then the view over it."""
     yield from with_retries(connection, lambda: reconcile_table(connection, family))
+    yield from reconcile_batch_index(connection, family)
     yield from with_retries(connection, lambda: replace_view(connection, family.name, reading_view(family)))
 
 
@@ -83,6 +88,36 @@ def create_table(connection: psycopg.Connection, family: Family, wanted: dict[st
     )
     index = sql.Identifier(f"{family.name}_key")
     connection.execute(sql.SQL("create unique index {} on {} (device, time, seq)").format(index, table))
+    connection.execute(batch_index(family))
+
+
+def reconcile_batch_index(connection: psycopg.Connection, family: Family) -> list[str]:
+    """The index by which consumers find the rows of a batch, on a table that has none: chunk by chunk, each in a
+    transaction of its own, so that ingest waits no longer than one chunk is read."""
+    index = f"{family.name}_batch"
+    valid = connection.execute(
+        "select indisvalid from pg_index where indexrelid = to_regclass(%s)", (f"reading.{index}",)
+    ).fetchone()
+    if valid == (True,):
+        return []
+    for _ in range(ATTEMPTS):
+        try:
+            connection.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
+            connection.execute(sql.SQL("drop index if exists {}").format(sql.Identifier("reading", index)))
+            connection.execute(batch_index(family, ", timescaledb.transaction_per_chunk"))
+            return [f"created reading.{index}"]
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(0.5)
+        finally:
+            connection.execute("reset lock_timeout")
+    raise FamilyRefused(f"reading.{family.name} stayed locked; end the transaction that holds it")
+
+
+def batch_index(family: Family, more: str = "") -> sql.Composed:
+    """Ranges of pages rather than rows: rows of a batch lie together, and a range costs COPY next to nothing."""
+    return sql.SQL(
+        "create index {} on {} using brin (batch) with (pages_per_range = 128, autosummarize" + more + ")"
+    ).format(sql.Identifier(f"{family.name}_batch"), sql.Identifier("reading", family.name))
 
 
 def reading_view(family: Family) -> ViewBody:

@@ -241,8 +241,8 @@ def test_late_readings_go_to_their_own_time(stack: RunningStack) -> None:
         "select (extract(epoch from time) * 1000)::int8 from city.air_quality where device = %s order by seq", device
     )
     assert [time for (time,) in rows] == times
-    newest = stack.query("select seq from city.latest_air_quality where device = %s", device)
-    assert newest == [(0,)]
+    newest = "select seq from city.latest_air_quality where device = %s"
+    stack.wait_for(newest, device, until=lambda seq: seq == 0)
 
 
 def test_presence_follows_the_status_topic(stack: RunningStack) -> None:

@@ -39,6 +39,7 @@ def document(
     brokers: Sequence[int | None],
     postmaster: int | None,
     workers: Sequence[int | None],
+    analyst: int | None,
     hosts: Mapping[str, int],
     metrics: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -51,7 +52,12 @@ def document(
         "database": database.owner,
         "reader": database.reader,
         "pid": os.getpid(),
-        "processes": {"broker": present(brokers), "database": postmaster, "workers": present(workers)},
+        "processes": {
+            "broker": present(brokers),
+            "database": postmaster,
+            "workers": present(workers),
+            "analyst": analyst,
+        },
         "analyst": database.analyst,
         "ingest": {
             "database": database.writer,

@@ -30,6 +30,7 @@ from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
 DISK_EVERY = 10.0
+ANALYST = "analyst"
 RATE_TOLD = 20_000  # messages/s at which the broker's queue is expressed in minutes
 
 log = structlog.get_logger("dothi.stack")
@@ -116,7 +117,7 @@ class Embedded:
             self.start_stores,
             self.migrate,
             self.start_lookout,
-            self.start_workers,
+            self.start_own,
             self.start_simulator,
             self.announce,
         )
@@ -248,14 +249,15 @@ class Embedded:
             self.metrics[name] = f"http://127.0.0.1:{port}"
         return int(self.metrics[name].rpartition(":")[2])
 
-    def start_workers(self) -> None:
-        """The ingest workers; they find their inboxes in stack.json."""
-        for name in self.workers:
+    def start_own(self) -> None:
+        """The ingest workers and the analyst; they find what they need to know in stack.json."""
+        for name in [*self.workers, ANALYST]:
             self.metrics_port(name)
         self.publish()
         for number in range(self.worker_count):
             self.supervisor.add(self.worker_part(number))
-        self.supervisor.wait_ready(self.workers, 60.0, self.stop)
+        self.supervisor.add(self.analyst_part())
+        self.supervisor.wait_ready([*self.workers, ANALYST], 60.0, self.stop)
         self.save_sessions()
 
     def worker_part(self, number: int) -> Part:
@@ -263,6 +265,11 @@ class Embedded:
         ready = self.plan.folder / f"run/worker-{number}.ready"
         arguments = ["ingest", "run", "--dir", str(self.plan.folder), "--worker", str(number)]
         return self.own_part(f"worker {number}", arguments, ready)
+
+    def analyst_part(self) -> Part:
+        """What follows the stored batches."""
+        arguments = ["analytics", "run", "--dir", str(self.plan.folder)]
+        return self.own_part(ANALYST, arguments, self.plan.folder / "run/analyst.ready")
 
     def save_sessions(self) -> None:
         """Let the brokers write down the workers' new sessions, so that they survive the death of a broker."""
@@ -305,7 +312,9 @@ class Embedded:
         brokers, workers = [pid(name) for name in self.brokers], [pid(name) for name in self.workers]
         names = [*self.placed, *self.routes]
         hosts = deal(names, self.worker_count, self.wanted)
-        return document(self.shards, self.database, brokers, pid("database"), workers, hosts, self.metrics)
+        return document(
+            self.shards, self.database, brokers, pid("database"), workers, pid(ANALYST), hosts, self.metrics
+        )
 
     def publish(self) -> None:
         """Write stack.json, and the ready file once all is ready; called whenever a process changes."""
@@ -334,11 +343,11 @@ class Embedded:
             log.error("disk almost full, free some space", folder=str(self.plan.folder), free_mb=free // 2**20)
 
     def end(self) -> None:
-        """End all parts in order: who sends, who stores, what is between them, and the database last."""
+        """End all parts in order: who sends, who stores, who follows, what is between them, and the database last."""
         if self.lookout:
             self.lookout.stop()
         self.database = None  # the last stack.json stays; its process number says that it is history
         if self.plan.ready_file:
             self.plan.ready_file.unlink(missing_ok=True)
-        for names in (["simulator"], self.workers, self.brokers, ["database"]):
+        for names in (["simulator"], self.workers, [ANALYST], self.brokers, ["database"]):
             self.supervisor.stop(names)

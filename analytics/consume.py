@@ -1,0 +1,136 @@
+"""From the stream of batches to columns: which batches come next, and the rows they are."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import accumulate, groupby
+from typing import NamedTuple
+
+import numpy as np
+import psycopg
+import structlog
+from psycopg import sql
+
+from analytics.columns import Columns, FloatArray, IntArray
+from devices.family import FAMILIES, Family
+
+log = structlog.get_logger("analytics.consume")
+
+CONSUMER = "analyst"
+EPOCH_2000_US = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
+ARRAY_HEADER = 20  # bytes of a binary one-dimensional array before its elements
+MOST_PEEKED = 4000
+
+PEEK = """
+select b.rows, extract(epoch from clock_timestamp() - b.committed)::float8 from ops.batch b
+where b.xid > coalesce((select c.xid from ops.consumer c where c.consumer = %s), '0') order by b.xid limit %s
+"""
+
+
+class Waiting(NamedTuple):
+    """What lies before us: how many rows of ops.batch the next round takes, and the age of the oldest (s; 0: none)."""
+
+    most: int
+    age_s: float
+
+
+class Taken(NamedTuple):
+    """Batches of one family that were taken together. `rows`: readings in them; times bound those readings."""
+
+    family: Family
+    batches: tuple[int, ...]
+    rows: int
+    time_min: datetime
+    time_max: datetime
+
+    @property
+    def condition(self) -> sql.Composed:
+        """The rows of these batches, and no others. The index on batch is of ranges, so the bounds find the pages;
+        the times find the chunks."""
+        return sql.SQL("batch between {} and {} and batch = any({}) and time between {} and {}").format(
+            min(self.batches), max(self.batches), list(self.batches), self.time_min, self.time_max
+        )
+
+
+def peek(connection: psycopg.Connection, consumer: str, most_rows: int) -> Waiting:
+    """How much to take so that a round holds about `most_rows` readings; at least one batch where there is any."""
+    found = connection.execute(PEEK, (consumer, MOST_PEEKED)).fetchall()
+    sums = list(accumulate(rows for rows, _ in found))
+    most = min(bisect_left(sums, most_rows) + 1, len(sums))
+    return Waiting(most, max(0.0, found[0][1]) if found else 0.0)
+
+
+def take(connection: psycopg.Connection, consumer: str, most: int) -> list[Taken]:
+    """The next batches by family. The position of the consumer moves with the caller's transaction.
+
+    A family that this code does not know is passed over and said: its files are gone, so nothing shows it either.
+    """
+    rows = connection.execute(
+        "select family, batch, rows, time_min, time_max from ops.take_batches(%s, %s) order by family, batch",
+        (consumer, most),
+    ).fetchall()
+    grouped = [(name, list(group)) for name, group in groupby(rows, key=lambda row: row[0])]
+    for name, group in grouped:
+        if name not in FAMILIES:
+            log.error("batches of an unknown family passed over", family=name, batches=len(group))
+    return [taken_from(FAMILIES[name], group) for name, group in grouped if name in FAMILIES]
+
+
+def taken_from(family: Family, rows: Iterable[tuple[str, int, int, datetime, datetime]]) -> Taken:
+    """One family's batches together."""
+    _, batches, counts, earliest, latest = zip(*rows, strict=True)
+    return Taken(family, tuple(batches), sum(counts), min(earliest), max(latest))
+
+
+def read(connection: psycopg.Connection, taken: Taken) -> Columns:
+    """All rows of the batches. The transaction must have taken them, so that they are committed.
+
+    One row of arrays rather than a row per reading: numpy takes an array over as it is.
+    """
+    metrics = [sql.SQL("coalesce({}::float8, 'NaN')").format(sql.Identifier(m.name)) for m in taken.family.metrics]
+    fixed = [sql.Identifier(name) for name in ("device", "area", "time", "seq", "received")]
+    query = sql.SQL("select {} from {} where {}").format(
+        sql.SQL(", ").join(sql.SQL("array_agg({})").format(column) for column in [*fixed, *metrics]),
+        sql.Identifier("reading", taken.family.name),
+        taken.condition,
+    )
+    with connection.cursor(binary=True) as cursor:
+        result = cursor.execute(query).pgresult
+        assert result is not None  # execute gave a result or raised
+        arrays = [result.get_value(0, place) for place in range(result.nfields)]
+    return check(taken, columns_from(taken, arrays))
+
+
+def columns_from(taken: Taken, arrays: list[bytes | None]) -> Columns:
+    """Columns from binary arrays: device, area, time, seq, received, then the metrics."""
+    device, area, time, seq, received = (
+        elements(raw, kind) for raw, kind in zip(arrays, (">i4", ">i2", ">i8", ">i8", ">i8"), strict=False)
+    )
+    values: FloatArray = np.empty((len(device), len(taken.family.metrics)))
+    for place, raw in enumerate(arrays[5:]):
+        values[:, place] = elements(raw, ">f8")
+    return Columns(
+        taken.family, device, area, time + EPOCH_2000_US, seq, received + EPOCH_2000_US, values, taken.batches
+    )
+
+
+def elements(raw: bytes | None, kind: str) -> IntArray:
+    """The elements of a PostgreSQL array without NULLs in its binary form, in the machine's byte order; None: empty."""
+    native = np.dtype(kind).newbyteorder("=")
+    if raw is None:
+        return np.empty(0, dtype=native)
+    layout = np.dtype([("length", ">i4"), ("value", kind)])
+    return np.frombuffer(raw, dtype=layout, offset=ARRAY_HEADER)["value"].astype(native)
+
+
+def check(taken: Taken, columns: Columns) -> Columns:
+    """Say it when rows are missing: retention has dropped them before they were taken, or the index is broken."""
+    if len(columns.device) != taken.rows:
+        log.error(
+            "batches lack rows",
+            family=taken.family.name,
+            batches=f"{min(taken.batches)} to {max(taken.batches)}",
+            rows=taken.rows,
+            found=len(columns.device),
+        )
+    return columns
