@@ -205,15 +205,17 @@ $$;
 
 create function rollup.active_alarms(family text) returns table (x integer, y integer, rank integer)
 language sql stable as $$
-    select rollup.cell_x(case when d.lat is null or d.lon is null then a.lon else d.lon end),
-           rollup.cell_y(case when d.lat is null or d.lon is null then a.lat else d.lat end),
+    select case when d.lat is null or d.lon is null
+                then (select rollup.cell_x(a.lon) from registry.area a where a.id = d.area)
+                else rollup.cell_x(d.lon) end,
+           case when d.lat is null or d.lon is null
+                then (select rollup.cell_y(a.lat) from registry.area a where a.id = d.area)
+                else rollup.cell_y(d.lat) end,
            array_position(array['warning', 'minor', 'major', 'critical'], l.severity)
     from ops.alarm l
     join registry.device d on d.id = l.device
-    join registry.profile p on p.id = d.profile
-    join registry.area a on a.id = d.area
-    where l.cleared is null and (l.shelved_until is null or l.shelved_until <= now())
-      and d.state <> 'retired' and ($1 is null or p.family = $1)
+    where l.cleared is null and (l.shelved_until is null or l.shelved_until <= now()) and d.state <> 'retired'
+      and ($1 is null or d.profile in (select p.id from registry.profile p where p.family = $1))
 $$;
 comment on function rollup.active_alarms is
     'Level 16 cell and rank (1 warning to 4 critical) of every alarm that is neither cleared nor shelved, of a family or of all.';
