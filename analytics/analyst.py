@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import psycopg
 import structlog
 
+from analytics.cells import MapCells
 from analytics.columns import Columns
 from analytics.consume import CONSUMER, Taken, peek, read, take
 from analytics.meters import Meters
@@ -62,7 +63,7 @@ class Follower(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest()]
+    return [Newest(), MapCells()]
 
 
 class Analyst(NamedTuple):

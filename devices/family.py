@@ -6,6 +6,7 @@ from typing import Any, Literal
 from devices.documents import read_yaml
 
 Kind = Literal["gauge", "counter", "state"]
+Worse = Literal["high", "low"]
 Label = dict[str, str]
 
 
@@ -29,12 +30,18 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Metrics observed together, in the order of the file; `index` gives a metric's place by its name."""
+    """Metrics observed together, in the order of the file; `index` gives a metric's place by its name.
+
+    `headline`: the gauge by which the map judges the family, None where it has no gauge; `worse`: which of its values
+    are.
+    """
 
     name: str
     label: Label
     metrics: tuple[Metric, ...]
     index: dict[str, int]
+    headline: str | None = None
+    worse: Worse = "high"
 
 
 def metric_from(name: str, entry: dict[str, Any]) -> Metric:
@@ -56,7 +63,15 @@ def metric_from(name: str, entry: dict[str, Any]) -> Metric:
 def family_from(name: str, document: dict[str, Any]) -> Family:
     """The family that a file describes. Raises KeyError, TypeError, ValueError on a faulty file."""
     metrics = tuple(metric_from(key, entry) for key, entry in document["metrics"].items())
-    return Family(name, document["label"], metrics, {metric.name: place for place, metric in enumerate(metrics)})
+    gauges = [metric.name for metric in metrics if metric.kind == "gauge"]
+    headline = document.get("headline", gauges[0] if gauges else None)
+    worse: Worse = document.get("worse", "high")
+    if headline not in [*gauges, None]:
+        raise ValueError(f"headline is {headline}; expected a gauge of the family: {', '.join(gauges)}")
+    if worse not in ("high", "low"):
+        raise ValueError(f"worse is {worse}; expected high or low")
+    index = {metric.name: place for place, metric in enumerate(metrics)}
+    return Family(name, document["label"], metrics, index, headline, worse)
 
 
 FAMILIES: dict[str, Family] = {name: family_from(name, document) for name, document in read_yaml("families").items()}

@@ -45,6 +45,8 @@ def enroll(connection: Connection, rows: Iterable[Row]) -> Enrolled:
     """
     with connection.transaction(), connection.cursor() as cursor:
         stage_rows(cursor, rows)
+        # From here on one enrolment after the other: two that share devices would wait for each other.
+        cursor.execute("select registry.lock_counts()")
         refuse_other_family(cursor)
         result = upsert_devices(cursor)
         cursor.execute(
@@ -89,26 +91,28 @@ def refuse_other_family(cursor: psycopg.Cursor[Any]) -> None:
 
 
 def upsert_devices(cursor: psycopg.Cursor[Any]) -> Enrolled:
-    """Insert what is new, update what differs; the rest stays as it is."""
-    row = cursor.execute(
-        "with written as ("
-        " insert into registry.device (device, profile, area, name, lat, lon)"
+    """Update what differs, insert what is new; the rest stays as it is.
+
+    Not one statement with "on conflict": that would use up an id for every device that is there already, and ids are
+    places in arrays elsewhere.
+    """
+    changed = cursor.execute(
+        "update registry.device d set (profile, area, name, lat, lon, state, changed) ="
+        " (p.id, a.id, s.name, s.lat, s.lon, case when d.state = 'retired' then 'enrolled' else d.state end,"
+        "  pg_current_xact_id())"
+        " from enrolling s join registry.profile p on p.profile = s.profile join registry.area a on a.code = s.area"
+        " where d.device = s.device and (d.profile, d.area, d.name, d.lat, d.lon, d.state = 'retired')"
+        "  is distinct from (p.id, a.id, s.name, s.lat, s.lon, false)"
+    ).rowcount
+    new = cursor.execute(
+        "insert into registry.device (device, profile, area, name, lat, lon)"
         " select s.device, p.id, a.id, s.name, s.lat, s.lon from enrolling s"
         " join registry.profile p on p.profile = s.profile join registry.area a on a.code = s.area"
-        " on conflict (device) do update set (profile, area, name, lat, lon, state, changed) ="
-        " (excluded.profile, excluded.area, excluded.name, excluded.lat, excluded.lon,"
-        "  case when registry.device.state = 'retired' then 'enrolled' else registry.device.state end,"
-        "  pg_current_xact_id())"
-        " where (registry.device.profile, registry.device.area, registry.device.name, registry.device.lat,"
-        "  registry.device.lon, registry.device.state = 'retired') is distinct from"
-        "  (excluded.profile, excluded.area, excluded.name, excluded.lat, excluded.lon, false)"
-        " returning (xmax = 0) as new)"
-        "select count(*) filter (where new), count(*) filter (where not new), (select count(*) from enrolling)"
-        " from written"
-    ).fetchone()
+        " where not exists (select from registry.device d where d.device = s.device)"
+    ).rowcount
+    row = cursor.execute("select count(*) from enrolling").fetchone()
     assert row is not None  # an aggregate always gives a row
-    new, changed, total = row
-    return Enrolled(new, changed, total - new - changed)
+    return Enrolled(new, changed, row[0] - new - changed)
 
 
 def known_areas(connection: Connection) -> list[str]:

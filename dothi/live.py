@@ -126,7 +126,7 @@ def _figures(snapshot: Snapshot, width: int) -> Table:
 
 
 def _families(snapshot: Snapshot) -> Table:
-    table = _table("family", "devices >", "last minute >", "readings/min >")
+    table = _table("family", "devices >", "online >", "readings/min >")
     for line in snapshot.families:
         label = FAMILIES[line.family].label["en"]
         table.add_row(label, f"{line.devices:,}", f"{line.reporting:,}", f"{line.per_minute:,.0f}")

@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from analytics.cells import sync_headlines
 from analytics.reconcile import reconcile_views
 from devices.catalogue import sync_catalogue
 from devices.relations import FamilyRefused
@@ -63,6 +64,7 @@ def migrate(url: str) -> list[str]:
         connection.execute("set role dothi_admin")
         done += reconcile_families(connection)
         done += reconcile_views(connection)
+        sync_headlines(connection)
         with connection.transaction():
             sync_catalogue(connection)
         # Too small for autovacuum to look at, and every view joins them.

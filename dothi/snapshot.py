@@ -1,9 +1,7 @@
 """What the live view shows, asked as reader: totals every second, devices as often as their number allows."""
 
 import time
-from collections import deque
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -13,7 +11,6 @@ from devices.family import FAMILIES, Family, Metric
 
 STATEMENT_TIMEOUT_MS = 2000
 SHARE_OF_TIME = 0.05  # the device part may keep the database busy this much of the time
-WINDOW_S = 30.0
 CLOSE_EVERY = timedelta(hours=1)
 HEADLINE = 3  # metrics of a family that are candidates for "newest reading"
 
@@ -27,9 +24,11 @@ select count(*), coalesce(sum(in_flight), 0)::bigint, coalesce(max(lag_s), 0), c
 from city.worker where at > now() - interval '5 seconds'
 """
 DEVICES = """
-select family, count(*), count(*) filter (where last_seen > now() - interval '1 minute'),
-       coalesce(sum(last_seq) filter (where last_seq > 0), 0)::bigint
-from city.device where state in ('enrolled', 'active') group by family
+select c.family, c.devices, coalesce(k.online, 0), coalesce(r.per_minute, 0)
+from (select family, sum(devices) as devices from city.device_count where state in ('enrolled', 'active')
+      group by family) c
+left join (select family, sum(online) as online from city.connectivity group by family) k using (family)
+left join city.rate r using (family)
 """
 AREAS = "select area, name from city.plan order by area"
 NOW = "select now(), date_trunc('minute', now()) - interval '10 minutes'"
@@ -55,7 +54,7 @@ class Flow(NamedTuple):
 
 
 class FamilyLine(NamedTuple):
-    """Devices of a family, those heard in the last minute, and readings per minute."""
+    """Devices of a family, those heard within three of their intervals, and readings per minute."""
 
     family: str
     devices: int
@@ -98,7 +97,6 @@ class Reader:
         self._closed: tuple[datetime | None, Totals] = None, Totals()
         self._names: dict[str, str] = {}
         self._next_devices = 0.0
-        self._heard: deque[tuple[float, dict[str, int]]] = deque()
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot; when the database does not answer, the last one with the trouble named."""
@@ -144,15 +142,8 @@ class Reader:
         return _add(before, _row(connection, LEDGER, since, "infinity"))
 
     def _families(self, connection: psycopg.Connection[Any]) -> tuple[FamilyLine, ...]:
-        rows = connection.execute(DEVICES).fetchall()
-        self._heard.append((time.monotonic(), {family: seq for family, _, _, seq in rows}))
-        while self._heard[-1][0] - self._heard[0][0] > WINDOW_S:
-            self._heard.popleft()
-        rates = per_minute(list(self._heard))
         order = list(FAMILIES)
-        lines = [
-            FamilyLine(family, n, heard, rates.get(family, 0.0)) for family, n, heard, _ in rows if family in order
-        ]
+        lines = [FamilyLine(*row) for row in connection.execute(DEVICES) if row[0] in order]
         return tuple(sorted(lines, key=lambda line: order.index(line.family)))
 
     def _newest(self, connection: psycopg.Connection[Any]) -> tuple[Newest, ...]:
@@ -190,22 +181,6 @@ def headline(family: Family, values: list[Any]) -> tuple[Metric, float | str] | 
     """The first metric of a reading that has a value."""
     pairs = zip(family.metrics, values, strict=False)
     return next(((metric, value) for metric, value in pairs if value is not None), None)
-
-
-def per_minute(heard: list[tuple[float, dict[str, int]]]) -> dict[str, float]:
-    """Readings per minute by family, from how far the devices' sequence numbers moved between (seconds, sum) pairs.
-
-    Counting rows of the last minute would read a whole day's chunk each time; these numbers stand in city.device.
-    A step down is a device that began anew and counts as nothing.
-    """
-    if len(heard) < 2:
-        return {}
-    moved: dict[str, int] = {}
-    for (_, before), (_, after) in pairwise(heard):
-        for family, seq in after.items():
-            moved[family] = moved.get(family, 0) + max(seq - before.get(family, seq), 0)
-    minutes = (heard[-1][0] - heard[0][0]) / 60.0
-    return {family: count / minutes for family, count in moved.items()}
 
 
 def trouble_of(error: psycopg.Error) -> str:

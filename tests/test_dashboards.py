@@ -208,6 +208,8 @@ def city(stack: RunningStack) -> dict[str, str]:
         stack.publish(f"dothi/v1/213/{device}/up", {"time": int(time.time() * 1000), "seq": 1, "metrics": metrics})
     for name, device in ids.items():
         stack.wait_for(f"select count(*) from city.{name} where device = %s", device)
+    online = "select count(*) from city.connectivity where area = '213' and online > 0"
+    stack.wait_for(online, until=lambda families: families == len(FAMILIES))
     return ids
 
 

@@ -21,7 +21,6 @@ from dothi.snapshot import (
     Snapshot,
     Totals,
     newest_query,
-    per_minute,
     trouble_of,
 )
 from tests.stack import RunningStack
@@ -117,12 +116,6 @@ def test_stop_ends_the_view() -> None:
     assert time.monotonic() - begun < 1.0
 
 
-def test_readings_per_minute_come_from_sequence_numbers() -> None:
-    heard = [(0.0, {"meter": 100}), (10.0, {"meter": 150}), (20.0, {"meter": 20}), (30.0, {"meter": 70, "weather": 5})]
-    assert per_minute(heard) == {"meter": 200.0, "weather": 0.0}
-    assert per_minute(heard[:1]) == {}
-
-
 def test_every_family_has_a_query_for_its_newest_reading() -> None:
     for family in FAMILIES.values():
         text = newest_query(family).as_string()
@@ -151,6 +144,7 @@ def test_a_snapshot_of_a_real_stack(stack: RunningStack) -> None:
         before = reader.snapshot()
         stack.publish(topic, {"seq": 1, "metrics": {"temperature": 21.5}})
         stack.wait_for("select device from city.weather where device = %s", device)
+        stack.wait_for("select online from city.connectivity where area = '220' and family = 'weather'")
         after = fresh.snapshot()
     finally:
         reader.close()

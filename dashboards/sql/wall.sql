@@ -7,11 +7,11 @@ SELECT DISTINCT province AS __value, {label} AS __text FROM city.plan ORDER BY 2
 
 -- name: reporting
 WITH zone AS MATERIALIZED (SELECT area FROM city.plan WHERE province IN ($province))
-SELECT count(*) FILTER (WHERE last_seen > now() - interval '10 minutes') AS reporting,
-       count(*) AS expected,
-       100.0 * count(*) FILTER (WHERE last_seen > now() - interval '10 minutes') / nullif(count(*), 0) AS share
-FROM city.device
-WHERE state IN ('enrolled', 'active') AND area IN (SELECT area FROM zone)
+SELECT coalesce(sum(online), 0) AS reporting,
+       coalesce(sum(online + late + silent + never), 0) AS expected,
+       100.0 * sum(online) / nullif(sum(online + late + silent + never), 0) AS share
+FROM city.connectivity
+WHERE area IN (SELECT area FROM zone)
 LIMIT 1
 
 -- name: rate
@@ -54,13 +54,12 @@ LIMIT 1
 
 -- name: districts
 WITH heard AS MATERIALIZED (
-    SELECT area, count(*) AS expected, count(*) FILTER (WHERE last_seen > now() - interval '10 minutes') AS reporting
-    FROM city.device
-    WHERE state IN ('enrolled', 'active')
+    SELECT area, sum(online + late + silent + never) AS expected, sum(online) AS reporting
+    FROM city.connectivity
     GROUP BY area
 )
-SELECT concat_ws(E'\n', {name}, round(100.0 * h.reporting / h.expected) || ' %') AS label,
-       p.lat, p.lon, 100.0 * h.reporting / h.expected AS share, p.devices, h.reporting, p.people, p.devices_per_100,
+SELECT concat_ws(E'\n', {name}, round(100.0 * h.reporting / nullif(h.expected, 0)) || ' %') AS label,
+       p.lat, p.lon, 100.0 * h.reporting / nullif(h.expected, 0) AS share, p.devices, h.reporting, p.people, p.devices_per_100,
        p.target_low, p.target_high
 FROM city.plan p LEFT JOIN heard h ON h.area = p.area
 WHERE p.province IN ($province)
