@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from analytics.reconcile import reconcile_views
+from analytics.rollup.reconcile import reconcile_rollups
 from devices.catalogue import sync_catalogue
 from dothi.errors import Refused
 from ingest.reconcile import reconcile_families
@@ -60,6 +61,7 @@ def migrate(url: str) -> list[str]:
         connection.execute("set role dothi_admin")
         done += reconcile_families(connection)
         done += reconcile_views(connection)
+        done += reconcile_rollups(connection)
         with connection.transaction():
             sync_catalogue(connection)
         return done

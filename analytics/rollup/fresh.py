@@ -1,0 +1,107 @@
+"""Writing rollup rows: made in a temporary table, then added to the areas and put in place, in one transaction."""
+
+import psycopg
+from psycopg import sql
+
+from analytics.columns import IntArray
+from analytics.rollup.areas import add_to_areas, area_table
+from analytics.rollup.body import bucket_body, place, readings_body
+from analytics.rollup.grid import Grid, Places
+from analytics.rollup.pack import column_names, pack
+from analytics.rollup.shape import names, stored_columns
+from analytics.rollup.width import MINUTE, Width
+from devices.family import Family
+
+SINCE = sql.SQL("(timestamptz 'epoch' + {} * interval '1 us')")
+
+
+def instant(time_us: int) -> sql.Composable:
+    """µs since 1970 UTC as SQL."""
+    return SINCE.format(sql.Literal(time_us))
+
+
+class Fresh:
+    """The rows of one family and width on their way into the tables. Everything runs in the caller's transaction."""
+
+    def __init__(self, family: Family, width: Width) -> None:
+        self._family = family
+        self._width = width
+        self._columns = names(stored_columns(family))
+        self._table = sql.Identifier("rollup", f"{family.name}_{width.name}")
+        self._fresh = sql.Identifier("pg_temp", f"fresh_{family.name}_{width.name}")
+
+    def from_grid(
+        self, connection: psycopg.Connection, grid: Grid, places: Places, some: IntArray, bucket: int
+    ) -> None:
+        """Rows of some places of a bucket from sums in memory."""
+        self._empty(connection)
+        listed = sql.SQL(", ").join(sql.Identifier(name) for name in column_names(self._family, grid))
+        statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(self._fresh, listed)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(pack(grid, bucket, places.devices, some))
+
+    def from_readings(self, connection: psycopg.Connection, devices: list[int], buckets: list[int]) -> None:
+        """Rows of (device, bucket) pairs, each pair named once, straight from readings."""
+        pairs = sql.SQL("unnest(%s::integer[], %s::bigint[]) u(device, us)")
+        body = readings_body(self._family, place("w.device", "w.bucket", "p", self._width))
+        self._compute(connection, pairs, body, (devices, buckets))
+
+    def of_bucket(self, connection: psycopg.Connection, devices: list[int], bucket: int) -> None:
+        """Rows of a bucket whose parts are closed, the cheapest way."""
+        pairs = sql.SQL("(select device, {} as us from unnest(%s::integer[]) n(device)) u").format(sql.Literal(bucket))
+        body = bucket_body(self._family, self._width, place("w.device", "w.bucket", "p", self._width))
+        self._compute(connection, pairs, body, (devices,))
+
+    def place(self, connection: psycopg.Connection, again: bool) -> int:
+        """Put the rows into the tables; `again`: areas have counted earlier versions of them. Returns their number."""
+        if self._width is not MINUTE:
+            connection.execute(add_to_areas(self._family, self._width, self._table, self._fresh, again))
+        update = sql.SQL(", ").join(
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+            for name in ["n", *(column.name for column in stored_columns(self._family))]
+        )
+        statement = sql.SQL(
+            "insert into {} (bucket, device, area, n, {columns}) "
+            "select bucket, device, area, n, {columns} from {} order by device "
+            "on conflict (device, bucket, area) do update set {}"
+        )
+        return connection.execute(statement.format(self._table, self._fresh, update, columns=self._columns)).rowcount
+
+    def forget_areas(self, connection: psycopg.Connection, bucket: int) -> None:
+        """Nothing is counted in a bucket's areas: the closing of it begins (anew)."""
+        if self._width is not MINUTE:
+            statement = sql.SQL("delete from {} where bucket = {}")
+            connection.execute(statement.format(area_table(self._family, self._width), instant(bucket)))
+
+    def _compute(
+        self,
+        connection: psycopg.Connection,
+        pairs: sql.Composable,
+        body: sql.Composable,
+        parameters: tuple[list[int], ...],
+    ) -> None:
+        self._empty(connection)
+        statement = sql.SQL(
+            "insert into {fresh} (bucket, device, area, n, {columns}) "
+            "select w.bucket, w.device, x.area, x.n, {wanted} "
+            "from (select u.device, {bucket} as bucket from {pairs}) w "
+            "join registry.device d on d.id = w.device join registry.profile p on p.id = d.profile "
+            "cross join lateral ({body}) x"
+        ).format(
+            fresh=self._fresh,
+            columns=self._columns,
+            wanted=names(stored_columns(self._family), "x"),
+            bucket=SINCE.format(sql.SQL("u.us")),
+            pairs=pairs,
+            body=body,
+        )
+        connection.execute(statement, parameters)
+
+    def _empty(self, connection: psycopg.Connection) -> None:
+        """The temporary table, without rows."""
+        connection.execute(
+            sql.SQL("create temporary table if not exists {} (like {}) on commit delete rows").format(
+                self._fresh, self._table
+            )
+        )
+        connection.execute(sql.SQL("delete from {}").format(self._fresh))
