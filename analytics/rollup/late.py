@@ -73,12 +73,13 @@ def steps_after(family: Family, metric: Metric, width: Width, frozen: int) -> sq
     """The bucket of each device's next reading with a counter, where that is another one and closed."""
     return sql.SQL(
         "select u.device, {bucket} from {asked} cross join lateral (select r.time from {table} r "
-        "where r.device = u.device and r.time >= {after} and r.{metric} is not null order by r.time, r.seq limit 1) n "
-        "where n.time < {frozen}"
+        "where r.device = u.device and r.time > {last} and r.{metric} is not null order by r.time, r.seq limit 1) n "
+        "where n.time >= {after} and n.time < {frozen}"
     ).format(
         bucket=width.start(sql.SQL("n.time")),
         asked=ASKED,
         table=sql.Identifier("reading", family.name),
+        last=SINCE.format(sql.SQL("u.last")),
         after=sql.SQL("({} + {})").format(SINCE.format(sql.SQL("u.bucket")), width.interval),
         metric=sql.Identifier(metric.name),
         frozen=instant(frozen),

@@ -1,0 +1,249 @@
+"""Rollups: at rest every view says what the readings say, whatever the order in which they came."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devices.family import FAMILIES
+from tests.rollup_world import (
+    Reading,
+    Row,
+    World,
+    database,
+    expected,
+    expected_areas,
+    midnight,
+)
+from tests.stack import RunningStack
+
+SENT = {
+    "air_quality": ("pm25", "temperature"),
+    "meter": ("total_active_energy_import", "active_power"),
+    "camera_event": ("event", "confidence"),
+}
+HOURS = {"air_quality": 30, "meter": 30, "camera_event": 3}
+CLOSE_TO = 1e-9
+
+
+@pytest.fixture(scope="module")
+def url(stack: RunningStack) -> Iterator[str]:
+    """A database of its own."""
+    yield from database(stack, "rollup")
+
+
+@pytest.fixture(scope="module")
+def connections(url: str) -> "Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]":
+    """As owner, and as the analyst."""
+    with (
+        psycopg.connect(url, autocommit=True) as admin,
+        psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
+    ):
+        yield admin, analyst
+
+
+Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
+
+
+def world_of(connections: Connections, family: str, hours_before_midnight: float = 1.5) -> World:
+    """An empty world whose clock stands shortly before a local midnight."""
+    return World(FAMILIES[family], *connections, now=midnight() - timedelta(hours=hours_before_midnight))
+
+
+@st.composite
+def offsets(draw: st.DrawFn, hours: int) -> timedelta:
+    """Times since an hour and a half before midnight: anywhere, or at an edge of a bucket."""
+    if draw(st.booleans()):
+        hour = draw(st.integers(0, hours))
+        return timedelta(minutes=30, hours=hour, microseconds=draw(st.sampled_from([-1_000_000, -1, 0, 1, 1_000_000])))
+    return timedelta(seconds=draw(st.integers(0, hours * 3600)))
+
+
+def steps(family: str) -> st.SearchStrategy[list[tuple[str, Any]]]:
+    """Batches, rounds of the follower, passing time, restarts."""
+    values = st.fixed_dictionaries(
+        {}, optional={name: st.integers(0, 2 if name == "event" else 9).map(float) for name in SENT[family]}
+    )
+    values = values.map(lambda some: some or {SENT[family][0]: 1.0})
+    reading = st.tuples(st.integers(0, 1), st.integers(0, 1), offsets(HOURS[family]), values)
+    passing = st.integers(1, HOURS[family] * 60 // 3)
+    one = st.one_of(
+        st.tuples(st.just("write"), st.lists(reading, min_size=1, max_size=6)),
+        st.tuples(st.just("write"), st.lists(reading, min_size=1, max_size=6)),
+        st.tuples(st.just("take"), st.just(None)),
+        st.tuples(st.just("pass"), passing),
+        st.tuples(st.just("pass"), passing),
+        st.tuples(st.sampled_from(["restart", "fail"]), st.just(None)),
+    )
+    return st.lists(one, min_size=3, max_size=14)
+
+
+def perform(world: World, script: list[tuple[str, Any]]) -> None:
+    """Do what a script says: seq unique but in no order; no reading lies more than five minutes ahead of the clock."""
+    start, number = world.now, 0
+    end = midnight() + timedelta(hours=40)
+    for word, what in script:
+        if word == "write":
+            batch = []
+            for device, area, offset, values in what:
+                number += 1
+                time = min(start + offset, world.now + timedelta(minutes=5))
+                batch.append(Reading(world.devices[device], world.areas[area], time, number * 7919 % 10007, values))
+            world.write(batch)
+        elif word == "pass":
+            world.now = min(end, world.now + timedelta(minutes=what))
+            world.tick()
+        elif word == "restart":
+            world.restart()
+        else:
+            world.take(fail=word == "fail")
+
+
+def check(world: World, widths: tuple[str, ...] = ("1m", "1h", "1d")) -> None:
+    """Every view against the readings."""
+    devices = dict(world.admin.execute("select device, id from registry.device").fetchall())
+    areas = dict(world.admin.execute("select code, id from registry.area").fetchall())
+    for width in widths:
+        want = expected(world, width)
+        got = {(row["bucket"], devices[row["device"]], areas[row["area"]]): row for row in world.view(width)}
+        assert len(got) == len(world.view(width)), "a bucket is counted twice"
+        compare(want, got, width)
+        if width != "1m":
+            wide = {(row["bucket"], areas[row["area"]]): row for row in world.view(f"area_{width}")}
+            compare(expected_areas(want, world.family), wide, f"area {width}")
+
+
+def compare(want: dict[Any, Row], got: dict[Any, Row], what: str) -> None:
+    """The same rows; counts, extremes and increases exactly, averages and shares nearly."""
+    assert set(want) == set(got), what
+    for key, row in want.items():
+        for name, value in row.items():
+            if value is not None and (name.endswith(("_avg", "_known_s")) or name == "complete"):
+                value = pytest.approx(value, rel=CLOSE_TO)
+            if name.endswith("_share") and value:
+                value = {state: pytest.approx(share, rel=CLOSE_TO) for state, share in value.items()}
+            assert got[key][name] == value, (what, key, name)
+
+
+LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@LAW
+@given(script=steps("air_quality"))
+def test_gauges_agree_with_the_readings(connections: Connections, script: list[tuple[str, Any]]) -> None:
+    world = world_of(connections, "air_quality")
+    perform(world, script)
+    world.rest()
+    check(world)
+
+
+@LAW
+@given(script=steps("meter"))
+def test_counters_agree_with_the_readings(connections: Connections, script: list[tuple[str, Any]]) -> None:
+    world = world_of(connections, "meter")
+    perform(world, script)
+    world.rest()
+    check(world)
+
+
+@pytest.mark.parametrize("interval_s", [10, 1500])
+def test_states_agree_with_the_readings(connections: Connections, interval_s: float) -> None:
+    @settings(LAW, max_examples=12)
+    @given(script=steps("camera_event"))
+    def law(script: list[tuple[str, Any]]) -> None:
+        admin, _ = connections
+        admin.execute("update registry.profile set interval_s = %s where family = 'camera_event'", (interval_s,))
+        world = world_of(connections, "camera_event")
+        perform(world, script)
+        world.rest()
+        check(world)
+
+    law()
+
+
+def seconds_after(world: World, seconds: float, value: float = 1.0, area: int = 0, device: int = 0) -> Reading:
+    """A reading some seconds after midnight."""
+    time = midnight() + timedelta(seconds=seconds)
+    seq = len(world.readings) + int(seconds) % 1000 * 1000
+    return Reading(world.devices[device], world.areas[area], time, seq, {SENT[world.family.name][0]: value})
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_last_second_of_a_day_and_the_first(connections: Connections, restarted: bool) -> None:
+    world = world_of(connections, "air_quality", hours_before_midnight=26)
+    world.now = midnight()
+    world.write([seconds_after(world, -1, 10.0), seconds_after(world, 0, 20.0)])
+    world.take()
+    if restarted:
+        world.restart()
+    world.now = midnight() + timedelta(hours=25)
+    world.rest()
+    days = {row["bucket"]: row["pm25_avg"] for row in world.view("1d")}
+    assert days == {midnight() - timedelta(days=1): 10.0, midnight(): 20.0}
+    stored = world.admin.execute("select count(*) from rollup.air_quality_1d").fetchone()
+    assert stored == (2,)
+    check(world)
+
+
+def versions(world: World, table: str) -> dict[tuple[int, datetime, int], tuple[str, str]]:
+    """Where each row lies and which transaction wrote it."""
+    rows = world.admin.execute(
+        f"select device, bucket, area, xmin::text, tableoid || ctid::text from rollup.{table}".encode()
+    ).fetchall()
+    return {(device, bucket, area): (xmin, place) for device, bucket, area, xmin, place in rows}
+
+
+def test_rows_are_written_once_and_again_only_where_late_readings_touch_them(connections: Connections) -> None:
+    world = world_of(connections, "meter", hours_before_midnight=1)
+    world.write([seconds_after(world, 600 * k, 100.0 + k, device=k % 2) for k in range(36)])
+    world.take()
+    world.now = midnight() + timedelta(hours=30)
+    world.rest()
+    hours, days = versions(world, "meter_1h"), versions(world, "meter_1d")
+    assert len(hours) == 12
+    world.write([seconds_after(world, 1800.5, 101.0)])
+    world.rest()
+    touched = {key for key, version in versions(world, "meter_1h").items() if version != hours[key]}
+    here, area = world.devices[0], world.areas[0]
+    assert touched == {(here, midnight(), area)}
+    touched_days = {key for key, version in versions(world, "meter_1d").items() if version != days[key]}
+    assert touched_days == {(here, midnight(), area)}
+    world.write([seconds_after(world, 3599, 101.0)])
+    world.rest()
+    touched = {key for key, version in versions(world, "meter_1h").items() if version != hours[key]}
+    assert touched == {(here, midnight(), area), (here, midnight() + timedelta(hours=1), area)}
+    check(world)
+
+
+@pytest.mark.parametrize("family", ["air_quality", "meter", "camera_event"])
+def test_an_open_bucket_is_answered(connections: Connections, family: str) -> None:
+    world = world_of(connections, family)
+    world.write([seconds_after(world, second, 1.0) for second in (-60, 30, 60)])
+    check(world)
+    world.take()
+    check(world)
+    assert world.admin.execute(f"select count(*) from rollup.{family}_1h".encode()).fetchone() == (0,)
+
+
+def test_a_bucket_waits_for_batches_that_were_there_in_time(connections: Connections) -> None:
+    world = world_of(connections, "air_quality")
+    world.write([seconds_after(world, -10), seconds_after(world, 10)])
+    world.admin.execute("update ops.batch set committed = %s", (midnight(),))
+    world.take()
+    world.write([seconds_after(world, 20)])
+    world.admin.execute("update ops.batch set committed = %s where xid > (select xid from ops.consumer)", (midnight(),))
+    world.now = midnight() + timedelta(hours=1, seconds=19)
+    world.tick()
+    assert world.position()[0][1].endswith('17:00:00+00")') or world.position()[1] == 0
+    world.now += timedelta(seconds=2)
+    world.tick()
+    border = "select until from rollup.closed where family = 'air_quality' and width = '1h'"
+    assert world.row(border) < (midnight() + timedelta(hours=1),)
+    world.take()
+    world.tick()
+    assert world.row(border) == (midnight() + timedelta(hours=1),)
+    check(world)
