@@ -69,9 +69,10 @@ class Sums:
 class Grid:
     """The sums of one bucket. Devices that sent from two areas in it are `odd`: their sums are not to be used."""
 
-    def __init__(self, metrics: int) -> None:
-        self.n = np.empty(0, dtype=np.int32)
-        self.area = np.empty(0, dtype=np.int16)
+    def __init__(self, metrics: int, size: int = 0) -> None:
+        """Of so many metrics; `size`: how many places are likely to be filled."""
+        self.n = np.zeros(size, dtype=np.int32)
+        self.area = np.full(size, NOWHERE, dtype=np.int16)
         self.metrics: list[Sums | None] = [None] * metrics
         self.odd: set[int] = set()  # places
 
@@ -85,14 +86,13 @@ class Grid:
         order = np.argsort(places, kind="stable")
         ordered = places[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=NOWHERE))
-        touched = ordered[starts]
-        moved = areas[order] != np.repeat(areas[order[starts]], lengths(starts, len(ordered)))
-        self.odd.update(ordered[moved].tolist())
-        self._count(touched, areas[order[starts]], lengths(starts, len(ordered)))
+        touched, runs, first = ordered[starts], lengths(starts, len(ordered)), areas[order[starts]]
+        self.odd.update(ordered[areas[order] != np.repeat(first, runs)].tolist())
+        self._count(touched, first, runs)
         for metric in range(values.shape[1]):
-            column = values[order, metric]
-            present = ~np.isnan(column)
+            present = ~np.isnan(values[:, metric])
             if present.any():
+                column, present = values[order, metric], present[order]
                 n = np.add.reduceat(present.astype(np.int32), starts)
                 total = np.add.reduceat(np.where(present, column, 0.0), starts)
                 extremes = np.fmin.reduceat(column, starts), np.fmax.reduceat(column, starts)
@@ -140,6 +140,6 @@ def grown(array: npt.NDArray[Any], size: int, fill: float) -> npt.NDArray[Any]:
     """The array with room for `size`, and for some more so that this is rare."""
     if len(array) >= size:
         return array
-    larger = np.full(max(size + size // 8, 1024), fill, dtype=array.dtype)
+    larger = np.full(max(size + size // 16, 64), fill, dtype=array.dtype)
     larger[: len(array)] = array
     return larger

@@ -76,7 +76,7 @@ class Rolling:
 
     def grid(self, bucket: int) -> Grid:
         """The sums of an open bucket."""
-        return self.grids.setdefault(bucket, Grid(len(self.family.metrics)))
+        return self.grids.setdefault(bucket, Grid(len(self.family.metrics), self._places.count))
 
     def begin(self, connection: psycopg.Connection) -> None:
         """Begin to close the next bucket."""
