@@ -1,5 +1,6 @@
 """Rollups: at rest every view says what the readings say, whatever the order in which they came."""
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devices.family import FAMILIES
+from analytics.rollup.reconcile import reconcile_rollups, reconcile_width
+from analytics.rollup.views import family_views
+from analytics.rollup.width import DAY, HOUR
+from devices.family import FAMILIES, Family
+from devices.relations import FamilyRefused, replace_view, view_columns
+from ingest.reconcile import reconcile_family
 from tests.rollup_world import (
     Reading,
     Row,
@@ -247,3 +253,22 @@ def test_a_bucket_waits_for_batches_that_were_there_in_time(connections: Connect
     world.tick()
     assert world.row(border) == (midnight() + timedelta(hours=1),)
     check(world)
+
+
+def test_a_new_metric_adds_columns_and_changes_nothing_else(connections: Connections) -> None:
+    admin, _ = connections
+    old = FAMILIES["water_level"]
+    metric = dataclasses.replace(old.metrics[0], name="turbidity")
+    new = Family(old.name, old.label, (*old.metrics, metric), {**old.index, metric.name: len(old.metrics)})
+    assert reconcile_rollups(admin) == []
+    list(reconcile_family(admin, new))
+    done = [line for width in (HOUR, DAY) for line in reconcile_width(admin, new, width)]
+    assert len(done) == 16
+    assert "added turbidity_sum to rollup.water_level_1h" in done
+    for name, body in family_views(new).items():
+        before = view_columns(admin, name)
+        replace_view(admin, name, body)
+        assert view_columns(admin, name)[: len(before)] == before
+        assert "turbidity_avg" in view_columns(admin, name)
+    with pytest.raises(FamilyRefused, match="turbidity"):
+        reconcile_rollups(admin)

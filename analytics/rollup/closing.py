@@ -41,8 +41,9 @@ def from_memory(fresh: Fresh, grid: Grid, places: Places, bucket: int) -> Iterat
         some = filled[first : first + GRID_ROWS]
 
         def piece(connection: psycopg.Connection, some: np.ndarray[tuple[int], np.dtype[np.intp]] = some) -> None:
+            # Memory is whole only where no earlier process can have begun to close this bucket.
             fresh.from_grid(connection, grid, places, some, bucket)
-            fresh.place(connection, again=False)
+            fresh.place(connection, first=True)
 
         yield piece
 
@@ -55,7 +56,7 @@ def from_readings(fresh: Fresh, devices: Iterable[int], bucket: int) -> Iterator
 
         def piece(connection: psycopg.Connection, some: list[int] = some) -> None:
             fresh.of_bucket(connection, some, bucket)
-            fresh.place(connection, again=False)
+            fresh.place(connection)
 
         yield piece
 

@@ -52,8 +52,9 @@ class Fresh:
         body = bucket_body(self._family, self._width, place("w.device", "w.bucket", "p", self._width))
         self._compute(connection, pairs, body, (devices,))
 
-    def place(self, connection: psycopg.Connection, again: bool) -> int:
-        """Put the rows into the tables; `again`: areas have counted earlier versions of them. Returns their number."""
+    def place(self, connection: psycopg.Connection, again: bool = False, first: bool = False) -> None:
+        """Put the rows into the tables. `again`: areas have counted earlier versions of them; `first`: there can be no
+        earlier version, and not looking for one is a third cheaper."""
         if self._width is not MINUTE:
             connection.execute(add_to_areas(self._family, self._width, self._table, self._fresh, again))
         update = sql.SQL(", ").join(
@@ -63,9 +64,12 @@ class Fresh:
         statement = sql.SQL(
             "insert into {} (bucket, device, area, n, {columns}) "
             "select bucket, device, area, n, {columns} from {} order by device "
-            "on conflict (device, bucket, area) do update set {}"
+            "{}"
         )
-        return connection.execute(statement.format(self._table, self._fresh, update, columns=self._columns)).rowcount
+        replace = sql.SQL("on conflict (device, bucket, area) do update set {}").format(update)
+        connection.execute(
+            statement.format(self._table, self._fresh, sql.SQL("") if first else replace, columns=self._columns)
+        )
 
     def forget_areas(self, connection: psycopg.Connection, bucket: int) -> None:
         """Nothing is counted in a bucket's areas: the closing of it begins (anew)."""
