@@ -60,53 +60,60 @@ def world_of(connections: Connections, family: str, hours_before_midnight: float
     return World(FAMILIES[family], *connections, now=midnight() - timedelta(hours=hours_before_midnight))
 
 
-@st.composite
-def offsets(draw: st.DrawFn, hours: int) -> timedelta:
-    """Times since an hour and a half before midnight: anywhere, or at an edge of a bucket."""
-    if draw(st.booleans()):
-        hour = draw(st.integers(0, hours))
-        return timedelta(minutes=30, hours=hour, microseconds=draw(st.sampled_from([-1_000_000, -1, 0, 1, 1_000_000])))
-    return timedelta(seconds=draw(st.integers(0, hours * 3600)))
+AHEAD = timedelta(minutes=5)
+EDGES = [None, None, -1_000_000, -1, 0, 1, 1_000_000]  # µs from a full hour, or not near one
 
 
 def steps(family: str) -> st.SearchStrategy[list[tuple[str, Any]]]:
-    """Batches, rounds of the follower, passing time, restarts."""
+    """Batches, rounds of the follower, passing time, restarts. A reading's time is a share of the time gone by."""
     values = st.fixed_dictionaries(
         {}, optional={name: st.integers(0, 2 if name == "event" else 9).map(float) for name in SENT[family]}
     )
     values = values.map(lambda some: some or {SENT[family][0]: 1.0})
-    reading = st.tuples(st.integers(0, 1), st.integers(0, 1), offsets(HOURS[family]), values)
-    passing = st.integers(1, HOURS[family] * 60 // 3)
+    when = st.tuples(st.integers(0, 1000), st.sampled_from(EDGES))
+    reading = st.tuples(st.integers(0, 1), st.integers(0, 1), when, values)
+    write = st.tuples(st.just("write"), st.lists(reading, min_size=1, max_size=6))
+    passing = st.tuples(st.just("pass"), st.integers(HOURS[family], HOURS[family] * 20))
     one = st.one_of(
-        st.tuples(st.just("write"), st.lists(reading, min_size=1, max_size=6)),
-        st.tuples(st.just("write"), st.lists(reading, min_size=1, max_size=6)),
-        st.tuples(st.just("take"), st.just(None)),
-        st.tuples(st.just("pass"), passing),
-        st.tuples(st.just("pass"), passing),
-        st.tuples(st.sampled_from(["restart", "fail"]), st.just(None)),
+        write,
+        write,
+        write,
+        passing,
+        passing,
+        st.tuples(st.sampled_from(["take", "take", "restart", "fail"]), st.just(None)),
     )
-    return st.lists(one, min_size=3, max_size=14)
+    return st.lists(one, min_size=4, max_size=16)
 
 
 def perform(world: World, script: list[tuple[str, Any]]) -> None:
     """Do what a script says: seq unique but in no order; no reading lies more than five minutes ahead of the clock."""
     start, number = world.now, 0
-    end = midnight() + timedelta(hours=40)
+    end = start + timedelta(hours=HOURS[world.family.name])
     for word, what in script:
         if word == "write":
             batch = []
-            for device, area, offset, values in what:
+            for device, area, when, values in what:
                 number += 1
-                time = min(start + offset, world.now + timedelta(minutes=5))
-                batch.append(Reading(world.devices[device], world.areas[area], time, number * 7919 % 10007, values))
+                time = moment(start, world.now + AHEAD, *when)
+                where = (world.devices[device], world.areas[area])
+                batch.append(Reading(*where, time, number * 7919 % 10007, values))
             world.write(batch)
         elif word == "pass":
             world.now = min(end, world.now + timedelta(minutes=what))
+            world.take()
             world.tick()
         elif word == "restart":
             world.restart()
         else:
             world.take(fail=word == "fail")
+
+
+def moment(start: datetime, end: datetime, thousandth: int, edge: int | None) -> datetime:
+    """A time from start to end: somewhere, or at the edge of an hour."""
+    time = start + (end - start) * thousandth / 1000
+    if edge is not None:
+        time = time.replace(minute=0, second=0, microsecond=0) + timedelta(microseconds=edge)
+    return max(start, min(end, time))
 
 
 def check(world: World, widths: tuple[str, ...] = ("1m", "1h", "1d")) -> None:
