@@ -60,6 +60,7 @@ class World:
     areas: list[int] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     interval_s: float = 0.0
+    budget_s: float = 2.0
 
     def __post_init__(self) -> None:
         """Empty tables, everything before `now` closed, and a follower that has just started."""
@@ -134,7 +135,7 @@ class World:
 
     def restart(self) -> None:
         """A new process follows the stream."""
-        self.follower = Rollups(CONSUMER, clock=lambda: self.now)
+        self.follower = Rollups(CONSUMER, clock=lambda: self.now, budget_s=self.budget_s)
         with self.analyst.transaction():
             self.follower.reset(self.analyst)
 
@@ -171,6 +172,7 @@ class World:
 
     def rest(self) -> None:
         """Take and tick until nothing changes."""
+        self.follower.budget_s = 60.0
         self.take()
         for _ in range(200):
             before = self.position()

@@ -26,17 +26,23 @@ log = structlog.get_logger("analytics.rollup")
 
 GRACE_US = 20 * SECOND_US
 AHEAD_US = 600 * SECOND_US  # no reading lies as far ahead of its receipt
-BUDGET_S = 2.0  # of work in one tick, so that others are not kept waiting
 # Each piece is some thousand devices of millions: they are looked up, the registry is not read as a whole for each.
 PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 
 
 class Rollups:
-    """Follower `rollups`. `consumer`: the name under which the caller takes batches."""
+    """Follower `rollups`. `consumer`: the name under which the caller takes batches; `budget_s`: work in one tick,
+    so that other followers are not kept waiting; beyond it each family and width still gets one step ahead."""
 
     name = "rollups"
 
-    def __init__(self, consumer: str = "analyst", clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        consumer: str = "analyst",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        budget_s: float = 2.0,
+    ) -> None:
+        self.budget_s = budget_s
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
@@ -77,22 +83,23 @@ class Rollups:
             rolling.take(columns, rows, now)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
-        """Make anew what was touched, then close what has ended, for about two seconds at most."""
-        deadline = time.monotonic() + BUDGET_S
+        """Make anew what was touched, then close what has ended, as far as the budget reaches."""
+        deadline = time.monotonic() + self.budget_s
         connection.execute(PLANS)
         self._remake(connection, deadline)
         for widths in self._rollings.values():
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
-                while time.monotonic() < deadline and self._advance(connection, rolling, microseconds(now)):
+                while self._advance(connection, rolling, microseconds(now)) and time.monotonic() < deadline:
                     pass
 
     def _remake(self, connection: psycopg.Connection, deadline: float) -> None:
         for family, width in sorted(self._pending, key=lambda pair: WIDTHS[pair[1]].seconds):
             rolling = self._rollings[family][width]
-            while time.monotonic() < deadline:
-                if not remake(connection, rolling.fresh, rolling.family, rolling.width, rolling.until):
-                    self._pending.discard((family, width))
+            while made := remake(connection, rolling.fresh, rolling.family, rolling.width, rolling.until):
+                if time.monotonic() >= deadline:
                     break
+            if not made:
+                self._pending.discard((family, width))
 
     def _advance(self, connection: psycopg.Connection, rolling: Rolling, now: int) -> bool:
         """One step towards closing the next bucket; False when there is nothing to do yet."""
