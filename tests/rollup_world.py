@@ -191,9 +191,11 @@ class World:
 
     def view(self, name: str) -> list[Row]:
         """All rows of a view of the family, as the reader sees them."""
-        cursor = self.admin.execute(f"select * from city.{self.family.name}_{name}".encode())
-        titles = [column.name for column in cursor.description or ()]
-        return [dict(zip(titles, row, strict=True)) for row in cursor.fetchall()]
+        with self.admin.transaction():
+            self.admin.execute("set local role dothi_reader")
+            cursor = self.admin.execute(f"select * from city.{self.family.name}_{name}".encode())
+            titles = [column.name for column in cursor.description or ()]
+            return [dict(zip(titles, row, strict=True)) for row in cursor.fetchall()]
 
 
 def bucket_of(time: datetime, width: str) -> datetime:

@@ -1,5 +1,7 @@
 """Writing rollup rows: made in a temporary table, then added to the areas and put in place, in one transaction."""
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 from psycopg import sql
 
@@ -12,12 +14,13 @@ from analytics.rollup.shape import names, stored_columns
 from analytics.rollup.width import MINUTE, Width
 from devices.family import Family
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SINCE = sql.SQL("(timestamptz 'epoch' + {} * interval '1 us')")
 
 
-def instant(time_us: int) -> sql.Composable:
-    """µs since 1970 UTC as SQL."""
-    return SINCE.format(sql.Literal(time_us))
+def instant(time_us: int) -> sql.Literal:
+    """µs since 1970 UTC as a constant of SQL, by which the planner leaves chunks out."""
+    return sql.Literal(EPOCH + timedelta(microseconds=time_us))
 
 
 class Fresh:
@@ -49,7 +52,9 @@ class Fresh:
     def of_bucket(self, connection: psycopg.Connection, devices: list[int], bucket: int) -> None:
         """Rows of a bucket whose parts are closed, the cheapest way."""
         pairs = sql.SQL("(select device, {} as us from unnest(%s::integer[]) n(device)) u").format(sql.Literal(bucket))
-        body = bucket_body(self._family, self._width, place("w.device", "w.bucket", "p", self._width))
+        at = place("w.device", "w.bucket", "p", self._width)
+        at = at._replace(start=instant(bucket), until=instant(bucket + self._width.us))
+        body = bucket_body(self._family, self._width, at)
         self._compute(connection, pairs, body, (devices,))
 
     def place(self, connection: psycopg.Connection, again: bool = False, first: bool = False) -> None:
