@@ -81,7 +81,7 @@ def steps(family: str) -> st.SearchStrategy[list[tuple[str, Any]]]:
         {}, optional={name: st.integers(0, 2 if name == "event" else 9).map(float) for name in SENT[family]}
     )
     values = values.map(lambda some: some or {SENT[family][0]: 1.0})
-    when = st.tuples(st.integers(0, 1000), st.sampled_from(EDGES))
+    when = st.tuples(st.integers(0, 1000) | st.integers(950, 1000), st.sampled_from(EDGES))
     reading = st.tuples(st.integers(0, 1), st.integers(0, 1), when, values)
     write = st.tuples(st.just("write"), st.lists(reading, min_size=1, max_size=6))
     passing = st.tuples(st.just("pass"), st.integers(HOURS[family], HOURS[family] * 20))
@@ -213,6 +213,23 @@ def test_the_last_second_of_a_day_and_the_first(connections: Connections, restar
     assert days == {midnight() - timedelta(days=1): 10.0, midnight(): 20.0}
     stored = world.admin.execute("select count(*) from rollup.air_quality_1d").fetchone()
     assert stored == (2,)
+    check(world)
+
+
+def test_a_day_is_added_up_from_its_hours_and_from_what_was_late_for_them(connections: Connections) -> None:
+    world = world_of(connections, "air_quality")
+    world.now = midnight() + timedelta(hours=5)
+    world.write([seconds_after(world, 600, 1.0), seconds_after(world, 660, 2.0, device=1)])
+    world.write([seconds_after(world, 11000, 3.0, device=1, area=1)])
+    world.take()
+    world.tick()
+    assert world.row("select count(*) from rollup.air_quality_1h") == (3,)
+    world.write([seconds_after(world, 700, 5.0), seconds_after(world, 18000, 4.0, area=1)])
+    world.take()
+    world.write([seconds_after(world, 18100, 4.0), seconds_after(world, 18200, 9.0, device=1, area=1)])
+    world.now = midnight() + timedelta(hours=25)
+    world.rest()
+    assert world.row("select count(*), sum(n) from rollup.air_quality_1d") == (4, 7)
     check(world)
 
 
