@@ -233,6 +233,26 @@ def test_a_day_is_added_up_from_its_hours_and_from_what_was_late_for_them(connec
     check(world)
 
 
+@pytest.mark.parametrize("family", ["air_quality", "meter"])
+def test_a_reading_may_come_while_its_bucket_is_being_closed(connections: Connections, family: str) -> None:
+    world = world_of(connections, family, budget_s=0.0)
+    world.write([seconds_after(world, 60), seconds_after(world, 61, device=1)])
+    world.take()
+    world.now = midnight() + timedelta(hours=1, seconds=30)
+    written = 0
+    for _ in range(20):
+        world.tick()
+        (written,) = world.row(f"select count(*) from rollup.{family}_1h")
+        if written:
+            break
+    assert written == 1, "one device at a time"
+    check(world)
+    world.write([seconds_after(world, 120, 8.0), seconds_after(world, 122, 9.0, device=1)])
+    world.take()
+    world.rest()
+    check(world)
+
+
 def versions(world: World, table: str) -> dict[tuple[int, datetime, int], tuple[str, str]]:
     """Where each row lies and which transaction wrote it."""
     rows = world.admin.execute(
