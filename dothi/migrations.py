@@ -15,6 +15,7 @@ from psycopg import sql
 
 from analytics.cells import sync_headlines
 from analytics.reconcile import reconcile_views
+from analytics.rollup.reconcile import reconcile_rollups
 from devices.catalogue import sync_catalogue
 from devices.relations import FamilyRefused
 from dothi.errors import Refused
@@ -64,6 +65,7 @@ def migrate(url: str) -> list[str]:
         connection.execute("set role dothi_admin")
         done += reconcile_families(connection)
         done += reconcile_views(connection)
+        done += reconcile_rollups(connection)
         sync_headlines(connection)
         with connection.transaction():
             sync_catalogue(connection)

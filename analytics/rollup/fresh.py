@@ -1,0 +1,116 @@
+"""Writing rollup rows: made in a temporary table, then added to the areas and put in place, in one transaction."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from analytics.columns import IntArray
+from analytics.rollup.areas import add_to_areas, area_table
+from analytics.rollup.body import bucket_body, place, readings_body
+from analytics.rollup.grid import Grid, Places
+from analytics.rollup.pack import column_names, pack
+from analytics.rollup.shape import names, stored_columns
+from analytics.rollup.width import MINUTE, Width
+from devices.family import Family
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SINCE = sql.SQL("(timestamptz 'epoch' + {} * interval '1 us')")
+
+
+def instant(time_us: int) -> sql.Literal:
+    """µs since 1970 UTC as a constant of SQL, by which the planner leaves chunks out."""
+    return sql.Literal(EPOCH + timedelta(microseconds=time_us))
+
+
+class Fresh:
+    """The rows of one family and width on their way into the tables. Everything runs in the caller's transaction."""
+
+    def __init__(self, family: Family, width: Width) -> None:
+        self._family = family
+        self._width = width
+        self._columns = names(stored_columns(family))
+        self._table = sql.Identifier("rollup", f"{family.name}_{width.name}")
+        self._fresh = sql.Identifier("pg_temp", f"fresh_{family.name}_{width.name}")
+
+    def from_grid(
+        self, connection: psycopg.Connection, grid: Grid, places: Places, some: IntArray, bucket: int
+    ) -> None:
+        """Rows of some places of a bucket from sums in memory."""
+        self._empty(connection)
+        listed = sql.SQL(", ").join(sql.Identifier(name) for name in column_names(self._family, grid))
+        statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(self._fresh, listed)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(pack(grid, bucket, places.devices, some))
+
+    def from_readings(self, connection: psycopg.Connection, devices: list[int], buckets: list[int]) -> None:
+        """Rows of (device, bucket) pairs, each pair named once, straight from readings."""
+        pairs = sql.SQL("unnest(%s::integer[], %s::bigint[]) u(device, us)")
+        body = readings_body(self._family, place("w.device", "w.bucket", "p", self._width))
+        self._compute(connection, pairs, body, (devices, buckets))
+
+    def of_bucket(self, connection: psycopg.Connection, devices: list[int], bucket: int) -> None:
+        """Rows of a bucket whose parts are closed, the cheapest way."""
+        pairs = sql.SQL("(select device, {} as us from unnest(%s::integer[]) n(device)) u").format(sql.Literal(bucket))
+        at = place("w.device", "w.bucket", "p", self._width)
+        at = at._replace(start=instant(bucket), until=instant(bucket + self._width.us))
+        body = bucket_body(self._family, self._width, at)
+        self._compute(connection, pairs, body, (devices,))
+
+    def place(self, connection: psycopg.Connection, again: bool = False, first: bool = False) -> None:
+        """Put the rows into the tables. `again`: areas have counted earlier versions of them; `first`: there can be no
+        earlier version, and not looking for one is a third cheaper."""
+        if self._width is not MINUTE:
+            connection.execute(add_to_areas(self._family, self._width, self._table, self._fresh, again))
+        update = sql.SQL(", ").join(
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+            for name in ["n", *(column.name for column in stored_columns(self._family))]
+        )
+        statement = sql.SQL(
+            "insert into {} (bucket, device, area, n, {columns}) "
+            "select bucket, device, area, n, {columns} from {} order by device "
+            "{}"
+        )
+        replace = sql.SQL("on conflict (device, bucket, area) do update set {}").format(update)
+        connection.execute(
+            statement.format(self._table, self._fresh, sql.SQL("") if first else replace, columns=self._columns)
+        )
+
+    def forget_areas(self, connection: psycopg.Connection, bucket: int) -> None:
+        """Nothing is counted in a bucket's areas: the closing of it begins (anew)."""
+        if self._width is not MINUTE:
+            statement = sql.SQL("delete from {} where bucket = {}")
+            connection.execute(statement.format(area_table(self._family, self._width), instant(bucket)))
+
+    def _compute(
+        self,
+        connection: psycopg.Connection,
+        pairs: sql.Composable,
+        body: sql.Composable,
+        parameters: tuple[list[int], ...],
+    ) -> None:
+        self._empty(connection)
+        statement = sql.SQL(
+            "insert into {fresh} (bucket, device, area, n, {columns}) "
+            "select w.bucket, w.device, x.area, x.n, {wanted} "
+            "from (select u.device, {bucket} as bucket from {pairs}) w "
+            "join registry.device d on d.id = w.device join registry.profile p on p.id = d.profile "
+            "cross join lateral ({body}) x"
+        ).format(
+            fresh=self._fresh,
+            columns=self._columns,
+            wanted=names(stored_columns(self._family), "x"),
+            bucket=SINCE.format(sql.SQL("u.us")),
+            pairs=pairs,
+            body=body,
+        )
+        connection.execute(statement, parameters)
+
+    def _empty(self, connection: psycopg.Connection) -> None:
+        """The temporary table, without rows."""
+        connection.execute(
+            sql.SQL("create temporary table if not exists {} (like {}) on commit delete rows").format(
+                self._fresh, self._table
+            )
+        )
+        connection.execute(sql.SQL("delete from {}").format(self._fresh))
