@@ -1,0 +1,246 @@
+"""Readings of a local day as sorted Arrow tables, block by block, and which of them the lake lacks.
+
+Rows leave the database by binary COPY with a fixed width (NULLs become values that no reading has), so that numpy reads
+them without looking at each; `extra`, which few readings have, follows in a query of its own.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from devices.family import Family, Metric
+from ingest.chunks import Span
+from ingest.pack import EPOCH_2000_US
+
+ROWS = 262_144
+"""Rows of a block, and of a row group in the files: about 100 MB while it is worked on."""
+MICROSECONDS = pa.timestamp("us", "UTC")
+CODED = pa.dictionary(pa.int32(), pa.string())
+FIXED = (("time", ">i8"), ("seq", ">i8"), ("received", ">i8"), ("batch", ">i8"), ("boot", ">i8"))
+HEADER, TRAILER = 19, 2
+YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+
+Connection = psycopg.Connection[Any]
+Rows = npt.NDArray[np.void]
+
+
+class Group(NamedTuple):
+    """Devices in the order of their text ids, and how many rows the day has of them together."""
+
+    ids: list[int]
+    names: list[str]
+    rows: int
+
+
+def schema(family: Family) -> pa.Schema:
+    """Columns of the family's files: everything of a reading; states under their names, `extra` as JSON text."""
+    metrics = [pa.field(metric.name, CODED if metric.kind == "state" else pa.float64()) for metric in family.metrics]
+    return pa.schema(
+        [
+            pa.field("device", CODED, nullable=False),
+            pa.field("area", CODED, nullable=False),
+            pa.field("time", MICROSECONDS, nullable=False),
+            pa.field("seq", pa.int64(), nullable=False),
+            pa.field("received", MICROSECONDS, nullable=False),
+            pa.field("batch", pa.int64(), nullable=False),
+            pa.field("boot", pa.int64()),
+            *metrics,
+            pa.field("extra", pa.string()),
+        ]
+    )
+
+
+def blocks(connection: Connection, family: Family, span: Span) -> Iterator[pa.Table]:
+    """All readings of the span, sorted by device (text id, bytewise), time and seq; at most ROWS rows at a time.
+
+    The connection is in a transaction of its own that sees one snapshot.
+    """
+    areas = dict(connection.execute("select id, code from registry.area").fetchall())
+    for group in groups(connection, family, span):
+        for rows in read_group(connection, family, span, group):
+            extras = read_extras(connection, family, span, group, rows)
+            yield as_table(family, rows, extras, dict(zip(group.ids, group.names, strict=True)), areas)
+
+
+def groups(connection: Connection, family: Family, span: Span) -> Iterator[Group]:
+    """The devices that have readings, put together up to ROWS rows; one that has more is a group of its own."""
+    # A device that was struck from the registry keeps its readings under its number: nothing is lost.
+    counted = sql.SQL(
+        "select c.device, coalesce(d.device, '#' || c.device), c.rows from"
+        " (select device, count(*) as rows from {} where time >= %s and time < %s group by device) c"
+        ' left join registry.device d on d.id = c.device order by 2 collate "C"'
+    ).format(sql.Identifier("reading", family.name))
+    ids: list[int] = []
+    names: list[str] = []
+    total = 0
+    with connection.cursor(name="lake_devices") as cursor:
+        cursor.itersize = 10_000
+        for number, name, rows in cursor.execute(counted, span):
+            if ids and total + rows > ROWS:
+                yield Group(ids, names, total)
+                ids, names, total = [], [], 0
+            ids.append(number)
+            names.append(name)
+            total += rows
+    if ids:
+        yield Group(ids, names, total)
+
+
+def row_type(family: Family) -> np.dtype[np.void]:
+    """A row of the binary COPY: the number of fields, then per field its length and its value, big-endian."""
+    fields = [*FIXED, ("device", ">i4"), ("area", ">i2"), *((m.name, metric_type(m)) for m in family.metrics)]
+    layout = [("fields of the row", ">i2")]
+    for name, kind in fields:
+        layout += [(f"bytes of {name}", ">i4"), (name, kind)]
+    return np.dtype(layout)
+
+
+def metric_type(metric: Metric) -> str:
+    """How a metric's value travels; -1 and NaN stand for NULL, neither of which is ever stored."""
+    return ">i2" if metric.kind == "state" else ">f8"
+
+
+def read_group(connection: Connection, family: Family, span: Span, group: Group) -> Iterator[Rows]:
+    """The group's rows in order, in blocks. Only a group of one device is ever larger than a block."""
+    metrics = [
+        sql.SQL("coalesce({}, -1::int2)" if m.kind == "state" else "coalesce({}, 'NaN'::float8)").format(
+            sql.Identifier(m.name)
+        )
+        for m in family.metrics
+    ]
+    statement = sql.SQL(
+        "copy (select time, seq, received, batch, coalesce(boot, -1), device, area, {} from {}"
+        " where device = any({}) and time >= {} and time < {} {}) to stdout (format binary)"
+    ).format(
+        sql.SQL(", ").join(metrics),
+        sql.Identifier("reading", family.name),
+        sql.Literal(group.ids),
+        sql.Literal(span.start),
+        sql.Literal(span.end),
+        sql.SQL("order by time, seq" if len(group.ids) == 1 else ""),
+    )
+    rank = np.zeros(max(group.ids) + 1 if len(group.ids) > 1 else 0, dtype=np.int64)
+    if len(rank):
+        rank[group.ids] = np.arange(len(group.ids))
+    for rows in read_rows(connection, statement, row_type(family)):
+        yield rows[np.lexsort((rows["seq"], rows["time"], rank[rows["device"]]))] if len(rank) else rows
+
+
+def read_rows(connection: Connection, statement: sql.Composed, kind: np.dtype[np.void]) -> Iterator[Rows]:
+    """Rows of a binary COPY of fixed width, ROWS at a time."""
+    whole = ROWS * kind.itemsize
+    buffer = bytearray()
+    begun = False
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for piece in copy:
+            buffer += piece
+            if not begun and len(buffer) >= HEADER:
+                del buffer[:HEADER]
+                begun = True
+            if len(buffer) >= whole + TRAILER:
+                yield np.frombuffer(bytes(buffer[:whole]), dtype=kind)
+                del buffer[:whole]
+    if len(buffer) > TRAILER:
+        yield np.frombuffer(bytes(buffer[:-TRAILER]), dtype=kind)
+
+
+def read_extras(
+    connection: Connection, family: Family, span: Span, group: Group, rows: Rows
+) -> dict[tuple[int, int, int], str]:
+    """(device, time, seq) → `extra` as JSON text, of the rows that have one. Time: µs since 2000."""
+    first, last = (int(rows["time"].min()), int(rows["time"].max())) if len(group.ids) == 1 else (None, None)
+    statement = sql.SQL(
+        "select device, (extract(epoch from time) * 1000000)::int8 - %s, seq, extra::text from {}"
+        " where device = any(%s) and time >= %s and time < %s and extra is not null"
+    ).format(sql.Identifier("reading", family.name))
+    cursor = connection.execute(statement, (EPOCH_2000_US, group.ids, *narrowed(span, first, last)))
+    return {(device, time, seq): extra for device, time, seq, extra in cursor}
+
+
+def narrowed(span: Span, first: int | None, last: int | None) -> Span:
+    """The span, or the part of it between two times of rows, both included."""
+    if first is None or last is None:
+        return span
+    return Span(YEAR_2000 + timedelta(microseconds=first), YEAR_2000 + timedelta(microseconds=last + 1))
+
+
+def as_table(
+    family: Family,
+    rows: Rows,
+    extras: dict[tuple[int, int, int], str],
+    devices: dict[int, str],
+    areas: dict[int, str],
+) -> pa.Table:
+    """Rows of the database as the lake writes them."""
+    columns: list[pa.Array] = [
+        coded(rows["device"], devices),
+        coded(rows["area"], areas),
+        pa.array(rows["time"].astype("i8") + EPOCH_2000_US).cast(MICROSECONDS),
+        pa.array(rows["seq"].astype("i8")),
+        pa.array(rows["received"].astype("i8") + EPOCH_2000_US).cast(MICROSECONDS),
+        pa.array(rows["batch"].astype("i8")),
+        pa.array(rows["boot"].astype("i8"), mask=rows["boot"] == -1),
+    ]
+    for metric in family.metrics:
+        values = rows[metric.name]
+        if metric.kind == "state":
+            columns.append(coded(values, dict(enumerate(metric.states))))
+        else:
+            columns.append(pa.array(values.astype("f8"), mask=np.isnan(values)))
+    columns.append(extra_column(rows, extras))
+    return pa.Table.from_arrays(columns, schema=schema(family))
+
+
+def coded(numbers: npt.NDArray[np.integer[Any]], names: dict[int, str]) -> pa.DictionaryArray:
+    """Numbers under their names; -1 is NULL, a number without a name keeps itself behind a #."""
+    present, places = np.unique(numbers, return_inverse=True)
+    words = [names.get(int(number), f"#{number}") for number in present]
+    null = None if present.size and present[0] != -1 else numbers == -1
+    return pa.DictionaryArray.from_arrays(pa.array(places.astype("i4"), mask=null), pa.array(words, pa.string()))
+
+
+def extra_column(rows: Rows, extras: dict[tuple[int, int, int], str]) -> pa.Array:
+    """`extra` of each row, NULL where it has none."""
+    if not extras:
+        return pa.nulls(len(rows), pa.string())
+    keys = zip(rows["device"].tolist(), rows["time"].tolist(), rows["seq"].tolist(), strict=True)
+    return pa.array([extras.get(key) for key in keys], pa.string())
+
+
+def missing(table: pa.Table, lake: pa.Table | None) -> pa.Table:
+    """The rows of `table` that `lake` does not hold, all columns compared, in the order of `table`."""
+    if lake is None or not lake.num_rows:
+        return table
+    if plain(table).equals(plain(lake)):
+        return table.slice(0, 0)
+    both = pa.concat_tables([plain(table), plain(lake)])
+    matrix = np.column_stack([part for name in both.column_names for part in numbers(both[name])])
+    keys = np.ascontiguousarray(matrix).view(np.dtype((np.void, matrix.shape[1] * 8))).ravel()
+    _, codes = np.unique(keys, return_inverse=True)
+    there = np.isin(codes[: table.num_rows], codes[table.num_rows :])
+    return table.filter(pa.array(~there))
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """The same rows in one piece, words as words: what two tables are compared in."""
+    fields = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields)).combine_chunks().replace_schema_metadata(None)
+
+
+def numbers(column: pa.ChunkedArray) -> Sequence[npt.NDArray[np.int64]]:
+    """A column as 64-bit numbers that are equal exactly where the values are, and which of them are NULL."""
+    null = pc.is_null(column).to_numpy().astype(np.int64)
+    if pa.types.is_string(column.type):
+        column = column.combine_chunks().dictionary_encode()
+        column = column.indices if isinstance(column, pa.DictionaryArray) else column.combine_chunks().indices
+        return null, pc.fill_null(column, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    if pa.types.is_floating(column.type):
+        return null, pc.fill_null(column, 0.0).to_numpy().view(np.int64)
+    return null, pc.fill_null(column.cast(pa.int64()), 0).to_numpy()
