@@ -7,7 +7,7 @@ only under a lock that keeps writers out, and only while that note is still true
 is interrupted, or what arrives in between.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from devices.family import Family
+from devices.family import FAMILIES, Family
 from ingest import lake_files as files
 from ingest.chunks import chunks, local_days, local_span
 from ingest.lake_blocks import blocks, missing
@@ -84,6 +84,16 @@ def holds_rows(connection: Connection, family: Family, day: date) -> bool:
     statement = sql.SQL("select exists (select from {} where time >= %s and time < %s)")
     row = connection.execute(statement.format(sql.Identifier("reading", family.name)), local_span(day)).fetchone()
     return row == (True,)
+
+
+def export_due(
+    connection: Connection, lake: Lake, late: Mapping[str, int], now: datetime, families: Iterable[Family] | None = None
+) -> Iterator[Exported]:
+    """Bring every due day into the lake, one by one. `late`: late limits in µs by family, the default under ""."""
+    for family in families or FAMILIES.values():
+        limit = timedelta(microseconds=late.get(family.name, late[""]))
+        for day in due_days(connection, family, limit, now):
+            yield export_day(connection, lake, family, day)
 
 
 def export_day(connection: Connection, lake: Lake, family: Family, day: date) -> Exported:

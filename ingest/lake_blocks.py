@@ -73,9 +73,10 @@ def groups(connection: Connection, family: Family, span: Span) -> Iterator[Group
     """The devices that have readings, put together up to ROWS rows; one that has more is a group of its own."""
     # A device that was struck from the registry keeps its readings under its number: nothing is lost.
     counted = sql.SQL(
-        "select c.device, coalesce(d.device, '#' || c.device), c.rows from"
+        "select c.device, n.name, c.rows from"
         " (select device, count(*) as rows from {} where time >= %s and time < %s group by device) c"
-        ' left join registry.device d on d.id = c.device order by 2 collate "C"'
+        " left join registry.device d on d.id = c.device,"
+        " lateral (select coalesce(d.device, '#' || c.device) as name) n order by n.name collate \"C\""
     ).format(sql.Identifier("reading", family.name))
     ids: list[int] = []
     names: list[str] = []

@@ -1,5 +1,6 @@
 """Letting go of chunks whose rows the lake has, and looking after the files that are then alone."""
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -8,8 +9,9 @@ from psycopg import sql
 from devices.family import FAMILIES, Family
 from ingest import lake_files as files
 from ingest.chunks import Chunk, drop_chunk, local_days
-from ingest.lake import Lake, export_day, trusted
+from ingest.lake import Lake, alone, export_day, trusted
 from ingest.lake_files import one_line, require_lake
+from ingest.retention import Kept, Outcome, retain
 from ingest.slices import kept, note_dropped
 
 CHUNK_LOCK = "1s"
@@ -69,3 +71,9 @@ def check(connection: Connection, lake: Lake, family: Family | None = None) -> l
             elif path.stat().st_size != size or files.sha256(path) != digest:
                 wrong.append(f"{file}: changed since it was written")
     return wrong
+
+
+def retain_exported(connection: Connection, lake: Lake, kept: Kept, now: datetime) -> Outcome:
+    """Retention where readings go only once the lake is proved to have them. Raises LakeRefused."""
+    with alone(connection):
+        return retain(connection, kept, now, lambda chunk: release(connection, lake, chunk))
