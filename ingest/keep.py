@@ -97,6 +97,8 @@ class Rounds:
         busy = self._busy
         if busy is not None:
             busy.cancel_safe(timeout=5.0)
+        if self._watching:
+            self._watching.close()
 
     def trouble(self) -> str | None:
         """Why somebody has to act, in one line; None: nobody has to."""

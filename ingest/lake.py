@@ -90,6 +90,7 @@ def export_due(
     connection: Connection, lake: Lake, late: Mapping[str, int], now: datetime, families: Iterable[Family] | None = None
 ) -> Iterator[Exported]:
     """Bring every due day into the lake, one by one. `late`: late limits in µs by family, the default under ""."""
+    require_lake(lake.folder)
     for family in families or FAMILIES.values():
         limit = timedelta(microseconds=late.get(family.name, late[""]))
         for day in due_days(connection, family, limit, now):

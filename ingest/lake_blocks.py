@@ -19,8 +19,8 @@ from devices.family import Family, Metric
 from ingest.chunks import Span
 from ingest.pack import EPOCH_2000_US
 
-ROWS = 262_144
-"""Rows of a block, and of a row group in the files: about 100 MB while it is worked on."""
+ROWS = 131_072
+"""Rows of a block, and of a row group in the files: some 50 MB while it is worked on."""
 MICROSECONDS = pa.timestamp("us", "UTC")
 CODED = pa.dictionary(pa.int32(), pa.string())
 FIXED = (("time", ">i8"), ("seq", ">i8"), ("received", ">i8"), ("batch", ">i8"), ("boot", ">i8"))
@@ -110,13 +110,30 @@ def metric_type(metric: Metric) -> str:
 
 def read_group(connection: Connection, family: Family, span: Span, group: Group) -> Iterator[Rows]:
     """The group's rows in order, in blocks. Only a group of one device is ever larger than a block."""
+    if len(group.ids) > 1:
+        rows = read_rows(connection, family, copying(family, span, group))
+        rank = np.zeros(max(group.ids) + 1, dtype=np.int64)
+        rank[group.ids] = np.arange(len(group.ids))
+        yield rows[np.lexsort((rows["seq"], rows["time"], rank[rows["device"]]))]
+        return
+    after = span.start - timedelta(microseconds=1), 0
+    while len(rows := read_rows(connection, family, copying(family, span, group, after))):
+        after = YEAR_2000 + timedelta(microseconds=int(rows["time"][-1])), int(rows["seq"][-1])
+        yield rows
+
+
+def copying(family: Family, span: Span, group: Group, after: tuple[datetime, int] | None = None) -> sql.Composed:
+    """The COPY of a group's rows, in no order; or, of one device, the next block in order after a (time, seq)."""
     metrics = [
         sql.SQL("coalesce({}, -1::int2)" if m.kind == "state" else "coalesce({}, 'NaN'::float8)").format(
             sql.Identifier(m.name)
         )
         for m in family.metrics
     ]
-    statement = sql.SQL(
+    page: sql.Composable = sql.SQL("")
+    if after is not None:
+        page = sql.SQL("and (time, seq) > ({}, {}) order by time, seq limit {}").format(*after, ROWS)
+    return sql.SQL(
         "copy (select time, seq, received, batch, coalesce(boot, -1), device, area, {} from {}"
         " where device = any({}) and time >= {} and time < {} {}) to stdout (format binary)"
     ).format(
@@ -125,31 +142,17 @@ def read_group(connection: Connection, family: Family, span: Span, group: Group)
         sql.Literal(group.ids),
         sql.Literal(span.start),
         sql.Literal(span.end),
-        sql.SQL("order by time, seq" if len(group.ids) == 1 else ""),
+        page,
     )
-    rank = np.zeros(max(group.ids) + 1 if len(group.ids) > 1 else 0, dtype=np.int64)
-    if len(rank):
-        rank[group.ids] = np.arange(len(group.ids))
-    for rows in read_rows(connection, statement, row_type(family)):
-        yield rows[np.lexsort((rows["seq"], rows["time"], rank[rows["device"]]))] if len(rank) else rows
 
 
-def read_rows(connection: Connection, statement: sql.Composed, kind: np.dtype[np.void]) -> Iterator[Rows]:
-    """Rows of a binary COPY of fixed width, ROWS at a time."""
-    whole = ROWS * kind.itemsize
+def read_rows(connection: Connection, family: Family, statement: sql.Composed) -> Rows:
+    """All rows of a binary COPY of fixed width."""
     buffer = bytearray()
-    begun = False
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for piece in copy:
             buffer += piece
-            if not begun and len(buffer) >= HEADER:
-                del buffer[:HEADER]
-                begun = True
-            if len(buffer) >= whole + TRAILER:
-                yield np.frombuffer(bytes(buffer[:whole]), dtype=kind)
-                del buffer[:whole]
-    if len(buffer) > TRAILER:
-        yield np.frombuffer(bytes(buffer[:-TRAILER]), dtype=kind)
+    return np.frombuffer(memoryview(buffer)[HEADER : len(buffer) - TRAILER], dtype=row_type(family))
 
 
 def read_extras(

@@ -75,5 +75,6 @@ def check(connection: Connection, lake: Lake, family: Family | None = None) -> l
 
 def retain_exported(connection: Connection, lake: Lake, kept: Kept, now: datetime) -> Outcome:
     """Retention where readings go only once the lake is proved to have them. Raises LakeRefused."""
+    require_lake(lake.folder)
     with alone(connection):
         return retain(connection, kept, now, lambda chunk: release(connection, lake, chunk))
