@@ -20,7 +20,8 @@ from psycopg import sql
 from devices.family import FAMILIES, Family
 from ingest import lake_files as files
 from ingest.chunks import chunks, local_days, local_span
-from ingest.lake_blocks import blocks, missing
+from ingest.lake_blocks import blocks
+from ingest.lake_compare import missing
 from ingest.lake_files import LakeRefused, Part, one_line, require_lake
 from ingest.slices import Slice, measure
 

@@ -1,10 +1,10 @@
-"""Readings of a local day as sorted Arrow tables, block by block, and which of them the lake lacks.
+"""Readings of a local day as sorted Arrow tables, block by block.
 
 Rows leave the database by binary COPY with a fixed width (NULLs become values that no reading has), so that numpy reads
 them without looking at each; `extra`, which few readings have, follows in a query of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg import sql
 
 from devices.family import Family, Metric
@@ -24,6 +23,7 @@ ROWS = 131_072
 MICROSECONDS = pa.timestamp("us", "UTC")
 CODED = pa.dictionary(pa.int32(), pa.string())
 FIXED = (("time", ">i8"), ("seq", ">i8"), ("received", ">i8"), ("batch", ">i8"), ("boot", ">i8"))
+HAS_EXTRA = "extra is not null"
 HEADER, TRAILER = 19, 2
 YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -96,7 +96,13 @@ def groups(connection: Connection, family: Family, span: Span) -> Iterator[Group
 
 def row_type(family: Family) -> np.dtype[np.void]:
     """A row of the binary COPY: the number of fields, then per field its length and its value, big-endian."""
-    fields = [*FIXED, ("device", ">i4"), ("area", ">i2"), *((m.name, metric_type(m)) for m in family.metrics)]
+    fields = [
+        *FIXED,
+        ("device", ">i4"),
+        ("area", ">i2"),
+        (HAS_EXTRA, "u1"),
+        *((m.name, metric_type(m)) for m in family.metrics),
+    ]
     layout = [("fields of the row", ">i2")]
     for name, kind in fields:
         layout += [(f"bytes of {name}", ">i4"), (name, kind)]
@@ -134,7 +140,7 @@ def copying(family: Family, span: Span, group: Group, after: tuple[datetime, int
     if after is not None:
         page = sql.SQL("and (time, seq) > ({}, {}) order by time, seq limit {}").format(*after, ROWS)
     return sql.SQL(
-        "copy (select time, seq, received, batch, coalesce(boot, -1), device, area, {} from {}"
+        "copy (select time, seq, received, batch, coalesce(boot, -1), device, area, extra is not null, {} from {}"
         " where device = any({}) and time >= {} and time < {} {}) to stdout (format binary)"
     ).format(
         sql.SQL(", ").join(metrics),
@@ -159,6 +165,8 @@ def read_extras(
     connection: Connection, family: Family, span: Span, group: Group, rows: Rows
 ) -> dict[tuple[int, int, int], str]:
     """(device, time, seq) → `extra` as JSON text, of the rows that have one. Time: µs since 2000."""
+    if not rows[HAS_EXTRA].any():
+        return {}
     first, last = (int(rows["time"].min()), int(rows["time"].max())) if len(group.ids) == 1 else (None, None)
     statement = sql.SQL(
         "select device, (extract(epoch from time) * 1000000)::int8 - %s, seq, extra::text from {}"
@@ -216,35 +224,3 @@ def extra_column(rows: Rows, extras: dict[tuple[int, int, int], str]) -> pa.Arra
         return pa.nulls(len(rows), pa.string())
     keys = zip(rows["device"].tolist(), rows["time"].tolist(), rows["seq"].tolist(), strict=True)
     return pa.array([extras.get(key) for key in keys], pa.string())
-
-
-def missing(table: pa.Table, lake: pa.Table | None) -> pa.Table:
-    """The rows of `table` that `lake` does not hold, all columns compared, in the order of `table`."""
-    if lake is None or not lake.num_rows:
-        return table
-    if plain(table).equals(plain(lake)):
-        return table.slice(0, 0)
-    both = pa.concat_tables([plain(table), plain(lake)])
-    matrix = np.column_stack([part for name in both.column_names for part in numbers(both[name])])
-    keys = np.ascontiguousarray(matrix).view(np.dtype((np.void, matrix.shape[1] * 8))).ravel()
-    _, codes = np.unique(keys, return_inverse=True)
-    there = np.isin(codes[: table.num_rows], codes[table.num_rows :])
-    return table.filter(pa.array(~there))
-
-
-def plain(table: pa.Table) -> pa.Table:
-    """The same rows in one piece, words as words: what two tables are compared in."""
-    fields = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
-    return table.cast(pa.schema(fields)).combine_chunks().replace_schema_metadata(None)
-
-
-def numbers(column: pa.ChunkedArray) -> Sequence[npt.NDArray[np.int64]]:
-    """A column as 64-bit numbers that are equal exactly where the values are, and which of them are NULL."""
-    null = pc.is_null(column).to_numpy().astype(np.int64)
-    if pa.types.is_string(column.type):
-        column = column.combine_chunks().dictionary_encode()
-        column = column.indices if isinstance(column, pa.DictionaryArray) else column.combine_chunks().indices
-        return null, pc.fill_null(column, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    if pa.types.is_floating(column.type):
-        return null, pc.fill_null(column, 0.0).to_numpy().view(np.int64)
-    return null, pc.fill_null(column.cast(pa.int64()), 0).to_numpy()

@@ -1,9 +1,6 @@
 """Retention: what is set is checked, what would go is told first, and only what has been kept long enough goes."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -77,14 +74,14 @@ def test_a_retention_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, valu
         ("weather_1h=2d", "", "weather_1h is kept 2d, shorter than its late limit of 7d"),
     ],
 )
-def test_shorter_than_the_late_limit_is_refused(url: str, retention: str, late: str, words: str) -> None:
-    environment = {"DOTHI_RETENTION": retention, "DOTHI_LATE_LIMIT": late, "DOTHI_DATABASE_URL": url}
-    command = [sys.executable, "-m", "dothi", "storage", "retain"]
-    said = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
-    )
-    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
-    assert f"DOTHI_RETENTION: {words}" in said.stderr
+def test_shorter_than_the_late_limit_is_refused(
+    monkeypatch: pytest.MonkeyPatch, retention: str, late: str, words: str
+) -> None:
+    monkeypatch.setenv("DOTHI_RETENTION", retention)
+    monkeypatch.setenv("DOTHI_LATE_LIMIT", late)
+    with pytest.raises(WrongUsage) as refusal:
+        retention_kept()
+    assert str(refusal.value).startswith(f"DOTHI_RETENTION: {words}")
 
 
 def test_a_chunk_goes_when_its_last_moment_is_old_enough(connection: Connection) -> None:
@@ -123,13 +120,11 @@ def test_rollups_go_by_their_bucket(connection: Connection) -> None:
     for bucket, ages in (("1h", (740, 720)), ("1d", (740, 3660))):
         table = f"probe_{bucket}"
         connection.execute(f"create table rollup.{table} (bucket timestamptz not null)".encode())
-        connection.execute(
-            f"select create_hypertable('rollup.{table}', by_range('bucket'))".encode()
-        )
+        connection.execute(f"select create_hypertable('rollup.{table}', by_range('bucket'))".encode())
         for days in ages:
             connection.execute(f"insert into rollup.{table} values (%s)".encode(), (now - days * DAY,))
     found = [one.what for one in going(connection, KEPT, now)]
-    connection.execute("drop table rollup.probe_1h, rollup.probe_1d")
+    connection.execute("drop table rollup.probe_1h; drop table rollup.probe_1d")
     assert found == ["probe_1d", "probe_1h"]
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from devices.family import FAMILIES
-from dothi.commands.storage import wanted_disk
+from dothi.commands.storage_plan import wanted_disk
 from dothi.errors import WrongUsage
 from dothi.storage_plan import INDEX_BYTES, Disk, Measured, family_bytes, reading_bytes, sent_metrics, storage_plan
 from ingest.retention import KEPT
