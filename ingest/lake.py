@@ -144,7 +144,9 @@ def trusted(connection: Connection, family: Family, day: date, folder: Path) -> 
     for number, file, digest in noted:
         if found.get(number) != digest:
             what = "has changed since it was written" if number in found else "is gone"
-            raise LakeRefused(f"lake {folder.parent.parent / file}: {what}; put it back, nothing was dropped")
+            raise LakeRefused(
+                f"lake {folder.parent.parent / file}: {what}; put it back, nothing of that day was dropped"
+            )
     return parts
 
 

@@ -10,7 +10,7 @@ from devices.family import FAMILIES, Family
 from ingest import lake_files as files
 from ingest.chunks import Chunk, drop_chunk, local_days
 from ingest.lake import Lake, alone, export_day, trusted
-from ingest.lake_files import one_line, require_lake
+from ingest.lake_files import LakeRefused, one_line, require_lake
 from ingest.retention import Kept, Outcome, retain
 from ingest.slices import kept, note_dropped
 
@@ -74,7 +74,22 @@ def check(connection: Connection, lake: Lake, family: Family | None = None) -> l
 
 
 def retain_exported(connection: Connection, lake: Lake, kept: Kept, now: datetime) -> Outcome:
-    """Retention where readings go only once the lake is proved to have them. Raises LakeRefused."""
+    """Retention where readings go only once the lake is proved to have them.
+
+    Raises LakeRefused, after all other chunks were seen to, when the lake is not fit to take over some of them.
+    """
     require_lake(lake.folder)
+    refusals: list[LakeRefused] = []
+
+    def release_or_leave(chunk: Chunk) -> bool:
+        try:
+            return release(connection, lake, chunk)
+        except LakeRefused as refusal:
+            refusals.append(refusal)
+            return False
+
     with alone(connection):
-        return retain(connection, kept, now, lambda chunk: release(connection, lake, chunk))
+        done = retain(connection, kept, now, release_or_leave)
+    if refusals:
+        raise LakeRefused(f"{refusals[0]} ({len(refusals)} chunks stay)")
+    return done

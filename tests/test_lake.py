@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -224,9 +225,10 @@ def test_nothing_is_dropped_when_a_file_is_not_what_it_was(connection: Connectio
     path.unlink()
     if harm == "changed":
         path.write_bytes(kept[:-30] + bytes(1) + kept[-29:])
-    with pytest.raises(LakeRefused, match=f"{harm}.*nothing was dropped|cannot be read.*nothing was dropped"):
+    fill(connection, today(60))
+    with pytest.raises(LakeRefused, match=rf"({harm}.*|cannot be read.*)was dropped \(2 chunks stay\)"):
         retain_exported(connection, lake, KEPT, datetime.now(UTC))
-    assert len(chunks(connection, "air_quality")) == 2
+    assert len(chunks(connection, "air_quality")) == 2, "the other day has gone, this one stays"
     assert len(check(connection, lake)) == 1
     path.write_bytes(kept)
     assert check(connection, lake) == []
@@ -246,6 +248,40 @@ def test_a_day_exported_before_its_late_limit_is_due_again(connection: Connectio
     end, now = midnight(DAY) + timedelta(days=1), datetime.now(UTC)
     assert due_days(connection, AIR, now - end - timedelta(hours=1), now) == []
     assert due_days(connection, AIR, now - end + timedelta(hours=1), now + timedelta(hours=2)) == [DAY]
+
+
+def test_a_metric_that_came_later_is_null_in_older_files(
+    connection: Connection, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(connection, DAY, rows=24)
+    day_of(connection, lake)
+    radon = replace(AIR.metrics[0], name="radon")
+    wider = replace(AIR, metrics=(*AIR.metrics, radon), index={**AIR.index, "radon": len(AIR.metrics)})
+    monkeypatch.setitem(FAMILIES, "air_quality", wider)
+    connection.execute("alter table reading.air_quality add column radon double precision")
+    try:
+        assert day_of(connection, lake).new_rows == 0
+        add_row(connection, midnight(DAY))
+        assert len(retain_exported(connection, lake, KEPT, datetime.now(UTC)).dropped) == 2
+    finally:
+        connection.execute("alter table reading.air_quality drop column radon")
+    with duckdb.connect() as reader:
+        path = f"{lake.folder}/family=air_quality/*/*.parquet"
+        counted = "select count(*), count(radon) from read_parquet(?, union_by_name = true)"
+        assert reader.execute(counted, [path]).fetchone() == (24 * DEVICES + 1, 0)
+
+
+def test_the_query_of_the_documentation_runs(connection: Connection, lake: Lake) -> None:
+    fill(connection, DAY, rows=24)
+    day_of(connection, lake)
+    page = (Path(__file__).parent.parent / "docs/storage.md").read_text()
+    query = page.partition("```sql\n")[2].partition("```")[0]
+    query = query.replace("/srv/lake", str(lake.folder)).replace("2026-01-31", DAY.isoformat())
+    area = connection.execute("select code from registry.area order by id limit 1").fetchone()
+    assert area is not None
+    with duckdb.connect() as reader:
+        found = reader.sql(query.rstrip("\n; ").replace("'213'", f"'{area[0]}'")).to_arrow_table()
+    assert found.num_rows == 24 * DEVICES // 2
 
 
 def test_two_do_not_work_on_the_lake_at_once(connection: Connection, url: str, lake: Lake) -> None:
