@@ -305,6 +305,24 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(connection: Connection, url:
     assert len(chunks(connection, "air_quality")) == 2
 
 
+def test_a_lake_without_room_is_refused_and_goes_on_when_there_is_some(connection: Connection, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(small)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root mounts a disk of 64 kB")
+    try:
+        fill(connection, DAY, rows=5000)
+        with pytest.raises(LakeRefused, match=rf"^lake {small}.*No space left on device; nothing was dropped"):
+            retain_exported(connection, Lake(small, "0"), KEPT, datetime.now(UTC))
+        assert len(chunks(connection, "air_quality")) == 2
+        assert [path.name for path in small.glob("*/*/*")] == []
+        subprocess.run(["mount", "-o", "remount,size=16m", str(small)], check=True)
+        assert len(retain_exported(connection, Lake(small, "0"), KEPT, datetime.now(UTC)).dropped) == 2
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
 def test_commands_refuse_in_one_line(url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOTHI_DATABASE_URL", url)
     place = lake.folder
