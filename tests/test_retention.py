@@ -13,8 +13,10 @@ import pytest
 from dothi import settings
 from dothi.commands.readiness import readiness
 from dothi.commands.storage import retention_kept
+from dothi.commands.up import check_storage
 from dothi.errors import WrongUsage
 from ingest import disk
+from ingest.audit import audit
 from ingest.chunks import chunks
 from ingest.keep import Keeper, Rounds
 from ingest.retention import KEPT, going, kept_for, retain
@@ -64,6 +66,14 @@ def test_a_retention_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, valu
         settings.retention()
     assert str(refusal.value).startswith(f"DOTHI_RETENTION: {value!r} is not a retention; allowed: ")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["DOTHI_LAKE", "DOTHI_RETENTION"])
+def test_a_stack_is_not_started_with_what_its_keeper_would_refuse(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    check_storage()
+    monkeypatch.setenv(name, "lake")
+    with pytest.raises(WrongUsage, match=f"^{name}.*'lake'.*allowed"):
+        check_storage()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +162,24 @@ def test_batches_stay_until_every_consumer_has_them(connection: Connection) -> N
     assert retain(connection, KEPT, now).rows["batches"] == 4
     left = connection.execute("select min(batch), count(*) from ops.batch").fetchone()
     assert left == (9, 2), "two days are kept whoever has taken them"
+
+
+def test_the_audit_agrees_when_batches_are_forgotten(connection: Connection) -> None:
+    received = datetime.now(UTC).replace(second=0, microsecond=0) - 3 * DAY
+    add_row(connection, received - 6 * DAY)
+    connection.execute("update reading.air_quality set received = %s", (received,))
+    connection.execute(
+        "insert into ops.ledger (minute, inbox, received, stored, duplicate, quarantined, partial)"
+        " values (%s, 'x', 1, 1, 0, 0, 0)",
+        (received,),
+    )
+    connection.execute(
+        "insert into ops.batch (batch, family, worker, time_min, time_max, rows, committed)"
+        " select 9, 'air_quality', 0, time, time, 1, received from reading.air_quality"
+    )
+    assert audit(connection, received - DAY).differences == []
+    assert retain(connection, KEPT, datetime.now(UTC)).rows["batches"] == 1
+    assert audit(connection, received - DAY).differences == []
 
 
 def test_what_lies_beside_the_readings_is_bounded(connection: Connection) -> None:

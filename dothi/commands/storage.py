@@ -91,7 +91,7 @@ def show_going(
         print_table(("what", "from", "to", "bytes"), [list(line.values()) for line in lines])
     verb = "would go" if dry_run else "gone"
     console.print(f"{len(lines)} chunks {verb}, {total / GB:.3f} GB; in use and left for later: {len(busy)}")
-    print_table((f"rows that are {verb}" if not dry_run else "rows that would go", "count"), list(rows.items()))
+    print_table((f"rows that {verb}" if dry_run else "rows gone", "count"), list(rows.items()))
 
 
 @app.command()
