@@ -4,9 +4,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dothi.errors import Refused, WrongUsage
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 DEFAULT_FOLDER = Path(".dothi")
 
@@ -116,6 +119,47 @@ def late_limits() -> dict[str, int]:
             raise WrongUsage(f"{LATE_LIMIT}: {part!r} is not a late limit; allowed: {allowed}")
         limits[family] = int(text[:-1]) * unit
     return limits
+
+
+RETENTION = "DOTHI_RETENTION"
+RETENTION_UNITS = {"h": 1 / 24, "d": 1, "y": 365}
+
+
+def retention() -> "dict[str, timedelta]":
+    """DOTHI_RETENTION: how long things are kept, `30d` or `30d,meter=90d,1h=2y,meter_1d=20y,quarantine=60d`.
+
+    By name: a family, a rollup of all (`1m`, `1h`, `1d`) or of one family, quarantine, ledger, event, batch; readings
+    of all other families under "". What is not named is kept as long as usual.
+    """
+    from datetime import timedelta
+
+    from devices.family import FAMILIES
+    from ingest.retention import KEPT, ROLLUPS
+
+    names = {*KEPT, *FAMILIES, *(f"{family}_{bucket}" for family in FAMILIES for bucket in ROLLUPS)}
+    kept = dict(KEPT)
+    for part in filter(None, os.environ.get(RETENTION, "").split(",")):
+        name, _, text = part.strip().rpartition("=")
+        days = RETENTION_UNITS.get(text[-1:])
+        if days is None or not text[:-1].isdecimal() or not 0 < int(text[:-1]) * days <= 36_500 or name not in names:
+            others = ", ".join(name for name in [*KEPT, *FAMILIES] if name)
+            raise WrongUsage(
+                f"{RETENTION}: {part!r} is not a retention; allowed: 12h, 30d or 2y, up to 100y, alone for readings or "
+                f"with a name as in meter=90d or meter_1h=2y ({others})"
+            )
+        kept[name] = timedelta(days=int(text[:-1]) * days)
+    return kept
+
+
+LAKE = "DOTHI_LAKE"
+
+
+def lake() -> Path | None:
+    """DOTHI_LAKE: the folder of the history lake; None: there is none, and retention forgets."""
+    value = os.environ.get(LAKE) or None
+    if value is not None and not Path(value).is_absolute():
+        raise WrongUsage(f"{LAKE}={value!r} is not a whole path; allowed: a folder such as /srv/lake")
+    return Path(value) if value else None
 
 
 CRASH_AT = "DOTHI_CRASH_AT"

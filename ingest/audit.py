@@ -81,7 +81,9 @@ with said as materialized (
     select batch, committed, rows, time_min from ops.batch where family = %(family)s and committed >= %(start)s
 ), bounds as (
     select coalesce(min(batch), 9223372036854775807) as batch,
-           least(min(time_min), %(start)s - interval '1 hour') as time
+           -- Retention forgets batches after days: then nothing names the earliest time, and every chunk is read.
+           case when exists (select from ops.batch where committed < %(start)s)
+           then least(min(time_min), %(start)s - interval '1 hour') else '-infinity' end as time
     from said
 ), counted as materialized (
     select batch, date_bin('1 minute', received, 'epoch') as minute, count(*) as rows,

@@ -1,5 +1,6 @@
 """`dothi doctor`: what was found on this machine, what is missing, and the one command that mends it."""
 
+import os
 import platform
 import shutil
 import sys
@@ -12,7 +13,7 @@ import typer
 
 from dothi import settings
 from dothi.commands.options import AsJson, Folder
-from dothi.errors import Refused
+from dothi.errors import Refused, WrongUsage
 from dothi.migrations import one_line
 from dothi.output import console, print_json, print_table
 from dothi.runtime import look_for_runtime
@@ -66,6 +67,8 @@ def look(folder: Path | None) -> Iterator[Finding]:
     yield disk("disk for the runtime", settings.cache())
     yield memory()
     yield open_files()
+    yield kept()
+    yield lake()
     yield from stack(folder)
 
 
@@ -149,4 +152,31 @@ def database(url: str) -> Finding:
     more = "with" if licence == "timescale" else "without"
     edition = "Community" if licence == "timescale" else "Apache"
     offers = f"{edition} edition, {more} columnstore and continuous aggregates"
-    return Finding("database", f"PostgreSQL {server}, TimescaleDB {extension}, {offers}")
+    used = "neither is used: retention and the lake keep the disk" if licence == "timescale" else "neither is needed"
+    return Finding("database", f"PostgreSQL {server}, TimescaleDB {extension}, {offers} ({used})")
+
+
+def kept() -> Finding:
+    """How long readings are kept, and whether that can be."""
+    from dothi.commands.storage import retention_kept
+    from ingest.retention import KEPT, shown
+
+    try:
+        set_here = retention_kept()
+    except WrongUsage as refusal:
+        return Finding("retention", str(refusal), ok=False, mend=f"set {settings.RETENTION}")
+    names = ["", *(name for name in set_here if name and set_here[name] != KEPT.get(name))]
+    return Finding("retention", ", ".join(f"{name or 'readings'} {shown(set_here[name])}" for name in names))
+
+
+def lake() -> Finding:
+    """The folder of the history lake, if one is set."""
+    try:
+        folder = settings.lake()
+    except WrongUsage as refusal:
+        return Finding("history lake", str(refusal), ok=False, mend=f"set {settings.LAKE} to a folder")
+    if folder is None:
+        return Finding("history lake", f"none, {settings.LAKE} is not set: readings end with their retention")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("history lake", f"{folder} is not there or not writable", ok=False, mend=f"mkdir {folder}")
+    return disk("history lake", folder)

@@ -95,7 +95,7 @@ def check(plan: Plan) -> None:
     for name, value, most in (("--workers", plan.workers, MOST_WORKERS), ("--broker-shards", plan.shards, len(areas))):
         if not 1 <= value <= most:
             raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
-    settings.late_limits()
+    check_storage()
     if plan.shards > 1 and plan.broker_url:
         raise WrongUsage(f"--broker-shards {plan.shards}: only 1 with DOTHI_BROKER_URL, which is a single broker")
     if plan.seconds is not None and not 0 < plan.seconds <= 1e9:
@@ -103,6 +103,14 @@ def check(plan: Plan) -> None:
     if plan.ready_file and not plan.ready_file.parent.is_dir():
         raise WrongUsage(f"--ready-file {plan.ready_file}: allowed: a file in a folder that exists")
     check_city(plan)
+
+
+def check_storage() -> None:
+    """Refuse limits and a lake that the parts would refuse one by one."""
+    from dothi.commands.storage import retention_kept
+
+    retention_kept()
+    settings.lake()
 
 
 def check_city(plan: Plan) -> None:

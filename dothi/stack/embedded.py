@@ -118,6 +118,7 @@ class Embedded:
             self.migrate,
             self.start_lookout,
             self.start_own,
+            self.start_keeper,
             self.start_simulator,
             self.announce,
         )
@@ -260,6 +261,12 @@ class Embedded:
         self.supervisor.wait_ready([*self.workers, ANALYST], 60.0, self.stop)
         self.save_sessions()
 
+    def start_keeper(self) -> None:
+        """What looks after retention, the lake and the disk."""
+        self.metrics_port("keeper")
+        self.publish()
+        self.supervisor.add(self.own_part("keeper", ["storage", "keep", "--dir", str(self.plan.folder)], None))
+
     def worker_part(self, number: int) -> Part:
         """One ingest worker."""
         ready = self.plan.folder / f"run/worker-{number}.ready"
@@ -349,5 +356,5 @@ class Embedded:
         self.database = None  # the last stack.json stays; its process number says that it is history
         if self.plan.ready_file:
             self.plan.ready_file.unlink(missing_ok=True)
-        for names in (["simulator"], self.workers, [ANALYST], self.brokers, ["database"]):
+        for names in (["simulator", "keeper"], self.workers, [ANALYST], self.brokers, ["database"]):
             self.supervisor.stop(names)
