@@ -105,7 +105,7 @@ def base_backup(
         assert ended is not None  # a select without a table has one row
         if wanted.stack:
             copy_secrets(wanted.stack, part)
-        backup = describe(name, part, source, ended[0], archived)
+        backup = describe(name, part, source, ended[0], archived, wanted.stack is not None)
         write_private(part / store.ABOUT, msgspec.json.format(msgspec.json.encode(backup)).decode() + "\n")
         for path in (*part.glob("*.json"), part):
             store.settle(path)
@@ -146,7 +146,7 @@ def copy_secrets(stack: Path, part: Path) -> None:
     write_private(part / store.SECRETS, (stack / store.SECRETS).read_text())
 
 
-def describe(name: str, part: Path, source: Source, ended: datetime, archived: bool) -> Backup:
+def describe(name: str, part: Path, source: Source, ended: datetime, archived: bool, own: bool) -> Backup:
     """backup.json's content."""
     found = START.search((part / store.DATABASE / "backup_label").read_text())
     if not found:
@@ -162,6 +162,8 @@ def describe(name: str, part: Path, source: Source, ended: datetime, archived: b
         segment=found[1],
         bytes=tools.size(part),
         archived=archived,
+        own=own,
+        database=source.name,
         migrations=source.migrations,
     )
 

@@ -17,6 +17,7 @@ class Source(NamedTuple):
     """Facts about a running database. `size`: bytes of all databases of its cluster."""
 
     now: datetime
+    name: str
     system: str
     postgresql: str
     timescaledb: str
@@ -43,7 +44,8 @@ def look(connection: psycopg.Connection, runtime: Runtime) -> Source:
     if connection.execute("select 1 from pg_tablespace where spcname not in ('pg_default', 'pg_global')").fetchone():
         raise Refused(f"{where} has tablespaces, which dothi cannot restore; use pg_basebackup with a mapping of yours")
     row = connection.execute(
-        "select clock_timestamp(), (select system_identifier::text from pg_control_system()), "
+        "select clock_timestamp(), current_database()::text, "
+        "(select system_identifier::text from pg_control_system()), "
         "split_part(current_setting('server_version'), ' ', 1), "
         "(select extversion from pg_extension where extname = 'timescaledb'), "
         "(select sum(pg_database_size(oid))::bigint from pg_database "

@@ -31,7 +31,10 @@ GONE = ".gone"
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
-    """What backup.json says. Times are the database's; `segment`: the first WAL segment that a restore needs."""
+    """What backup.json says. Times are the database's; `segment`: the first WAL segment that a restore needs.
+
+    `own`: the cluster was a stack's own. `archived`: all WAL since then is archived beside it.
+    """
 
     format: int = FORMAT
     name: str
@@ -44,6 +47,8 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     segment: str
     bytes: int
     archived: bool
+    own: bool
+    database: str
     migrations: dict[str, str]
 
     @property
