@@ -4,6 +4,7 @@ PostgreSQL's own module basic_archive copies: it writes beside, flushes, renames
 another content.
 """
 
+import shutil
 import time
 from datetime import datetime
 from pathlib import Path
@@ -22,10 +23,11 @@ LIBRARY = "basic_archive"
 EVERY_S = 60
 """At the latest so often a segment is closed and archived while something is written: the most that is lost."""
 PATIENCE = 60.0
+TRIES = 3
+"""So often the database tries to archive a segment before it rests for a minute."""
 SEGMENT = 24
 """Characters in the name of a segment: timeline, and its number in two parts."""
-
-Connection = psycopg.Connection[tuple[object, ...]]
+SEGMENT_BYTES = 16 * 2**20
 
 
 class Archiving(NamedTuple):
@@ -43,11 +45,13 @@ def state(connection: psycopg.Connection) -> Archiving:
     row = connection.execute(
         "select nullif(current_setting('basic_archive.archive_directory', true), ''), "
         "(select count(*) from pg_ls_archive_statusdir() where name like '%.ready'), last_archived_wal, "
-        "last_archived_time, coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) "
+        "last_archived_time, "
+        "coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) "
         "from pg_stat_archiver"
     ).fetchone()
     assert row is not None  # the view always has its one row
-    return Archiving(*row)
+    found = Archiving(*row)
+    return found._replace(failing=found.failing and found.folder is not None)
 
 
 def text(wal: Path) -> str:
@@ -82,18 +86,18 @@ def switch_on(connection: psycopg.Connection, runtime: Runtime, stack: Path, acc
     before = file.read_text() if file.exists() else None
     try:
         put(file, account, text(wal))
-        reload(connection)
+        reload(connection, str(wal))
         wait_archived(connection, wal)
     except BaseException:
         put(file, account, before)
-        reload(connection)
+        connection.execute("select pg_reload_conf()")
         raise
 
 
 def switch_off(connection: psycopg.Connection, stack: Path) -> None:
     """Archive no more; what waits is let go."""
     (stack / ARCHIVE).unlink(missing_ok=True)
-    reload(connection)
+    reload(connection, None)
 
 
 def put(file: Path, account: Account, content: str | None) -> None:
@@ -104,9 +108,12 @@ def put(file: Path, account: Account, content: str | None) -> None:
     return account.give(file)
 
 
-def reload(connection: psycopg.Connection) -> None:
-    """Let the database read its files again."""
+def reload(connection: psycopg.Connection, wanted: str | None) -> None:
+    """Let the database read its files again, and wait until it has."""
     connection.execute("select pg_reload_conf()")
+    until = time.monotonic() + 10
+    while state(connection).folder != wanted and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def require_writable(connection: psycopg.Connection, wal: Path) -> None:
@@ -126,21 +133,37 @@ def require_writable(connection: psycopg.Connection, wal: Path) -> None:
 def wait_archived(connection: psycopg.Connection, wal: Path) -> str:
     """Close the current segment and wait until it lies in the archive; returns its name.
 
-    Raises Refused when nothing has been archived for a minute.
+    Raises Refused when it cannot be archived, or when nothing has been for a minute.
     """
     row = connection.execute("select pg_walfile_name(pg_create_restore_point('dothi archive'))").fetchone()
     assert row is not None  # a function's one row
     segment = str(row[0])
     connection.execute("select pg_switch_wal()")
-    seen, until = -1, time.monotonic() + PATIENCE
+    archived, failed = counted(connection)
+    until = time.monotonic() + PATIENCE
     while not (wal / segment).exists():
-        counted = connection.execute("select archived_count from pg_stat_archiver").fetchone()
-        if counted is not None and counted[0] != seen:
-            seen, until = counted[0], time.monotonic() + PATIENCE
-        if time.monotonic() > until:
-            raise Refused(f"WAL does not arrive in {wal}; the reason is in the log of the database")
+        now = counted(connection)
+        if now[0] != archived:
+            (archived, failed), until = now, time.monotonic() + PATIENCE
+        if now[1] - failed >= TRIES or time.monotonic() > until:
+            raise Refused(f"WAL does not arrive in {wal}: {reason(wal)}")
         time.sleep(0.1)
     return segment
+
+
+def counted(connection: psycopg.Connection) -> tuple[int, int]:
+    """Segments archived, and attempts that failed, since the database was made."""
+    row = connection.execute("select archived_count, failed_count from pg_stat_archiver").fetchone()
+    assert row is not None  # the view always has its one row
+    return row[0], row[1]
+
+
+def reason(wal: Path) -> str:
+    """What is wrong with a folder, as far as can be seen from here."""
+    if not wal.is_dir():
+        return "the folder is gone"
+    free = shutil.disk_usage(wal).free
+    return f"only {free // 2**20} MB are free" if free < 2 * SEGMENT_BYTES else "see the log of the database"
 
 
 def number(segment: str) -> int:

@@ -15,7 +15,7 @@ from dothi.errors import Refused
 from dothi.runtime import Runtime
 from dothi.stack import cluster
 from dothi.stack.account import Account, account_for, starter
-from dothi.stack.leftovers import held
+from dothi.stack.leftovers import end_leftovers, held
 from dothi.stack.passwords import write_private
 
 OURS = {"run", "log", "lock", cluster.UNFINISHED, store.SECRETS}
@@ -82,6 +82,7 @@ def fresh(target: Path) -> Iterator[None]:
         running = " (it holds a stack, which stays as it is)" if cluster.DATA in left else ""
         raise Refused(f"--dir {target} is not empty{running}; a restore takes an empty or a new folder")
     with held(target):
+        end_leftovers(target)
         shutil.rmtree(target / cluster.UNFINISHED, ignore_errors=True)
         try:
             yield
@@ -93,8 +94,8 @@ def fresh(target: Path) -> Iterator[None]:
 
 
 def unfinished(left: set[str]) -> bool:
-    """Whether a folder is empty, or holds only what an interrupted restore left."""
-    return not left or (cluster.UNFINISHED in left and left <= OURS)
+    """Whether a folder is empty, or holds a restore that was interrupted and no stack."""
+    return not left or (cluster.UNFINISHED in left and cluster.DATA not in left)
 
 
 def clear(target: Path) -> None:

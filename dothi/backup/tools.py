@@ -17,6 +17,9 @@ from dothi.stack.cluster import ENVIRONMENT
 
 SPARE = 256 * 2**20
 """Bytes that stay free on a disk that a backup or a restore is written to."""
+WHOLE = ("timeout", "0")
+"""coreutils' timeout, which hands the signal of our death on to every process of the program, and sets no limit:
+pg_basebackup's second process would go on alone, and the server keep WAL for it."""
 PROGRESS = re.compile(r"(\d+)/(\d+) kB \((\d+)%\)")
 TELL_EVERY = 2.0  # seconds
 NOISE = ("HINT:", "DETAIL:", "removing", "changes to", "WARNING")
@@ -72,7 +75,7 @@ def attempt(
     if not path.exists():
         raise Refused(f"{program} is missing in {runtime.postgres_bin}; install PostgreSQL's client programs")
     process = subprocess.Popen(
-        [*starter(ourselves(), [], signal.SIGTERM), str(path), *arguments],
+        [*starter(ourselves(), [], signal.SIGTERM), *WHOLE, str(path), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
