@@ -1,5 +1,6 @@
 """A backup comes back as it was: counts, ledger, passwords; what cannot come back is refused in one line."""
 
+import doctest
 import json
 import re
 import shutil
@@ -11,15 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import psutil
 import psycopg
 import pytest
 
-from dothi.backup import archive, store, tools
+from dothi.backup import archive, recover, store, tools
 from dothi.backup.make import Wanted, make
 from dothi.backup.restore import restore as bring_back
+from dothi.commands import backup as commands
 from dothi.errors import Refused
 from dothi.runtime import find_runtime
 from dothi.stack import cluster
@@ -353,6 +356,9 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(
         with pytest.raises(Refused, match=r"WAL does not arrive in .*only \d MB are free"):
             make(wanted._replace(to=small / "kept", archive=True), runtime, progress)
         assert (drill.stack.folder / cluster.ARCHIVE).read_text() == before
+        with pytest.raises(Refused, match=r"No space left on device; nothing was restored"):
+            bring_back(drill.kept, small / "new", None, runtime, progress)
+        assert not (small / "new").exists()
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -384,6 +390,11 @@ def test_over_the_wire(drill: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyP
     restore(kept, tmp_path / "dothi")
     with running_stack(tmp_path) as again:
         assert ledger(again) == ledger(drill.stack)
+
+
+@pytest.mark.parametrize("module", [archive, recover, tools, commands])
+def test_the_examples_in_the_code_hold(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
 
 
 def test_without_a_backup_wal_goes_nowhere(stack: RunningStack) -> None:

@@ -119,7 +119,10 @@ def copy(kept: Store, backup: Backup, target: Path, account: Account, progress: 
 
     def one(source: str, place: str) -> str:
         nonlocal done
-        shutil.copyfile(source, place)
+        try:
+            shutil.copyfile(source, place)
+        except OSError as error:  # as an OSError it would be collected, and every other file tried
+            raise Refused(f"{error.filename or place}: {error.strerror}; nothing was restored") from None
         done += Path(place).stat().st_size
         progress.at(done, backup.bytes, "copying the backup")
         return place
