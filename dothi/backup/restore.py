@@ -18,7 +18,8 @@ from dothi.stack.account import Account, account_for, starter
 from dothi.stack.leftovers import end_leftovers, held
 from dothi.stack.passwords import write_private
 
-OURS = {"run", "log", "lock", cluster.UNFINISHED, store.SECRETS}
+BEGUN = {"run", "log", "lock"}
+OURS = {*BEGUN, cluster.UNFINISHED, store.SECRETS}
 
 
 def restore(source: Path, target: Path, until: datetime | None, runtime: Runtime, progress: tools.Progress) -> Restored:
@@ -95,7 +96,7 @@ def fresh(target: Path) -> Iterator[None]:
 
 def unfinished(left: set[str]) -> bool:
     """Whether a folder is empty, or holds a restore that was interrupted and no stack."""
-    return not left or (cluster.UNFINISHED in left and cluster.DATA not in left)
+    return left <= BEGUN or (cluster.UNFINISHED in left and cluster.DATA not in left)
 
 
 def clear(target: Path) -> None:
