@@ -80,7 +80,8 @@ class Store:
 
     def backups(self) -> list[Backup]:
         """The whole ones, oldest first."""
-        found = [read(path.parent) for path in self.folder.glob(f"*/{ABOUT}") if path.parent.suffix == ""]
+        names = [path for path in self.folder.iterdir() if path.is_dir() and not path.suffix and path.name != WAL]
+        found = [read(path) for path in names if (path / ABOUT).is_file()]  # glob would pass over what may not be read
         return sorted(found, key=lambda backup: backup.ended)
 
     def interrupted(self) -> list[str]:
