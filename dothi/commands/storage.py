@@ -11,12 +11,14 @@ import typer
 
 from devices.family import FAMILIES
 from dothi import __version__, log, settings
+from dothi.commands.backup import archive, backup, restore, verify
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.storage_plan import plan
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
 from dothi.settings import stack_at
 from ingest import retention
+from ingest.readers import watch_readers
 
 if TYPE_CHECKING:
     from devices.family import Family
@@ -27,9 +29,11 @@ GB = 1e9
 app = typer.Typer(help="Keep, export and plan what is stored.", no_args_is_help=True)
 
 app.command()(plan)
+for command in (backup, restore, verify, archive):
+    app.command()(command)
 
 # What is looked at once a second by `keep`, beside its rounds; called with a connection of the owner.
-EACH_SECOND: tuple[Callable[[psycopg.Connection[Any]], object], ...] = ()
+EACH_SECOND: tuple[Callable[[psycopg.Connection[Any]], object], ...] = (watch_readers,)
 
 Wanted = Annotated[str | None, typer.Option("--family", help="Only this family.")]
 

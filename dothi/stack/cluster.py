@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +19,10 @@ from dothi.stack.passwords import write_private
 USER = "dothi"
 DATABASE = "dothi"
 MB = 2**20
+DATA = "database"
+UNFINISHED = "database.restoring"
+ARCHIVE = "archive.conf"
+"""In the stack's folder, not in the cluster: where WAL is archived belongs to the place and is in no backup."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 TIME_ZONE_FILE = Path("/usr/share/zoneinfo/Asia/Ho_Chi_Minh")
 
@@ -30,11 +35,13 @@ def address(user: str, password: str, port: int) -> str:
 def create(runtime: Runtime, folder: Path, account: Account, password: str) -> None:
     """Make the cluster in folder/database unless it is there.
 
-    Raises Refused: made by another major version, or initdb fails (its own words).
+    Raises Refused: made by another major version, a restore was interrupted there, or initdb fails (its own words).
     """
-    data = folder / "database"
+    data = folder / DATA
     if (data / "PG_VERSION").exists():
         return require_same_major(data, runtime)
+    if (folder / UNFINISHED).exists():
+        raise Refused(f"{folder} holds a restore that was interrupted; run dothi storage restore again, or remove it")
     require_time_zones()
     fresh = folder / "database.new"  # renamed when complete: an interrupted initdb is not taken for a cluster
     shutil.rmtree(fresh, ignore_errors=True)
@@ -122,6 +129,10 @@ def settings(port: int, memory: int, shared_memory: int) -> dict[str, str]:
         "max_wal_size": megabytes(memory // 8, 512, 768),
         "min_wal_size": "256MB",
         "checkpoint_timeout": "2min",
+        # Switching this needs a restart, so it is always on: until a backup names a folder, segments go nowhere at the
+        # price of one shell for each 16 MB. An empty command would keep them all.
+        "archive_mode": "on",
+        "archive_command": "true",
         "random_page_cost": "1.1",
         # Tables here only grow: without this the visibility map of a new chunk would wait for a fifth of it.
         "autovacuum_vacuum_insert_scale_factor": "0.05",
@@ -139,13 +150,27 @@ def megabytes(wanted: int, least: int, most: int) -> str:
     return f"{max(least, min(wanted // MB, most))}MB"
 
 
-def part(runtime: Runtime, folder: Path, account: Account, port: int, password: str) -> Part:
-    """The database as a part of the stack; postgresql.conf is written anew, ALTER SYSTEM still overrides it."""
-    data = folder / "database"
+def configure(data: Path, account: Account, port: int) -> None:
+    """Write postgresql.conf anew; the archive's settings and ALTER SYSTEM override it, in this order."""
     lines = [f"{name} = '{value}'" for name, value in settings(port, machine.memory(), machine.shared_memory()).items()]
     configuration = data / "postgresql.conf"
-    write_private(configuration, "# Written by dothi up at every start.\n" + "\n".join(lines) + "\n")
+    include = f"include_if_exists = '../{ARCHIVE}'\n"
+    write_private(configuration, "# Written by dothi up at every start.\n" + "\n".join(lines) + "\n" + include)
     account.give(configuration)
+
+
+def part(
+    runtime: Runtime,
+    folder: Path,
+    account: Account,
+    port: int,
+    password: str,
+    name: str = DATA,
+    options: Mapping[str, str] | None = None,
+) -> Part:
+    """The database as a part of the stack. `name`: its data in `folder`; `options` override every configuration."""
+    data = folder / name
+    configure(data, account, port)
     url = address(USER, password, port)
     return Part(
         name="database",
@@ -154,6 +179,7 @@ def part(runtime: Runtime, folder: Path, account: Account, port: int, password: 
             str(runtime.postgres_bin / "postgres"),
             "-D",
             str(data),
+            *(f"--{option}={value}" for option, value in (options or {}).items()),
         ],
         log=folder / "log/database.log",
         folder=folder,
