@@ -1,0 +1,408 @@
+"""What happens to readings after the COMMIT, against the COPY itself: CPU, WAL, how fresh the views are, how quick.
+
+    python -m tests.bench.storage                               3.7 million devices; bench/storage.json
+    python -m tests.bench.storage --devices 100000 --rates 5000 --seconds 15 --no-analyst
+
+Feeds a private database as ingest does (`tests.bench.feeder`). First without the analyst, at the first rate; then the
+analyst starts and catches up; then at each rate with it. Meanwhile a reader asks what dashboards ask. CPU is taken from
+every server process by what it does, so that COPY and analyst are told apart within one run: trust the ratios.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import psutil
+import psycopg
+from prometheus_client.parser import text_string_to_metric_families
+
+from dothi.runtime import find_runtime
+from dothi.stack.embedded import Embedded, Plan
+from ingest.writer import Writer
+from tests.bench.feeder import PROFILE, Ints, feed, filled
+
+SAMPLE_S = 0.5
+ASK_S = 1.0
+CATCH_UP_S = 600.0
+KINDS = {"dothi_writer": "copy", "dothi_analyst": "analyst", "dothi_reader": "reader", "dothi": "owner"}
+QUESTIONS = {
+    "first 1,000 of a district": "select * from city.latest_air_quality where area = '213' limit 1000",
+    "first 1,000 in order": "select * from city.latest_air_quality where area = '213' order by device limit 1000",
+    "counts": "select * from city.device_count",
+    "connectivity": "select * from city.connectivity",
+    "plan": "select * from city.plan",
+    "one device, 24 hours": "select * from city.air_quality_1h where device = 'bench-0000007' and "
+    "bucket > now() - interval '24 hours'",
+    "map": "select * from city.map_cells({west}, {south}, {east}, {north}, {zoom}, 'air_quality', 'pm25')",
+}
+PROVINCE = (105.88, 21.12, 107.05, 21.62)
+PIECE = 500_000
+Costs = dict[str, float]
+BEHIND = (
+    "select coalesce(sum(rows), 0) from ops.batch "
+    "where xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0')"
+)
+
+
+class Server:
+    """The database's processes and what each has cost so far, sampled by a thread until `close`."""
+
+    def __init__(self, postmaster: int) -> None:
+        self._postmaster = psutil.Process(postmaster)
+        self._seen: dict[int, tuple[str, float]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sample no more."""
+        self._stop.set()
+        self._thread.join()
+
+    def costs(self) -> Costs:
+        """CPU seconds by kind of process, since the server started."""
+        self._look()
+        total: Costs = defaultdict(float)
+        for kind, seconds in list(self._seen.values()):
+            total[kind] += seconds
+        return total
+
+    def _run(self) -> None:
+        while not self._stop.wait(SAMPLE_S):
+            self._look()
+
+    def _look(self) -> None:
+        for process in self._postmaster.children():
+            with contextlib.suppress(psutil.Error, IndexError):
+                times = process.cpu_times()
+                self._seen[process.pid] = self._kind(process.cmdline()[0]), times.user + times.system
+
+    def _kind(self, title: str) -> str:
+        """`postgres: dothi_writer dothi 127.0.0.1(4711) COPY` → copy."""
+        said = title.removeprefix("postgres: ").strip()
+        if said.startswith("parallel worker for PID"):
+            return self._seen.get(int(said.split()[4]), ("other", 0.0))[0]
+        if said.startswith("autovacuum"):
+            return "autovacuum"
+        return KINDS.get(said.split()[0]) or (said if " " not in said or "writer" in said else "other")
+
+
+class Analyst:
+    """`dothi analytics run` on the stack in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "dothi", "analytics", "run", "--dir", str(folder)]
+        self._log = (folder / "log/analyst.log").open("wb")
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        self._own = psutil.Process(self.process.pid)
+        self._folder = folder
+
+    def cost(self) -> float:
+        """CPU seconds of the process so far."""
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the analyst ended:\n{(self._folder / 'log/analyst.log').read_text()[-3000:]}")
+        times = self._own.cpu_times()
+        return times.user + times.system
+
+    def memory_mib(self) -> float:
+        """Resident memory."""
+        return self._own.memory_info().rss / 2**20
+
+    def counters(self) -> dict[str, float]:
+        """What it counts of itself, by name and labels; empty when it serves no pages."""
+        for port in {one.laddr.port for one in self._own.net_connections("tcp") if one.status == "LISTEN"}:
+            with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+                return dict(counted(page.read().decode()))
+        return {}
+
+    def close(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(60)
+        self._log.close()
+
+
+def counted(text: str) -> Iterator[tuple[str, float]]:
+    """Samples of dothi itself."""
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name.startswith("dothi_"):
+                yield " ".join([sample.name, *sample.labels.values()]), sample.value
+
+
+class Reader(threading.Thread):
+    """Asks what dashboards ask, about once a second, until `stop`; and how long a stored reading takes to be seen."""
+
+    def __init__(self, stack: Embedded, areas: Ints) -> None:
+        """The last of `areas` is that of a device that nobody else feeds."""
+        super().__init__(daemon=True)
+        assert stack.database is not None
+        self.took_ms: dict[str, list[float]] = defaultdict(list)
+        self.as_of_s: list[float] = []
+        self.seen_after_s: list[float] = []
+        self.refused: dict[str, str] = {}
+        self._urls = stack.database
+        self._areas = areas
+        self._pending: tuple[int, float] | None = None
+        self._number = time.time_ns() // 1_000_000
+        self._ended = threading.Event()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        """The thread."""
+        with psycopg.connect(self._urls.reader, autocommit=True) as connection:
+            while not self._ended.wait(ASK_S):
+                self._look_for_reading(connection)
+                for name, question in QUESTIONS.items():
+                    if name not in self.refused:
+                        self._ask(connection, name, question)
+
+    def _ask(self, connection: psycopg.Connection, name: str, question: str) -> None:
+        began = time.perf_counter()
+        try:
+            connection.execute(question.format(**some_extent()).encode()).fetchall()
+        except psycopg.Error as error:
+            self.refused[name] = str(error).splitlines()[0]
+        self.took_ms[name].append((time.perf_counter() - began) * 1000)
+
+    def _look_for_reading(self, connection: psycopg.Connection) -> None:
+        if self._pending is None:
+            self._number += 1
+            asyncio.run(self._store())
+            self._pending = self._number, time.monotonic()
+        row = connection.execute(
+            "select seq, extract(epoch from now() - as_of)::float8 from city.latest_air_quality where device = 'lone'"
+        ).fetchone()
+        if row and row[0] >= self._pending[0]:
+            self.as_of_s.append(row[1])
+            self.seen_after_s.append(time.monotonic() - self._pending[1])
+            self._pending = None
+
+    async def _store(self) -> None:
+        async def connect() -> psycopg.AsyncConnection[Any]:
+            return await psycopg.AsyncConnection.connect(self._urls.writer, autocommit=True)
+
+        writer = Writer(connect, 49)
+        await writer.store(filled(np.array([len(self._areas) - 1]), self._areas, np.array([self._number])))
+        await writer.close()
+
+
+def some_extent() -> dict[str, float]:
+    """A map's view somewhere in the province."""
+    zoom = random.randint(9, 15)  # noqa: S311 - a place on the map, no secret
+    west = random.uniform(PROVINCE[0], PROVINCE[2])  # noqa: S311
+    south = random.uniform(PROVINCE[1], PROVINCE[3])  # noqa: S311
+    width = 1280 / 256 * 360 / 2**zoom
+    return {"west": west, "south": south, "east": west + width, "north": south + width / 2, "zoom": zoom}
+
+
+class Bench:
+    """One database with its devices, and what was measured so far."""
+
+    def __init__(self, stack: Embedded, arguments: argparse.Namespace) -> None:
+        postmaster = stack.supervisor.pid("database")
+        assert stack.database is not None
+        assert postmaster is not None
+        self.phases: list[dict[str, Any]] = []
+        self._stack = stack
+        self._database = stack.database
+        self._arguments = arguments
+        self._server = Server(postmaster)
+        self._positions = [0] * arguments.writers
+        with psycopg.connect(self._database.owner, autocommit=True) as connection:
+            self._areas = enroll(connection, arguments.devices)
+
+    def close(self) -> None:
+        """Nothing goes on."""
+        self._server.close()
+
+    def phase(self, name: str, rate: float, analyst: Analyst | None) -> None:
+        """Feed for a while and divide."""
+        reader = Reader(self._stack, self._areas)
+        if analyst:  # without it many questions scan, which is not what is measured
+            reader.start()
+        with self.measured(name, analyst) as found:
+            fed = feed(
+                self._database.writer,
+                self._areas[:-1],
+                self._positions,
+                rate,
+                self._arguments.batch,
+                self._arguments.seconds,
+            )
+            found["rows"] = sum(one.rows for one in fed)
+        if analyst:
+            reader.stop()
+        self._positions = [one.position for one in fed]
+        commits = [seconds * 1000 for one in fed for seconds in one.commit_s]
+        found |= {
+            "rate": rate,
+            "rows_per_s": round(found["rows"] / self._arguments.seconds),
+            "writers_late_s": round(max(one.late_s for one in fed), 1),
+            "commit_ms": spread(commits),
+            "as_of_s": spread(reader.as_of_s),
+            "seen_after_s": spread(reader.seen_after_s),
+            "answered_ms": {question: spread(took) for question, took in reader.took_ms.items()},
+            "refused": reader.refused,
+        }
+        self.tell(found)
+
+    def catch_up(self, analyst: Analyst) -> None:
+        """What the analyst has not seen yet, without anything else going on."""
+        with self.measured("catch-up", analyst) as found:
+            found["rows"] = self._behind()
+            deadline = time.monotonic() + CATCH_UP_S
+            while self._behind() and time.monotonic() < deadline:
+                analyst.cost()
+                time.sleep(0.5)
+            found["left"] = self._behind()
+        found["rows_per_s"] = round(found["rows"] / found["seconds"])
+        self.tell(found)
+
+    @contextlib.contextmanager
+    def measured(self, name: str, analyst: Analyst | None) -> Iterator[dict[str, Any]]:
+        """CPU and WAL of a block that says how many `rows` it was about."""
+        found: dict[str, Any] = {"phase": name}
+        costs, wal, began = self._server.costs(), self._wal(), time.monotonic()
+        own, counters = (analyst.cost(), analyst.counters()) if analyst else (0.0, {})
+        yield found
+        found["seconds"] = round(time.monotonic() - began, 1)
+        per = 1e5 / max(1, found["rows"])
+        spent = {kind: (seconds - costs.get(kind, 0.0)) * per for kind, seconds in self._server.costs().items()}
+        if analyst:
+            spent["analyst process"] = (analyst.cost() - own) * per
+            found["analyst_mib"] = round(analyst.memory_mib())
+            found["analyst_counts"] = {key: value - counters.get(key, 0.0) for key, value in analyst.counters().items()}
+        found["cpu_s_per_100k"] = {kind: round(cost, 3) for kind, cost in sorted(spent.items()) if cost >= 0.0005}
+        found["wal_bytes_per_row"] = round((self._wal() - wal) / max(1, found["rows"]), 1)
+        if spent.get("copy"):
+            found["analyst_backend_to_copy"] = round(spent.get("analyst", 0.0) / spent["copy"], 2)
+
+    def tell(self, found: dict[str, Any]) -> None:
+        """Keep it, and show it to whoever waits."""
+        self.phases.append(found)
+        shown = {key: value for key, value in found.items() if key != "analyst_counts"}
+        sys.stdout.write(json.dumps(shown, indent=1) + "\n")
+        sys.stdout.flush()
+
+    def _ask(self, statement: str) -> Any:
+        with psycopg.connect(self._database.owner, autocommit=True) as connection:
+            row = connection.execute(statement.encode()).fetchone()
+        assert row is not None  # an aggregate or a function
+        return row[0]
+
+    def _behind(self) -> int:
+        return int(self._ask(BEHIND))
+
+    def _wal(self) -> int:
+        return int(self._ask("select pg_current_wal_lsn() - '0/0'::pg_lsn"))
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Middle and worst of some values, and how many there are."""
+    if not values:
+        return {"n": 0}
+    return {"p50": round(median(values), 2), "max": round(max(values), 2), "n": len(values)}
+
+
+def enroll(connection: psycopg.Connection, devices: int) -> Ints:
+    """Devices 1 … n over the zones by people, one more of our own; registry.area id by device id."""
+    zones = connection.execute("select id, people_2030, lat, lon from registry.area order by id").fetchall()
+    people = np.array([zone[1] for zone in zones], dtype=np.float64)
+    chance = np.random.default_rng(2)
+    drawn = chance.choice(len(zones), devices + 1, p=people / people.sum())
+    near = chance.normal(0, 0.03, (devices + 1, 2))
+    connection.execute(f"alter table registry.device alter profile set default {default_profile(connection)}".encode())
+    began = time.monotonic()
+    for first in range(0, devices + 1, PIECE):
+        with connection.cursor().copy("copy registry.device (device, area, lat, lon, state) from stdin") as copy:
+            for number in range(first, min(first + PIECE, devices + 1)):
+                zone = zones[drawn[number]]
+                name = "lone" if number == devices else f"bench-{number + 1:07d}"
+                lat, lon = zone[2] + near[number][0], zone[3] + near[number][1]
+                copy.write(f"{name}\t{zone[0]}\t{lat:.6f}\t{lon:.6f}\tactive\n")
+    connection.execute("alter table registry.device alter profile drop default")
+    connection.execute("vacuum analyze registry.device")
+    row = connection.execute("select min(id), max(id) from registry.device").fetchone()
+    assert row == (1, devices + 1), "the feeder counts on a registry of its own"
+    sys.stdout.write(f"{devices:,} devices enrolled in {time.monotonic() - began:.0f} s\n")
+    return np.array([0, *(zones[place][0] for place in drawn)], dtype=np.int32)
+
+
+def default_profile(connection: psycopg.Connection) -> int:
+    """Number of the profile that all devices have."""
+    row = connection.execute("select id from registry.profile where profile = %s", (PROFILE.name,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@contextlib.contextmanager
+def database_in(folder: Path) -> Iterator[Embedded]:
+    """A stack that is a database and nothing else."""
+    plan = Plan(folder=folder, broker_url="mqtt://127.0.0.1:1")
+    for name in ("log", "run"):
+        (folder / name).mkdir(exist_ok=True)
+    stack = Embedded(plan, find_runtime(None), ["213"], {}, threading.Event())
+    try:
+        stack.start_stores()
+        stack.migrate()
+        stack.publish()
+        yield stack
+    finally:
+        stack.end()
+
+
+def play(stack: Embedded, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """All phases."""
+    bench = Bench(stack, arguments)
+    with contextlib.closing(bench):
+        bench.phase("without the analyst", arguments.rates[0], None)
+        if arguments.analyst:
+            with contextlib.closing(Analyst(stack.plan.folder)) as analyst:
+                bench.catch_up(analyst)
+                for rate in arguments.rates:
+                    bench.phase("with the analyst", rate, analyst)
+    return bench.phases
+
+
+def main() -> None:
+    """Run and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--devices", type=int, default=3_700_000)
+    parser.add_argument("--rates", type=float, nargs="+", default=[62_000.0, 15_000.0], help="rows/s")
+    parser.add_argument("--seconds", type=float, default=90.0, help="of each phase")
+    parser.add_argument("--writers", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=5_000, help="rows of a transaction")
+    parser.add_argument("--no-analyst", dest="analyst", action="store_false")
+    parser.add_argument("--folder", type=Path, help="where the database lies; default: a temporary folder")
+    parser.add_argument("--out", type=Path, default=Path("bench/storage.json"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, database_in(Path(folder)) as stack:
+        phases = play(stack, arguments)
+    machine = {"cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()}
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps({"machine": machine, "devices": arguments.devices, "phases": phases}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
