@@ -25,12 +25,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import psutil
 import psycopg
-from prometheus_client.parser import text_string_to_metric_families
 
 from dothi.runtime import find_runtime
 from dothi.stack.embedded import Embedded, Plan
@@ -104,19 +102,22 @@ class Server:
 
 
 class Analyst:
-    """`dothi analytics run` on the stack in a folder."""
+    """The analyst on a database, in a process of its own (`tests.bench.analyst`)."""
 
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "dothi", "analytics", "run", "--dir", str(folder)]
-        self._log = (folder / "log/analyst.log").open("wb")
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+    def __init__(self, stack: Embedded) -> None:
+        assert stack.database is not None
+        self._counts = stack.plan.folder / "run/analyst.json"
+        self._log = stack.plan.folder / "log/analyst.log"
+        server = str(stack.supervisor.pid("database"))
+        command = [sys.executable, "-m", "tests.bench.analyst", stack.database.analyst, server, str(self._counts)]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self._own = psutil.Process(self.process.pid)
-        self._folder = folder
 
     def cost(self) -> float:
-        """CPU seconds of the process so far."""
+        """CPU seconds of the process so far. Raises when it has ended."""
         if self.process.poll() is not None:
-            raise RuntimeError(f"the analyst ended:\n{(self._folder / 'log/analyst.log').read_text()[-3000:]}")
+            raise RuntimeError(f"the analyst ended:\n{self._log.read_text()[-3000:]}")
         times = self._own.cpu_times()
         return times.user + times.system
 
@@ -124,26 +125,15 @@ class Analyst:
         """Resident memory."""
         return self._own.memory_info().rss / 2**20
 
-    def counters(self) -> dict[str, float]:
-        """What it counts of itself, by name and labels; empty when it serves no pages."""
-        for port in {one.laddr.port for one in self._own.net_connections("tcp") if one.status == "LISTEN"}:
-            with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
-                return dict(counted(page.read().decode()))
-        return {}
+    def counts(self) -> dict[str, dict[str, float]]:
+        """Seconds by follower, of the process and of its server process; and what it counts of itself."""
+        found: dict[str, dict[str, float]] = json.loads(self._counts.read_text()) if self._counts.exists() else {}
+        return found
 
     def close(self) -> None:
         """End it."""
         self.process.terminate()
         self.process.wait(60)
-        self._log.close()
-
-
-def counted(text: str) -> Iterator[tuple[str, float]]:
-    """Samples of dothi itself."""
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name.startswith("dothi_"):
-                yield " ".join([sample.name, *sample.labels.values()]), sample.value
 
 
 class Reader(threading.Thread):
@@ -284,7 +274,7 @@ class Bench:
         """CPU and WAL of a block that says how many `rows` it was about."""
         found: dict[str, Any] = {"phase": name}
         costs, wal, began = self._server.costs(), self._wal(), time.monotonic()
-        own, counters = (analyst.cost(), analyst.counters()) if analyst else (0.0, {})
+        own, counts = (analyst.cost(), analyst.counts()) if analyst else (0.0, {})
         yield found
         found["seconds"] = round(time.monotonic() - began, 1)
         per = 1e5 / max(1, found["rows"])
@@ -292,17 +282,23 @@ class Bench:
         if analyst:
             spent["analyst process"] = (analyst.cost() - own) * per
             found["analyst_mib"] = round(analyst.memory_mib())
-            found["analyst_counts"] = {key: value - counters.get(key, 0.0) for key, value in analyst.counters().items()}
+            time.sleep(1)  # it writes its counts twice a second
+            gained = difference(analyst.counts(), counts)
+            found["counts"] = gained.pop("counts", {})
+            found["followers_cpu_s_per_100k"] = {
+                where: {name: round(seconds * per, 3) for name, seconds in by.items()} for where, by in gained.items()
+            }
         found["cpu_s_per_100k"] = {kind: round(cost, 3) for kind, cost in sorted(spent.items()) if cost >= 0.0005}
         found["wal_bytes_per_row"] = round((self._wal() - wal) / max(1, found["rows"]), 1)
         if spent.get("copy"):
-            found["analyst_backend_to_copy"] = round(spent.get("analyst", 0.0) / spent["copy"], 2)
+            found["analyst_to_copy"] = round(spent.get("analyst", 0.0) / spent["copy"], 2)
+            by = found.get("followers_cpu_s_per_100k", {}).get("server", {})
+            found["server_to_copy"] = {name: round(seconds / spent["copy"], 3) for name, seconds in by.items()}
 
     def tell(self, found: dict[str, Any]) -> None:
         """Keep it, and show it to whoever waits."""
         self.phases.append(found)
-        shown = {key: value for key, value in found.items() if key != "analyst_counts"}
-        sys.stdout.write(json.dumps(shown, indent=1) + "\n")
+        sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
 
     def _ask(self, statement: str) -> Any:
@@ -316,6 +312,17 @@ class Bench:
 
     def _wal(self) -> int:
         return int(self._ask("select pg_current_wal_lsn() - '0/0'::pg_lsn"))
+
+
+Counts = dict[str, dict[str, float]]
+
+
+def difference(after: Counts, before: Counts) -> Counts:
+    """What was added since."""
+    return {
+        group: {name: value - before.get(group, {}).get(name, 0.0) for name, value in values.items()}
+        for group, values in after.items()
+    }
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -378,7 +385,7 @@ def play(stack: Embedded, arguments: argparse.Namespace) -> list[dict[str, Any]]
     with contextlib.closing(bench):
         bench.phase("without the analyst", arguments.rates[0], None)
         if arguments.analyst:
-            with contextlib.closing(Analyst(stack.plan.folder)) as analyst:
+            with contextlib.closing(Analyst(stack)) as analyst:
                 bench.catch_up(analyst)
                 for rate in arguments.rates:
                     bench.phase("with the analyst", rate, analyst)
