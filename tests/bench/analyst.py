@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from analytics.meters import Meters
 
 from analytics import analyst
-from analytics.meters import Meters
 
 WRITE_S = 0.5
 
@@ -45,9 +45,11 @@ class Spending(Meters):
                 self.server_s[what] += max(0.0, self._server_s() - server)
 
     def _server_s(self) -> float:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, StopIteration):
             if self._server is None or not self._server.is_running():
-                self._server = next(one for one in self._postmaster.children() if "dothi_analyst" in one.cmdline()[0])
+                self._server = next(
+                    one for one in self._postmaster.children() if "dothi_analyst" in " ".join(one.cmdline())
+                )
             times = self._server.cpu_times()
             return times.user + times.system
         return 0.0

@@ -89,11 +89,11 @@ class Server:
         for process in self._postmaster.children():
             with contextlib.suppress(psutil.Error, IndexError):
                 times = process.cpu_times()
-                self._seen[process.pid] = self._kind(process.cmdline()[0]), times.user + times.system
+                self._seen[process.pid] = self._kind(" ".join(process.cmdline())), times.user + times.system
 
     def _kind(self, title: str) -> str:
         """`postgres: dothi_writer dothi 127.0.0.1(4711) COPY` → copy."""
-        said = title.removeprefix("postgres: ").strip()
+        said = title.rpartition("postgres: ")[2].strip()  # before it, how a private runtime is started
         if said.startswith("parallel worker for PID"):
             return self._seen.get(int(said.split()[4]), ("other", 0.0))[0]
         if said.startswith("autovacuum"):
