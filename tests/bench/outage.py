@@ -41,6 +41,7 @@ WINDOW = 20_000  # unacknowledged messages per connection: the broker stands sti
 PIECE = 2_000
 TICK_S = 0.02
 SAMPLE_S = 1.0
+KEPT = 10  # of so many samples one is written down
 BEFORE_S = 20.0
 LEAST_MEMORY = 2**30
 CAUGHT_UP_S = 1.0  # messages not yet stored, in seconds of the rate
@@ -257,8 +258,7 @@ async def until(running: "asyncio.Future[Any]", seconds: float, done: Callable[[
 
 def status_of(stack: RunningStack) -> str:
     """What an operator reads at this moment."""
-    said = stack.dothi("status", check=False)
-    return (said.stdout + said.stderr)[-2_000:]
+    return str(json.loads(stack.dothi("status", "--json", check=False).stdout).get("state"))
 
 
 def check_rows(stack: RunningStack, load: Load, sent: list[int]) -> dict[str, int]:
@@ -393,6 +393,7 @@ def said(samples: list[dict[str, float]], marks: dict[str, Any]) -> dict[str, fl
 
 def write(result: dict[str, Any], begun: datetime, arguments: argparse.Namespace) -> None:
     """Into a file, and without the samples for whoever waits."""
+    result["samples"] = result["samples"][::KEPT]
     machine = {"cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()}
     document = {"begun": begun.isoformat(timespec="seconds"), "machine": machine, "beside": arguments.beside, **result}
     arguments.out.mkdir(parents=True, exist_ok=True)
