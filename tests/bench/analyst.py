@@ -1,8 +1,9 @@
 """The analyst as `dothi analytics run` runs it, with its CPU and that of its server process told apart by follower.
 
-    python -m tests.bench.analyst DATABASE POSTMASTER FILE      started by tests.bench.storage
+    python -m tests.bench.analyst DATABASE POSTMASTER CLOCK FILE      started by tests.bench.storage
 
-FILE is written twice a second: seconds by what was worked on ("read": fetching the rows of batches).
+CLOCK holds how many seconds the clock of the rollups is ahead, so that hours end when the benchmark wants them to. FILE
+is written twice a second: seconds by what was worked on ("read": fetching the rows of batches).
 """
 
 import contextlib
@@ -13,10 +14,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
+import psycopg
 from analytics.meters import Meters
+from analytics.rollup.follower import Rollups
 
 from analytics import analyst
 
@@ -63,9 +67,31 @@ class Spending(Meters):
         fresh.rename(file)
 
 
+class Clock:
+    """The time, and so much more as a file says."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=float(self._file.read_text()))
+
+
+class Ahead(Rollups):
+    """Rollups by another clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self._ahead = clock
+
+    def tick(self, connection: psycopg.Connection, now: datetime) -> None:
+        """As if it were that late."""
+        super().tick(connection, self._ahead())
+
+
 def main() -> None:
     """Until SIGTERM."""
-    database, postmaster, file = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    database, postmaster, clock, file = sys.argv[1], int(sys.argv[2]), Clock(Path(sys.argv[3])), Path(sys.argv[4])
     stop, meters = threading.Event(), Spending(postmaster)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -74,7 +100,8 @@ def main() -> None:
             meters.write(file)
 
     threading.Thread(target=keep_writing, daemon=True).start()
-    analyst.run(analyst.Analyst(database, analyst.followers(), meters, stop))
+    followers = [one if one.name != "rollups" else Ahead(clock) for one in analyst.followers()]
+    analyst.run(analyst.Analyst(database, followers, meters, stop))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ Ints = npt.NDArray[np.integer]
 
 class Share(NamedTuple):
     """What one process feeds. `areas`: registry.area id by device id; it takes every `of`-th device of the order, from
-    its `position`-th row on; `start`, `until`: seconds since 1970; `rate`: rows/s of this process."""
+    its `position`-th row on; `start`, `until`: seconds since 1970; `rate`: rows/s of this
+    process. `ahead_s`: by how much the devices' clocks are ahead of ours."""
 
     database: str
     areas: Ints
@@ -44,6 +45,7 @@ class Share(NamedTuple):
     rows: int
     start: float
     until: float
+    ahead_s: float
 
 
 class Fed(NamedTuple):
@@ -57,13 +59,15 @@ class Fed(NamedTuple):
     commit_s: list[float]
 
 
-def feed(database: str, areas: Ints, positions: list[int], rate: float, rows: int, seconds: float) -> list[Fed]:
+def feed(
+    database: str, areas: Ints, positions: list[int], rate: float, rows: int, seconds: float, ahead_s: float
+) -> list[Fed]:
     """Feed with as many processes as there are positions; in order of place. Raises when one of them failed."""
     context = multiprocessing.get_context("spawn")
     queue: Queue[Fed] = context.Queue()
     start, of = time.time() + 3, len(positions)
     shares = [
-        Share(database, areas, place, of, position, rate / of, rows, start, start + seconds)
+        Share(database, areas, place, of, position, rate / of, rows, start, start + seconds, ahead_s)
         for place, position in enumerate(positions)
     ]
     processes = [context.Process(target=run, args=(share, queue)) for share in shares]
@@ -96,7 +100,7 @@ async def feed_share(share: Share) -> Fed:
         due = share.start + (position - share.position + share.rows) / share.rate
         await asyncio.sleep(max(0.0, due - time.time()))
         began = time.perf_counter()
-        await writer.store(batch_of(order, share.areas, position, share.rows))
+        await writer.store(batch_of(order, share.areas, position, share.rows, share.ahead_s))
         commit_s.append(time.perf_counter() - began)
         position += share.rows
     await writer.close()
@@ -110,15 +114,15 @@ def sending_order(devices: int) -> Ints:
     return np.random.default_rng(1).permutation(devices).astype(np.int32) + 1
 
 
-def batch_of(order: Ints, areas: Ints, position: int, rows: int) -> Batch:
+def batch_of(order: Ints, areas: Ints, position: int, rows: int, ahead_s: float) -> Batch:
     """The rows from a position on, as the pipeline would have filled a batch with them."""
     numbers = np.arange(position, position + rows)
-    return filled(order[numbers % len(order)], areas, numbers // len(order) + 1)
+    return filled(order[numbers % len(order)], areas, numbers // len(order) + 1, ahead_s)
 
 
-def filled(devices: Ints, areas: Ints, seq: Ints) -> Batch:
-    """A batch of one row for each device, sent within the last second."""
-    now, chance = time.time_ns() // 1000, np.random.default_rng(int(seq[0]))
+def filled(devices: Ints, areas: Ints, seq: Ints, ahead_s: float) -> Batch:
+    """A batch of one row for each device, sent within the last second by clocks that are so much ahead."""
+    now, chance = time.time_ns() // 1000 + int(ahead_s * 1e6), np.random.default_rng(int(seq[0]))
     batch, columns, rows = Batch(Limits()), Columns(FAMILY), len(devices)
     values = np.full((rows, len(FAMILY.metrics)), math.nan)
     names = [metric.name for metric in FAMILY.metrics]

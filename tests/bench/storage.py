@@ -4,8 +4,10 @@
     python -m tests.bench.storage --devices 100000 --rates 5000 --seconds 15 --no-analyst
 
 Feeds a private database as ingest does (`tests.bench.feeder`). First without the analyst, at the first rate; then the
-analyst starts and catches up; then at each rate with it. Meanwhile a reader asks what dashboards ask. CPU is taken from
-every server process by what it does, so that COPY and analyst are told apart within one run: trust the ratios.
+analyst starts and catches up; an hour ends of which it has not seen the beginning; then at each rate with it; the next
+hour ends, which it has seen whole. Hours end when the benchmark sets its clocks forward. Meanwhile a reader asks what
+dashboards ask. CPU is taken from every server process by what it does, so that COPY and analyst are told apart within one
+run: trust the ratios.
 """
 
 import argparse
@@ -37,8 +39,10 @@ from tests.bench.feeder import PROFILE, Ints, feed, filled
 
 SAMPLE_S = 0.5
 ASK_S = 1.0
+COUNTS_S = 1.0  # the analyst writes its counts twice a second
 CATCH_UP_S = 600.0
 KINDS = {"dothi_writer": "copy", "dothi_analyst": "analyst", "dothi_reader": "reader", "dothi": "owner"}
+KINDS |= {words: words for words in ("checkpointer", "background writer", "walwriter", "autovacuum", "TimescaleDB")}
 QUESTIONS = {
     "first 1,000 of a district": "select * from city.latest_air_quality where area = '213' limit 1000",
     "first 1,000 in order": "select * from city.latest_air_quality where area = '213' order by device limit 1000",
@@ -55,6 +59,11 @@ Costs = dict[str, float]
 BEHIND = (
     "select coalesce(sum(rows), 0) from ops.batch "
     "where xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0')"
+)
+HOUR_ROWS = "select count(*) from rollup.air_quality_1h"
+CLOSED = (
+    "select until >= date_trunc('hour', now() + interval '{} s') from rollup.closed "
+    "where family = 'air_quality' and width = '1h'"
 )
 
 
@@ -96,9 +105,7 @@ class Server:
         said = title.rpartition("postgres: ")[2].strip()  # before it, how a private runtime is started
         if said.startswith("parallel worker for PID"):
             return self._seen.get(int(said.split()[4]), ("other", 0.0))[0]
-        if said.startswith("autovacuum"):
-            return "autovacuum"
-        return KINDS.get(said.split()[0]) or (said if " " not in said or "writer" in said else "other")
+        return next((kind for words, kind in KINDS.items() if said.startswith(words)), "other")
 
 
 class Analyst:
@@ -108,8 +115,16 @@ class Analyst:
         assert stack.database is not None
         self._counts = stack.plan.folder / "run/analyst.json"
         self._log = stack.plan.folder / "log/analyst.log"
-        server = str(stack.supervisor.pid("database"))
-        command = [sys.executable, "-m", "tests.bench.analyst", stack.database.analyst, server, str(self._counts)]
+        server, clock = str(stack.supervisor.pid("database")), clock_of(stack)
+        command = [
+            sys.executable,
+            "-m",
+            "tests.bench.analyst",
+            stack.database.analyst,
+            server,
+            str(clock),
+            str(self._counts),
+        ]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self._own = psutil.Process(self.process.pid)
@@ -136,6 +151,23 @@ class Analyst:
         self.process.wait(60)
 
 
+def clock_of(stack: Embedded) -> Path:
+    """The file that says how many seconds the clocks of devices and rollups are ahead."""
+    return stack.plan.folder / "run/clock"
+
+
+def ahead(stack: Embedded) -> float:
+    """What it says."""
+    return float(clock_of(stack).read_text())
+
+
+def set_clocks(stack: Embedded, wanted: float) -> None:
+    """It is now so many seconds since 1970."""
+    fresh = clock_of(stack).with_suffix(".new")
+    fresh.write_text(str(wanted - time.time()))
+    fresh.rename(clock_of(stack))
+
+
 class Reader(threading.Thread):
     """Asks what dashboards ask, about once a second, until `stop`; and how long a stored reading takes to be seen."""
 
@@ -148,6 +180,7 @@ class Reader(threading.Thread):
         self.seen_after_s: list[float] = []
         self.refused: dict[str, str] = {}
         self._urls = stack.database
+        self._ahead_s = ahead(stack)
         self._areas = areas
         self._pending: tuple[int, float] | None = None
         self._number = time.time_ns() // 1_000_000
@@ -193,7 +226,8 @@ class Reader(threading.Thread):
             return await psycopg.AsyncConnection.connect(self._urls.writer, autocommit=True)
 
         writer = Writer(connect, 49)
-        await writer.store(filled(np.array([len(self._areas) - 1]), self._areas, np.array([self._number])))
+        alone = filled(np.array([len(self._areas) - 1]), self._areas, np.array([self._number]), self._ahead_s)
+        await writer.store(alone)
         await writer.close()
 
 
@@ -219,6 +253,8 @@ class Bench:
         self._arguments = arguments
         self._server = Server(postmaster)
         self._positions = [0] * arguments.writers
+        self._hour = time.time() // 3600 * 3600
+        set_clocks(stack, self._hour + 1_800)
         with psycopg.connect(self._database.owner, autocommit=True) as connection:
             self._areas = enroll(connection, arguments.devices)
 
@@ -239,6 +275,7 @@ class Bench:
                 rate,
                 self._arguments.batch,
                 self._arguments.seconds,
+                ahead(self._stack),
             )
             found["rows"] = sum(one.rows for one in fed)
         if analyst:
@@ -269,10 +306,25 @@ class Bench:
         found["rows_per_s"] = round(found["rows"] / found["seconds"])
         self.tell(found)
 
+    def end_hour(self, name: str, hours: int, analyst: Analyst) -> None:
+        """Clocks go to half a minute past a full hour; until the rollups of the hour before are there."""
+        with self.measured(name, analyst) as found:
+            rows = int(self._ask(HOUR_ROWS))
+            set_clocks(self._stack, self._hour + hours * 3600 + 30)
+            deadline = time.monotonic() + CATCH_UP_S
+            while not self._ask(CLOSED.format(ahead(self._stack))) and time.monotonic() < deadline:
+                analyst.cost()
+                time.sleep(0.5)
+            found["rows"] = int(self._ask(HOUR_ROWS)) - rows
+            found["closed"] = self._ask(CLOSED.format(ahead(self._stack)))
+        self.tell(found)
+
     @contextlib.contextmanager
     def measured(self, name: str, analyst: Analyst | None) -> Iterator[dict[str, Any]]:
         """CPU and WAL of a block that says how many `rows` it was about."""
         found: dict[str, Any] = {"phase": name}
+        if analyst:
+            time.sleep(COUNTS_S)
         costs, wal, began = self._server.costs(), self._wal(), time.monotonic()
         own, counts = (analyst.cost(), analyst.counts()) if analyst else (0.0, {})
         yield found
@@ -282,7 +334,7 @@ class Bench:
         if analyst:
             spent["analyst process"] = (analyst.cost() - own) * per
             found["analyst_mib"] = round(analyst.memory_mib())
-            time.sleep(1)  # it writes its counts twice a second
+            time.sleep(COUNTS_S)
             gained = difference(analyst.counts(), counts)
             found["counts"] = gained.pop("counts", {})
             found["followers_cpu_s_per_100k"] = {
@@ -387,8 +439,10 @@ def play(stack: Embedded, arguments: argparse.Namespace) -> list[dict[str, Any]]
         if arguments.analyst:
             with contextlib.closing(Analyst(stack)) as analyst:
                 bench.catch_up(analyst)
+                bench.end_hour("an hour that was not seen whole ends", 1, analyst)
                 for rate in arguments.rates:
                     bench.phase("with the analyst", rate, analyst)
+                bench.end_hour("an hour that was seen whole ends", 2, analyst)
     return bench.phases
 
 
