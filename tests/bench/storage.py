@@ -6,8 +6,8 @@
 Feeds a private database as ingest does (`tests.bench.feeder`). First without the analyst, at the first rate; then the
 analyst starts and catches up; an hour ends of which it has not seen the beginning; then at each rate with it; the next
 hour ends, which it has seen whole. Hours end when the benchmark sets its clocks forward. Meanwhile a reader asks what
-dashboards ask. CPU is taken from every server process by what it does, so that COPY and analyst are told apart within one
-run: trust the ratios.
+dashboards ask. CPU is taken from every server process by what it does, so that COPY and analyst are told apart within
+one run: trust the ratios.
 """
 
 import argparse
