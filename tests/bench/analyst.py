@@ -16,18 +16,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
-from analytics.meters import Meters
-from analytics.rollup.follower import Rollups
 
-from analytics import analyst
+from analytics import analyst, meters
 
 WRITE_S = 0.5
 
 
-class Spending(Meters):
+class Spending(meters.Meters):
     """Counts CPU seconds by follower beside what the analyst counts itself."""
 
     def __init__(self, postmaster: int) -> None:
@@ -77,31 +76,41 @@ class Clock:
         return datetime.now(UTC) + timedelta(seconds=float(self._file.read_text()))
 
 
-class Ahead(Rollups):
-    """Rollups by another clock."""
+class Ahead:
+    """The rollups, by another clock."""
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock=clock)
-        self._ahead = clock
+    name = "rollups"
+
+    def __init__(self, rollups: Any, clock: Clock) -> None:
+        self._rollups = type(rollups)(clock=clock)
+        self._clock = clock
+
+    def reset(self, connection: psycopg.Connection) -> None:
+        """As they do."""
+        self._rollups.reset(connection)
+
+    def take(self, connection: psycopg.Connection, columns: Any) -> None:
+        """As they do."""
+        self._rollups.take(connection, columns)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """As if it were that late."""
-        super().tick(connection, self._ahead())
+        self._rollups.tick(connection, self._clock())
 
 
 def main() -> None:
     """Until SIGTERM."""
     database, postmaster, clock, file = sys.argv[1], int(sys.argv[2]), Clock(Path(sys.argv[3])), Path(sys.argv[4])
-    stop, meters = threading.Event(), Spending(postmaster)
+    stop, spending = threading.Event(), Spending(postmaster)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def keep_writing() -> None:
         while not stop.wait(WRITE_S):
-            meters.write(file)
+            spending.write(file)
 
     threading.Thread(target=keep_writing, daemon=True).start()
-    followers = [one if one.name != "rollups" else Ahead(clock) for one in analyst.followers()]
-    analyst.run(analyst.Analyst(database, followers, meters, stop))
+    followers = [Ahead(one, clock) if one.name == "rollups" else one for one in analyst.followers()]
+    analyst.run(analyst.Analyst(database, followers, spending, stop))
 
 
 if __name__ == "__main__":
