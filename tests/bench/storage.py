@@ -39,7 +39,9 @@ from tests.bench.feeder import PROFILE, Ints, feed, filled
 
 SAMPLE_S = 0.5
 ASK_S = 1.0
-IDLE_S = 4.0
+IDLE_S = 10.0
+WITH_ANALYST = "with the analyst"
+SEEN_WHOLE = "an hour that was seen whole ends"
 COUNTS_S = 1.0  # the analyst writes its counts twice a second
 CATCH_UP_S = 600.0
 KINDS = {"dothi_writer": "copy", "dothi_analyst": "analyst", "dothi_reader": "reader", "dothi": "owner"}
@@ -451,9 +453,37 @@ def play(stack: Embedded, arguments: argparse.Namespace) -> list[dict[str, Any]]
                 bench.catch_up(analyst)
                 bench.end_hour("an hour that was not seen whole ends", 1, analyst)
                 for rate in arguments.rates:
-                    bench.phase("with the analyst", rate, analyst)
-                bench.end_hour("an hour that was seen whole ends", 2, analyst)
+                    bench.phase(WITH_ANALYST, rate, analyst)
+                bench.end_hour(SEEN_WHOLE, 2, analyst)
     return bench.phases
+
+
+def ratios(phases: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """What followers cost against the COPY of the same phase. `newest`: with reading the batches; `rollups`: adding up
+    and the end of an hour spread over its readings, in the server alone and with the analyst's own CPU."""
+    ends = [one for one in phases if one["phase"] == SEEN_WHOLE]
+    found = []
+    for one in phases:
+        if one["phase"] != WITH_ANALYST or not ends:
+            continue
+        copy, (server, process) = one["cpu_s_per_100k"]["copy"], spent_on(one, "rollups")
+        ending = [spent * ends[-1]["rows"] / (one["rate"] * 3600) for spent in spent_on(ends[-1], "rollups")]
+        newest = spent_on(one, "newest")[0] + spent_on(one, "read")[0]
+        found.append(
+            {
+                "rate": one["rate"],
+                "newest": round(newest / copy, 2),
+                "rollups_server": round((server + ending[0]) / copy, 3),
+                "rollups": round((server + ending[0] + process + ending[1]) / copy, 3),
+            }
+        )
+    return found
+
+
+def spent_on(phase: dict[str, Any], follower: str) -> tuple[float, float]:
+    """CPU seconds per 100,000 of a follower: of its server process, of the analyst."""
+    spent = phase["followers_cpu_s_per_100k"]
+    return spent["server"].get(follower, 0.0), spent["process"].get(follower, 0.0)
 
 
 def main() -> None:
@@ -471,8 +501,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, database_in(Path(folder)) as stack:
         phases = play(stack, arguments)
     machine = {"cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()}
+    document = {"machine": machine, "devices": arguments.devices, "ratios": ratios(phases), "phases": phases}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"machine": machine, "devices": arguments.devices, "phases": phases}, indent=1))
+    arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+    sys.stdout.write(json.dumps(document["ratios"], indent=1) + "\n")
 
 
 if __name__ == "__main__":
