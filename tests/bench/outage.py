@@ -10,7 +10,6 @@ every row is read and compared with what was published and acknowledged: stored 
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import platform
@@ -19,176 +18,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import psutil
-import psycopg
 
-from devices.area import ZONES
-from ingest import mqtt
-from tests.bench.ingest import count_pubacks
+from tests.bench.outage_load import AREAS, DEVICES, Line, Load
+from tests.bench.outage_rows import check_rows
+from tests.bench.outage_watch import Watch
 from tests.stack import RunningStack, running_stack
 
-AREAS = [zone.code for zone in ZONES[:4]]
-DEVICES = 40_000
-WINDOW = 20_000  # unacknowledged messages per connection: the broker stands still while it saves a long queue
-PIECE = 2_000
-TICK_S = 0.02
-SAMPLE_S = 1.0
 KEPT = 10  # of so many samples one is written down
 BEFORE_S = 20.0
 LEAST_MEMORY = 2**30
 CAUGHT_UP_S = 1.0  # messages not yet stored, in seconds of the rate
-ROW = np.dtype(
-    [("fields", ">i2")]
-    + [field for name, kind in (("seq", ">i8"), ("device", ">i4"), ("time", ">i8"), ("value", ">f8"))
-       for field in ((f"length_{name}", ">i4"), (name, kind))]
-)  # fmt: skip
-EPOCH_2000_MS = 946_684_800_000
-
-Ints = npt.NDArray[np.int64]
-
-
-class Load(NamedTuple):
-    """What is published: message `number` is due at start + number / rate, and all of it follows from the number."""
-
-    start_ms: int
-    rate: int  # messages/s, all connections together
-
-    def packet(self, number: int) -> bytes:
-        """The PUBLISH of one message, about 120 bytes of payload."""
-        payload = (
-            b'{"time": %d, "seq": %d, "metrics": {"pm25": %.1f, "temperature": %.1f, "relative_humidity": 0.%02d}}'
-            % (self.time_ms(number), number, number % 4_000 / 10, 25 + number % 90 / 10, number % 100)
-        )
-        topic = b"dothi/v1/%s/outage-%06d/up" % (AREAS[number % len(AREAS)].encode(), number % DEVICES)
-        body = len(topic).to_bytes(2) + topic + (number // len(AREAS) % 60_000 + 1).to_bytes(2) + b"\x00" + payload
-        return b"\x32" + mqtt.encode_length(len(body)) + body
-
-    def time_ms(self, number: int) -> int:
-        """When the message is due, which is also the time that it carries."""
-        return self.start_ms + number * 1000 // self.rate
-
-
-class Line:
-    """One connection to the broker: the messages of one area, in order."""
-
-    def __init__(self, load: Load, place: int) -> None:
-        self.sent = 0
-        self.acknowledged = 0
-        self.longest_gap_s = 0.0  # without any PUBACK while some were due
-        self._load = load
-        self._place = place
-
-    async def run(self, url: str, stop: asyncio.Event) -> None:
-        """Publish at the rate until told to stop, then until all is acknowledged. Raises when the broker hangs up."""
-        reader, writer = await connect(url, f"outage-{self._place}")
-        acknowledging = asyncio.create_task(self._receive(reader))
-        while not acknowledging.done() and not (stop.is_set() and self.sent == self.acknowledged):
-            if not stop.is_set():
-                await self._send(writer)
-            await asyncio.sleep(TICK_S)
-        if acknowledging.done():
-            await acknowledging
-        acknowledging.cancel()
-        writer.close()
-
-    async def _send(self, writer: asyncio.StreamWriter) -> None:
-        share = self._load.rate / len(AREAS)
-        due = int((time.time() - self._load.start_ms / 1000) * share)
-        until = min(self.acknowledged + WINDOW, due, self.sent + PIECE)
-        if until > self.sent:
-            step = len(AREAS)
-            writer.write(b"".join(self._load.packet(n * step + self._place) for n in range(self.sent, until)))
-            self.sent = until
-            await writer.drain()
-
-    async def _receive(self, reader: asyncio.StreamReader) -> None:
-        rest, heard = b"", time.monotonic()
-        while chunk := await reader.read(65_536):
-            if self.sent > self.acknowledged:
-                self.longest_gap_s = max(self.longest_gap_s, time.monotonic() - heard)
-            heard = time.monotonic()
-            self.acknowledged, rest = count_pubacks(self.acknowledged, rest + chunk)
-        raise RuntimeError("the broker closed the publisher's connection")
-
-
-async def connect(url: str, client_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection that has its CONNACK."""
-    parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(mqtt.connect(client_id, parts.username, parts.password, 0, 65_535))
-    connack = await reader.readexactly(2)
-    await reader.readexactly(connack[1])
-    return reader, writer
-
-
-class Watch:
-    """Samples of everything, a second apart. `outage`: between the kill and the first answer of the database."""
-
-    def __init__(self, stack: RunningStack, lines: list[Line]) -> None:
-        self.samples: list[dict[str, float]] = []
-        self.stored = 0
-        self.answers = False
-        self._stack = stack
-        self._lines = lines
-        self._began = time.monotonic()
-
-    @property
-    def acknowledged(self) -> int:
-        """Messages that the broker has acknowledged."""
-        return sum(line.acknowledged for line in self._lines)
-
-    @property
-    def behind(self) -> int:
-        """Messages acknowledged by the broker and not stored as far as we know."""
-        return self.acknowledged - self.stored
-
-    @property
-    def now_s(self) -> float:
-        """Seconds since the start of the load."""
-        return time.monotonic() - self._began
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.to_thread(self._ask)
-            processes = json.loads((self._stack.folder / "stack.json").read_text())["processes"]
-            self.samples.append(
-                {
-                    "at_s": round(self.now_s, 1),
-                    "published": sum(line.sent for line in self._lines),
-                    "acknowledged": self.acknowledged,
-                    "stored": self.stored,
-                    "database": int(self.answers),
-                    "broker_mib": resident_mib(processes["broker"]),
-                    "workers_mib": resident_mib(processes["workers"]),
-                }
-            )
-            await asyncio.sleep(SAMPLE_S)
-
-    def _ask(self) -> None:
-        try:
-            with psycopg.connect(self._stack.document["database"], connect_timeout=2) as connection:
-                row = connection.execute("select coalesce(sum(stored), 0)::bigint from ops.ledger").fetchone()
-            self.stored, self.answers = int(row[0]) if row else 0, True
-        except psycopg.Error:
-            self.answers = False
-
-
-def resident_mib(pids: list[int]) -> float:
-    """Resident memory of some processes together."""
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(psutil.Error):
-            total += psutil.Process(pid).memory_info().rss
-    return round(total / 2**20, 1)
 
 
 class Outage:
@@ -259,63 +104,6 @@ async def until(running: "asyncio.Future[Any]", seconds: float, done: Callable[[
 def status_of(stack: RunningStack) -> str:
     """What an operator reads at this moment."""
     return str(json.loads(stack.dothi("status", "--json", check=False).stdout).get("state"))
-
-
-def check_rows(stack: RunningStack, load: Load, sent: list[int]) -> dict[str, int]:
-    """Read every row and compare it with the message it came from. `sent`: by connection."""
-    device_ids, total = registered(stack), max(sent) * len(AREAS)
-    expected, seen = np.zeros(total, dtype=np.bool_), np.zeros(total, dtype=np.uint8)
-    for place, count in enumerate(sent):
-        expected[place :: len(AREAS)][:count] = True
-    counts = {"rows": 0, "strangers": 0, "wrong": 0}
-    for rows in stored_rows(stack):
-        seq = rows["seq"].astype(np.int64)
-        ours = (seq >= 0) & (seq < total)
-        ours[ours] = expected[seq[ours]]
-        counts["rows"] += len(rows)
-        counts["strangers"] += int((~ours).sum())
-        rows, seq = rows[ours], seq[ours]
-        counts["wrong"] += int((~right(rows, seq, load, device_ids)).sum())
-        np.add.at(seen, seq, np.uint8(1))
-    return {**counts, "lost": int((expected & (seen == 0)).sum()), "double": int((seen > 1).sum())}
-
-
-def registered(stack: RunningStack) -> Ints:
-    """Registry ids of the devices, by their number."""
-    rows = stack.query("select id from registry.device where device like 'outage-%%' order by device")
-    return np.array([number for (number,) in rows], dtype=np.int64)
-
-
-def stored_rows(stack: RunningStack) -> Iterator[npt.NDArray[Any]]:
-    """All rows of the table, many at a time."""
-    statement = (
-        "copy (select seq, device, time, coalesce(pm25, 'NaN') from reading.air_quality) to stdout (format binary)"
-    )
-    with psycopg.connect(stack.document["database"]) as connection, connection.cursor().copy(statement) as copy:
-        pieces: list[bytes] = []
-        head = 19  # signature, flags, length of the extension
-        for piece in copy:
-            pieces.append(bytes(piece)[head:])
-            head = 0
-            if len(pieces) == 100_000:
-                yield unpacked(pieces)
-                pieces = []
-        yield unpacked(pieces)
-
-
-def unpacked(pieces: list[bytes]) -> npt.NDArray[Any]:
-    """Rows of binary COPY, without the two bytes that end it."""
-    stream = b"".join(pieces)
-    return np.frombuffer(stream[: len(stream) // ROW.itemsize * ROW.itemsize], dtype=ROW)
-
-
-def right(rows: npt.NDArray[Any], number: Ints, load: Load, device_ids: Ints) -> npt.NDArray[np.bool_]:
-    """Whether rows say what their messages said."""
-    time_ms = load.start_ms + number * 1000 // load.rate
-    agrees: npt.NDArray[np.bool_] = rows["device"] == device_ids[number % DEVICES]
-    agrees &= rows["time"] == (time_ms - EPOCH_2000_MS) * 1000
-    agrees &= np.abs(rows["value"] - number % 4_000 / 10) < 1e-6
-    return agrees
 
 
 def enroll(stack: RunningStack) -> None:

@@ -11,54 +11,33 @@ one run: trust the ratios.
 """
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
 import platform
-import random
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-import psutil
 import psycopg
 
 from dothi.runtime import find_runtime
 from dothi.stack.embedded import Embedded, Plan
-from ingest.writer import Writer
-from tests.bench.feeder import PROFILE, Ints, feed, filled
+from tests.bench.clocks import ahead, set_clocks
+from tests.bench.feeder import feed
+from tests.bench.questions import Reader
+from tests.bench.registry import enroll
+from tests.bench.spending import Analyst, Server
 
-SAMPLE_S = 0.5
-ASK_S = 1.0
-IDLE_S = 10.0
 WITH_ANALYST = "with the analyst"
 SEEN_WHOLE = "an hour that was seen whole ends"
 COUNTS_S = 1.0  # the analyst writes its counts twice a second
 CATCH_UP_S = 600.0
-KINDS = {"dothi_writer": "copy", "dothi_analyst": "analyst", "dothi_reader": "reader", "dothi": "owner"}
-KINDS |= {words: words for words in ("checkpointer", "background writer", "walwriter", "autovacuum", "TimescaleDB")}
-QUESTIONS = {
-    "first 1,000 of a district": "select * from city.latest_air_quality where area = '213' limit 1000",
-    "first 1,000 in order": "select * from city.latest_air_quality where area = '213' order by device limit 1000",
-    "counts": "select * from city.device_count",
-    "connectivity": "select * from city.connectivity",
-    "plan": "select * from city.plan",
-    "one device, 24 hours": "select * from city.air_quality_1h where device = 'bench-0000007' and "
-    "bucket > now() - interval '24 hours'",
-    "map": "select * from city.map_cells({west}, {south}, {east}, {north}, {zoom}, 'air_quality', 'pm25')",
-}
-PROVINCE = (105.88, 21.12, 107.05, 21.62)
-PIECE = 500_000
-Costs = dict[str, float]
 BEHIND = (
     "select coalesce(sum(rows), 0) from ops.batch "
     "where xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0')"
@@ -68,185 +47,6 @@ CLOSED = (
     "select until >= date_trunc('hour', now() + interval '{} s') from rollup.closed "
     "where family = 'air_quality' and width = '1h'"
 )
-
-
-class Server:
-    """The database's processes and what each has cost so far, sampled by a thread until `close`."""
-
-    def __init__(self, postmaster: int) -> None:
-        self._postmaster = psutil.Process(postmaster)
-        self._seen: dict[int, tuple[str, float]] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Sample no more."""
-        self._stop.set()
-        self._thread.join()
-
-    def costs(self) -> Costs:
-        """CPU seconds by kind of process, since the server started."""
-        self._look()
-        total: Costs = defaultdict(float)
-        for kind, seconds in list(self._seen.values()):
-            total[kind] += seconds
-        return total
-
-    def _run(self) -> None:
-        while not self._stop.wait(SAMPLE_S):
-            self._look()
-
-    def _look(self) -> None:
-        for process in self._postmaster.children():
-            with contextlib.suppress(psutil.Error, IndexError):
-                times = process.cpu_times()
-                self._seen[process.pid] = self._kind(" ".join(process.cmdline())), times.user + times.system
-
-    def _kind(self, title: str) -> str:
-        """`postgres: dothi_writer dothi 127.0.0.1(4711) COPY` → copy."""
-        said = title.rpartition("postgres: ")[2].strip()  # before it, how a private runtime is started
-        if said.startswith("parallel worker for PID"):
-            return self._seen.get(int(said.split()[4]), ("other", 0.0))[0]
-        return next((kind for words, kind in KINDS.items() if said.startswith(words)), "other")
-
-
-class Analyst:
-    """The analyst on a database, in a process of its own (`tests.bench.analyst`)."""
-
-    def __init__(self, stack: Embedded) -> None:
-        assert stack.database is not None
-        self._counts = stack.plan.folder / "run/analyst.json"
-        self._log = stack.plan.folder / "log/analyst.log"
-        server, clock = str(stack.supervisor.pid("database")), clock_of(stack)
-        command = [
-            *("setpriv", "--pdeathsig", "TERM", sys.executable),
-            "-m",
-            "tests.bench.analyst",
-            stack.database.analyst,
-            server,
-            str(clock),
-            str(self._counts),
-        ]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        self._own = psutil.Process(self.process.pid)
-
-    def cost(self) -> float:
-        """CPU seconds of the process so far. Raises when it has ended."""
-        if self.process.poll() is not None:
-            raise RuntimeError(f"the analyst ended:\n{self._log.read_text()[-3000:]}")
-        times = self._own.cpu_times()
-        return times.user + times.system
-
-    def memory_mib(self) -> float:
-        """Resident memory."""
-        return self._own.memory_info().rss / 2**20
-
-    def counts(self) -> dict[str, dict[str, float]]:
-        """Seconds by follower, of the process and of its server process; and what it counts of itself."""
-        found: dict[str, dict[str, float]] = json.loads(self._counts.read_text()) if self._counts.exists() else {}
-        return found
-
-    def idle(self) -> bool:
-        """Whether it had little to do within the last seconds."""
-        before = sum(self.counts().get("wall", {}).values())
-        time.sleep(IDLE_S)
-        return sum(self.counts().get("wall", {}).values()) - before < 0.1 * IDLE_S
-
-    def close(self) -> None:
-        """End it."""
-        self.process.terminate()
-        self.process.wait(60)
-
-
-def clock_of(stack: Embedded) -> Path:
-    """The file that says how many seconds the clocks of devices and rollups are ahead."""
-    return stack.plan.folder / "run/clock"
-
-
-def ahead(stack: Embedded) -> float:
-    """What it says."""
-    return float(clock_of(stack).read_text())
-
-
-def set_clocks(stack: Embedded, wanted: float) -> None:
-    """It is now so many seconds since 1970."""
-    fresh = clock_of(stack).with_suffix(".new")
-    fresh.write_text(str(wanted - time.time()))
-    fresh.rename(clock_of(stack))
-
-
-class Reader(threading.Thread):
-    """Asks what dashboards ask, about once a second, until `stop`; and how long a stored reading takes to be seen."""
-
-    def __init__(self, stack: Embedded, areas: Ints) -> None:
-        """The last of `areas` is that of a device that nobody else feeds."""
-        super().__init__(daemon=True)
-        assert stack.database is not None
-        self.took_ms: dict[str, list[float]] = defaultdict(list)
-        self.as_of_s: list[float] = []
-        self.seen_after_s: list[float] = []
-        self.refused: dict[str, str] = {}
-        self._urls = stack.database
-        self._ahead_s = ahead(stack)
-        self._areas = areas
-        self._pending: tuple[int, float] | None = None
-        self._number = time.time_ns() // 1_000_000
-        self._ended = threading.Event()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._ended.set()
-        self.join()
-
-    def run(self) -> None:
-        """The thread."""
-        with psycopg.connect(self._urls.reader, autocommit=True) as connection:
-            while not self._ended.wait(ASK_S):
-                self._look_for_reading(connection)
-                for name, question in QUESTIONS.items():
-                    if name not in self.refused:
-                        self._ask(connection, name, question)
-
-    def _ask(self, connection: psycopg.Connection, name: str, question: str) -> None:
-        began = time.perf_counter()
-        try:
-            connection.execute(question.format(**some_extent()).encode()).fetchall()
-        except psycopg.Error as error:
-            self.refused[name] = str(error).splitlines()[0]
-        self.took_ms[name].append((time.perf_counter() - began) * 1000)
-
-    def _look_for_reading(self, connection: psycopg.Connection) -> None:
-        if self._pending is None:
-            self._number += 1
-            asyncio.run(self._store())
-            self._pending = self._number, time.monotonic()
-        row = connection.execute(
-            "select seq, extract(epoch from now() - as_of)::float8 from city.latest_air_quality where device = 'lone'"
-        ).fetchone()
-        if row and row[0] >= self._pending[0]:
-            self.as_of_s.append(row[1])
-            self.seen_after_s.append(time.monotonic() - self._pending[1])
-            self._pending = None
-
-    async def _store(self) -> None:
-        async def connect() -> psycopg.AsyncConnection[Any]:
-            return await psycopg.AsyncConnection.connect(self._urls.writer, autocommit=True)
-
-        writer = Writer(connect, 49)
-        alone = filled(np.array([len(self._areas) - 1]), self._areas, np.array([self._number]), self._ahead_s)
-        await writer.store(alone)
-        await writer.close()
-
-
-def some_extent() -> dict[str, float]:
-    """A map's view somewhere in the province."""
-    zoom = random.randint(9, 15)  # noqa: S311 - a place on the map, no secret
-    west = random.uniform(PROVINCE[0], PROVINCE[2])  # noqa: S311
-    south = random.uniform(PROVINCE[1], PROVINCE[3])  # noqa: S311
-    width = 1280 / 256 * 360 / 2**zoom
-    return {"west": west, "south": south, "east": west + width, "north": south + width / 2, "zoom": zoom}
 
 
 class Bench:
@@ -312,7 +112,7 @@ class Bench:
                 analyst.cost()
                 time.sleep(0.5)
             found["left"] = self._behind()
-            found["taken_s"] = round(time.monotonic() - deadline + CATCH_UP_S, 1)
+            found["taken_s"] = round(0.1 + time.monotonic() - deadline + CATCH_UP_S, 1)
             while not analyst.idle() and time.monotonic() < deadline:
                 pass  # what was there before the analyst is still being looked up
         found["rows_per_s"] = round(found["rows"] / found["taken_s"])
@@ -335,7 +135,7 @@ class Bench:
     def measured(self, name: str, analyst: Analyst | None) -> Iterator[dict[str, Any]]:
         """CPU and WAL of a block that says how many `rows` it was about."""
         found: dict[str, Any] = {"phase": name}
-        if analyst:
+        if analyst and analyst.counts():
             time.sleep(COUNTS_S)
         costs, wal, began = self._server.costs(), self._wal(), time.monotonic()
         own, counts = (analyst.cost(), analyst.counts()) if analyst else (0.0, {})
@@ -394,37 +194,6 @@ def spread(values: list[float]) -> dict[str, float]:
     if not values:
         return {"n": 0}
     return {"p50": round(median(values), 2), "max": round(max(values), 2), "n": len(values)}
-
-
-def enroll(connection: psycopg.Connection, devices: int) -> Ints:
-    """Devices 1 … n over the zones by people, one more of our own; registry.area id by device id."""
-    zones = connection.execute("select id, people_2030, lat, lon from registry.area order by id").fetchall()
-    people = np.array([zone[1] for zone in zones], dtype=np.float64)
-    chance = np.random.default_rng(2)
-    drawn = chance.choice(len(zones), devices + 1, p=people / people.sum())
-    near = chance.normal(0, 0.03, (devices + 1, 2))
-    connection.execute(f"alter table registry.device alter profile set default {default_profile(connection)}".encode())
-    began = time.monotonic()
-    for first in range(0, devices + 1, PIECE):
-        with connection.cursor().copy("copy registry.device (device, area, lat, lon, state) from stdin") as copy:
-            for number in range(first, min(first + PIECE, devices + 1)):
-                zone = zones[drawn[number]]
-                name = "lone" if number == devices else f"bench-{number + 1:07d}"
-                lat, lon = zone[2] + near[number][0], zone[3] + near[number][1]
-                copy.write(f"{name}\t{zone[0]}\t{lat:.6f}\t{lon:.6f}\tactive\n")
-    connection.execute("alter table registry.device alter profile drop default")
-    connection.execute("vacuum analyze registry.device")
-    row = connection.execute("select min(id), max(id) from registry.device").fetchone()
-    assert row == (1, devices + 1), "the feeder counts on a registry of its own"
-    sys.stdout.write(f"{devices:,} devices enrolled in {time.monotonic() - began:.0f} s\n")
-    return np.array([0, *(zones[place][0] for place in drawn)], dtype=np.int32)
-
-
-def default_profile(connection: psycopg.Connection) -> int:
-    """Number of the profile that all devices have."""
-    row = connection.execute("select id from registry.profile where profile = %s", (PROFILE.name,)).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 @contextlib.contextmanager
