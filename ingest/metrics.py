@@ -129,14 +129,11 @@ class Figures:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         label = [self._worker]
-        for name, text, count in self._counters():
-            counter = CounterMetricFamily(f"dothi_{name}", text, labels=["worker"])
-            counter.add_metric(label, count)
-            yield counter
-        for name, text, value in self._gauges():
-            gauge = GaugeMetricFamily(f"dothi_{name}", text, labels=["worker"])
-            gauge.add_metric(label, value)
-            yield gauge
+        for kind, samples in ((CounterMetricFamily, self._counters()), (GaugeMetricFamily, self._gauges())):
+            for name, text, value in samples:
+                family = kind(f"dothi_{name}", text, labels=["worker"])
+                family.add_metric(label, value)
+                yield family
         commit = HistogramMetricFamily("dothi_commit_seconds", "From BEGIN to COMMIT of a batch", labels=["worker"])
         bounds = [*map(str, COMMIT_BOUNDS_S), "+Inf"]
         commit.add_metric(
