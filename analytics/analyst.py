@@ -15,6 +15,7 @@ from analytics.columns import Columns
 from analytics.consume import CONSUMER, Taken, peek, read, take
 from analytics.meters import Meters
 from analytics.newest import Newest
+from analytics.rollup.follower import Rollups
 
 log = structlog.get_logger("analytics.analyst")
 
@@ -63,7 +64,7 @@ class Follower(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(), MapCells()]
+    return [Newest(), Rollups(), MapCells()]
 
 
 class Analyst(NamedTuple):
