@@ -269,7 +269,7 @@ def test_the_wall_shows_the_city(stack: RunningStack, city: dict[str, str], buil
 
     reporting = answer("reporting")[0]
     assert len(FAMILIES) <= reporting["reporting"] <= reporting["expected"]
-    assert reporting["share"] == pytest.approx(100 * reporting["reporting"] / reporting["expected"])
+    assert float(reporting["share"]) == pytest.approx(100 * reporting["reporting"] / reporting["expected"])
     assert answer("rate")[0]["per_minute"] > 0
     assert all(0 <= age < 600 for age in answer("ages")[0].values())
     assert 0 <= answer("worst_age")[0]["age"] < 600

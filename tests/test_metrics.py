@@ -182,10 +182,11 @@ def test_every_long_running_process_has_its_pages(stack: RunningStack) -> None:
     assert after["dothi_inboxes"] == after["dothi_inboxes_connected"] == len(hosts)
     up = samples(page(stack, "up", "/metrics"))
     assert {"dothi_part_up", "dothi_broker_messages", "dothi_broker_share", "dothi_broker_dropped_total"} <= up.keys()
-    assert page(stack, "worker 0", "/readyz") == page(stack, "up", "/readyz") == "ready\n"
+    for process in ("worker 0", "up", "analyst", "keeper"):
+        assert page(stack, process, "/readyz") == "ready\n", process
     status = json.loads(stack.dothi("status", "--json").stdout)
     assert status["state"] == "running"
-    assert set(status["metrics"]) == {"up", "worker 0"}
+    assert set(status["metrics"]) == {"up", "worker 0", "analyst", "keeper"}
 
 
 def test_a_simulated_city_has_its_pages_too(tmp_path: Path) -> None:
