@@ -28,7 +28,7 @@ ROLLUP_FIXED, ROLLUP_METRIC = 28, 32
 """Of a rollup row beside its header: bucket, device, area, n and completeness; and per metric avg, min, max and n."""
 ROLLUP_INDEX_BYTES = 36
 COLUMNSTORE_SHARE = 0.155
-"""What converted chunks keep of their bytes: 26.3 of 171 B a reading (docs/storage.md, TimescaleDB 2.19.3 Community)."""
+"""What converted chunks keep of their bytes: 26.3 of 171 B a reading (docs/storage.md, Community edition 2.19.3)."""
 WITHOUT_LAKE_DAYS = 3650
 PROVINCE_LOW, PROVINCE_HIGH = 308e12, 408e12
 """Storage of the provincial data centre, bytes: 69 and 87 servers (progress report of Bắc Giang, 2024)."""

@@ -25,7 +25,8 @@ TOPIC = {"frigate": "frigate/events", "shelly": "{}/status/switch:0", "ngsi": "n
 def old_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A stack that takes readings of any age: the messages are from 2016 to 2025."""
     folder = tmp_path_factory.mktemp("foreign")
-    with running_stack(folder, environment={"DOTHI_LATE_LIMIT": "20000d", "DOTHI_RETENTION": "20000d"}) as stack:
+    kept = "20000d,1m=20000d,1h=20000d,1d=20000d"
+    with running_stack(folder, environment={"DOTHI_LATE_LIMIT": "20000d", "DOTHI_RETENTION": kept}) as stack:
         yield stack
 
 
