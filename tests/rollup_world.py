@@ -4,6 +4,7 @@ computed from the readings in plain Python."""
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -173,13 +174,25 @@ class World:
     def rest(self) -> None:
         """Take and tick until nothing changes."""
         self.follower.budget_s = 60.0
+        until = monotonic() + 30
         self.take()
+        while self.waiting and monotonic() < until:  # any transaction, autovacuum's too, may hold batches back
+            sleep(0.05)
+            self.take()
         for _ in range(200):
             before = self.position()
             self.tick()
             if self.position() == before and before[1] == 0:
                 return
         raise AssertionError("it does not come to rest")
+
+    @property
+    def waiting(self) -> bool:
+        """Whether batches are committed that were not taken."""
+        statement = (
+            "select exists(select from ops.batch b where b.xid > c.xid) from ops.consumer c where c.consumer = %s"
+        )
+        return self.row(statement, CONSUMER) == (True,)
 
     def position(self) -> tuple[Any, ...]:
         """Borders, and how much waits."""

@@ -116,7 +116,8 @@ def test_a_dry_run_names_and_drops_nothing(connection: Connection, url: str, mon
     assert found["bytes"] == sum(one["bytes"] for one in found["chunks"]) > 0
     assert len(chunks(connection, "air_quality")) == 2
     done = json.loads(dothi("storage", "retain", "--json").stdout)
-    assert done["chunks"] == found["chunks"]
+    edges = [(one["from"], one["to"]) for one in found["chunks"]]  # bytes may grow by a map of free space meanwhile
+    assert [(one["from"], one["to"]) for one in done["chunks"]] == edges
     assert chunks(connection, "air_quality") == []
 
 
