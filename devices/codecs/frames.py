@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+from devices.codecs.js import js_codec
 from devices.rejected import Reason, Rejected
 
 FrameCodec = Callable[[bytes, int | None], object]
 """Frame and port → document, or a list of documents (stored measurements sent together), or Rejected; never raises."""
 
-FRAME_CODECS: dict[str, Callable[[Any], FrameCodec]] = {}
+FRAME_CODECS: dict[str, Callable[[Any], FrameCodec]] = {
+    "js": js_codec,
+}
 """The key under `codec:` in a profile → a maker from what stands there; makers raise ValueError on a faulty one."""
 
 
