@@ -249,6 +249,8 @@ def native_profile(payload: bytes) -> Profile:
         return natives[0]
     counts = {profile.name: len(profile.family.index.keys() & metrics.keys()) for profile in natives}
     best = [name for name, count in counts.items() if count == max(counts.values())]
+    # Families share metrics: the one that is named for it is meant.
+    best = [name for name in best if PROFILES[name].family.headline in metrics][:2] or best
     if len(best) > 1:
         raise WrongUsage(f"--profile is needed: the metrics do not tell which of {', '.join(best)} it is")
     return PROFILES[best[0]]
