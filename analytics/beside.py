@@ -1,8 +1,8 @@
 """Work in pieces that does not keep the stream waiting: on a second connection, by a thread of its own.
 
 The first connection follows the stream and decides; what is large (closing a bucket of millions of devices, reading
-again what was taken before a restart) is cut into pieces, each a transaction, and done here. `Here` does the same on the
-first connection, a piece at a time.
+again what was taken before a restart) is cut into pieces, each a transaction, and done here. `Here` does the same on
+the first connection, a piece at a time.
 """
 
 import contextlib
