@@ -10,7 +10,7 @@ from devices.documents import read_yaml
 from devices.envelopes import Packet, opener_of
 from devices.family import FAMILIES, Family
 from devices.mapping import Table, fits, redacted, table_from, table_reader
-from devices.native import native_reader
+from devices.native import MAX_SEQ, native_reader
 from devices.raw import shown
 from devices.reading import Reading, hash_seq
 from devices.rejected import Reason, Rejected
@@ -79,8 +79,9 @@ class Profile:
         results = []
         for place, document in enumerate(unpacked_documents, 1):
             result = self._read_one(document, payload)
-            if isinstance(result, Reading) and result.seq < 0:
-                result = result._replace(seq=hash_seq(b"%d/" % place + payload))
+            if isinstance(result, Reading):
+                own = hash_seq(b"%d/" % place + payload) if result.seq < 0 else result.seq + (place - 1 << 32)
+                result = result._replace(seq=min(own, MAX_SEQ))
             results.append(placed(result, place, len(unpacked_documents), payload))
         return results or [empty_list()]
 
