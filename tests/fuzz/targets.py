@@ -238,7 +238,9 @@ def check_batch(batch: Batch, inbox: str) -> None:
     received = sum(count.received for count in batch.ledger.values())
     law(received == rows + len(batch.quarantine), f"{inbox}: {received} received, {rows} rows")
     spoken = received > 0 or batch.presence or batch.notices
-    law(bool(spoken) or inbox == AREA or bool(rivals_of(ROUTES[inbox], ROUTES.values())), f"{inbox}: a message vanished")
+    law(
+        bool(spoken) or inbox == AREA or bool(rivals_of(ROUTES[inbox], ROUTES.values())), f"{inbox}: a message vanished"
+    )
     for columns in batch.columns.values():
         stream = pack(columns, 1)
         law(stream.startswith(SIGNATURE) and stream.endswith(TRAILER), "not a COPY stream")
