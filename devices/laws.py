@@ -12,12 +12,24 @@ from devices.mapping import Table
 from devices.profile import Profile
 from devices.reading import Reading
 from devices.rejected import Rejected
-from devices.route import ROUTES
+from devices.route import ROUTES, routes_of
 from devices.time import show
 from devices.units import UNITS
 
 Law = tuple[str, Callable[[Profile], Iterator[str]]]
-EXAMPLE_KEYS = {"name", "payload", "hex", "time", "metrics", "extra", "reasons", "readings", "reason", "absent"}
+EXAMPLE_KEYS = {
+    "name",
+    "payload",
+    "hex",
+    "time",
+    "metrics",
+    "extra",
+    "reasons",
+    "readings",
+    "reason",
+    "absent",
+    "topic",
+}
 COLUMNS = {"time", "device", "area", "seq", "boot", "received", "extra", "batch"}
 CURVES = {"day", "count", "choice"}
 
@@ -57,14 +69,14 @@ def routes(profile: Profile) -> Iterator[str]:
         if profile.table is not None:
             yield "a foreign format needs a route"
         return
-    route = ROUTES.get(profile.route)
-    if route is None:
-        yield f"unknown route {profile.route}; expected one of {', '.join(ROUTES)}"
-        return
-    if route.codec != profile.codec:
-        yield f"codec {profile.codec} is not that of route {route.name}, {route.codec}"
-    if profile.table and profile.table.private and not route.private:
-        yield f"has private fields, but route {route.name} is not private"
+    found = routes_of(profile.route)
+    if not found:
+        yield f"unknown route {profile.route}; expected one of {', '.join(sorted({r.kind for r in ROUTES.values()}))}"
+    for route in found:
+        if route.envelope == "plain" and route.codec != profile.codec:
+            yield f"codec {profile.codec} is not that of route {route.name}, {route.codec}"
+        if profile.table and profile.table.private and not route.private:
+            yield f"has private fields, but route {route.name} is not private"
 
 
 def behaves(profile: Profile) -> Iterator[str]:
@@ -119,7 +131,7 @@ def examples(profile: Profile) -> Iterator[str]:
 
 def differences(profile: Profile, example: dict[str, Any]) -> Iterator[str]:
     """How an example's result differs from what it states."""
-    results = profile.read(payload_of(example))
+    results = profile.read(payload_of(example), example.get("topic", ""))
     wanted = example.get("readings", 1)
     if len(results) != wanted:
         yield f"{len(results)} readings; expected {wanted}"
@@ -176,7 +188,7 @@ def survives(profile: Profile) -> Iterator[str]:
         flips = [payload[:at] + bytes([payload[at] ^ 0x15]) + payload[at + 1 :] for at in range(0, len(payload), 7)]
         for damaged in (*cuts, *flips):
             try:
-                for result in profile.read(damaged):
+                for result in profile.read(damaged, example.get("topic", "")):
                     if isinstance(result, Reading):
                         msgspec.json.encode(result.extra)
             except Exception as error:  # the law is that there is none

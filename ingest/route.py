@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import psycopg
 import structlog
 
-from devices.codecs import CODECS
+from devices.envelopes import Packet, opener_of
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.registry import AliasChange, Change, changed_since
 from devices.rejected import Reason, Rejected
-from devices.route import Route, foreign_entities
+from devices.route import Route
 
 log = structlog.get_logger("ingest.route")
 
@@ -45,6 +45,7 @@ class Router:
     def __init__(self, routes: dict[str, Route]) -> None:
         """`routes`: the foreign routes by inbox name."""
         self._routes = routes
+        self._openers = {name: opener_of(route) for name, route in routes.items()}
         self._devices: dict[bytes, Device] = {}
         self._topics: dict[bytes, Device] = {}
         self._aliases: dict[tuple[str, str], bytes] = {}
@@ -107,27 +108,21 @@ class Router:
         return None
 
     def _read_foreign(self, route: Route, topic: bytes, payload: bytes) -> list[Outcome]:
-        """A message of a foreign route: its document names the device, or its topic does."""
-        document = CODECS[route.codec](payload)
-        if isinstance(document, Rejected):
-            return [Outcome(None, None, document, b"" if route.private else payload)]
+        """A message of a foreign route: what it holds names the device, or its topic does."""
         outcomes: list[Outcome] = []
-        for foreign_id, entity, raw in foreign_entities(route, topic.decode(errors="replace"), document, payload):
-            outcomes += self._read_entity(route, foreign_id, entity, raw)
+        for part in self._openers[route.name](topic.decode(errors="replace"), payload):
+            if isinstance(part, Packet):
+                outcomes += self._read_packet(route, part)
         return outcomes
 
-    def _read_entity(self, route: Route, foreign_id: str | None, entity: object, raw: bytes) -> list[Outcome]:
-        device = self._devices.get(self._aliases.get((route.name, foreign_id or ""), b""))
+    def _read_packet(self, route: Route, packet: Packet) -> list[Outcome]:
+        foreign_id, entity, raw = packet
+        device = self._devices.get(self._aliases.get((route.kind, foreign_id or ""), b""))
         if device is None:
-            detail = (
-                f"{route.name} calls it {foreign_id!r}; enrol a device with alias {route.name}:{foreign_id}"
-                if foreign_id
-                else f"the message names no device of route {route.name}"
-            )
-            rejected = Rejected("route", Reason.UNKNOWN_DEVICE, "device", foreign_id, detail)
+            rejected = entity if isinstance(entity, Rejected) else unknown_device(route, foreign_id)
             return [Outcome(None, foreign_id, rejected, b"" if route.private else raw)]
-        if device.profile.route != route.name:
-            detail = f"device {device.name} has profile {device.profile.name}, which is not of route {route.name}"
+        if device.profile.route != route.kind:
+            detail = f"device {device.name} has profile {device.profile.name}, which is not of route {route.kind}"
             rejected = Rejected("route", Reason.UNKNOWN_ROUTE, "profile", device.profile.name, detail)
             return [Outcome(device, device.name, rejected, b"" if route.private else raw)]
         refused = self._refused(device, device.area)
@@ -168,6 +163,16 @@ class Router:
             except psycopg.Error as error:
                 log.warning("registry cannot be read", error=str(error).strip())
                 await asyncio.sleep(REFRESH_S)
+
+
+def unknown_device(route: Route, foreign_id: str | None) -> Rejected:
+    """A foreign name that no enrolled device has."""
+    detail = (
+        f"{route.kind} calls it {foreign_id!r}; enrol a device with alias {route.kind}:{foreign_id}"
+        if foreign_id
+        else f"the message names no device of route {route.name}"
+    )
+    return Rejected("route", Reason.UNKNOWN_DEVICE, "device", foreign_id, detail)
 
 
 def claimed_id(topic: bytes) -> str:
