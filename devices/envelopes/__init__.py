@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+from devices.envelopes.axis import open_axis
+from devices.envelopes.frigate import open_frigate
+from devices.envelopes.homie import open_homie
+from devices.envelopes.onvif import open_onvif
 from devices.envelopes.packet import Notice, Opened, Opener, Packet
 from devices.envelopes.plain import open_plain
 from devices.envelopes.sparkplug import open_sparkplug
@@ -10,6 +14,10 @@ from devices.route import Route
 __all__ = ["ENVELOPES", "Notice", "Opened", "Opener", "Packet", "opener_of"]
 
 ENVELOPES: dict[str, Callable[[Route], Opener]] = {
+    "axis": open_axis,
+    "frigate": open_frigate,
+    "homie": open_homie,
+    "onvif": open_onvif,
     "plain": open_plain,
     "sparkplug": open_sparkplug,
 }

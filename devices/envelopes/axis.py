@@ -97,23 +97,27 @@ def application_event(serial: str | None, rest: str, document: Document, payload
 def occupancy(document: Document) -> Document:
     """How many are in view: by class, and in all; nobody when the list is empty."""
     counts = document.get("occupancy")
-    whole = [count for count in counts.values() if type(count) is int] if isinstance(counts, dict) else []
-    return {**document, "event_kind": "count", "count": sum(whole)}
+    told = {**document, "part": "counter", "event_kind": "count"}
+    if isinstance(counts, dict):
+        told["count"] = sum(count for count in counts.values() if type(count) is int)
+    return told
 
 
 def status(document: Document) -> Document:
     """How the camera is."""
-    return {**document, "state": "online", "usage": document.get("CPU_average")}
+    return {**document, "part": "health", "state": "online", "usage_percent": document.get("CPU_average")}
 
 
 def tracked(document: Document) -> Document:
     """One object on its way through the picture; a path is sent when it has left."""
-    told: Document = {**document, "event_kind": "object"}
+    told: Document = {**document, "part": "event", "event_kind": "object", "event": "update"}
     if isinstance(document.get("class"), str):
         told["object_class"] = document["class"].lower()
-    if "path" in document:
-        told["active"] = False
-        told.pop("path")
+    if "path" in document or document.get("active") is False:
+        told["event"] = "end"
+    elif document.get("age") == 0:
+        told["event"] = "new"
+    told.pop("path", None)
     return told
 
 

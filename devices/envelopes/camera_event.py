@@ -20,7 +20,7 @@ STATE_NAMES = frozenset(
 )
 CLASS_NAMES = ("classtypes", "objecttype", "objectclass", "classtype", "class", "reason", "type", "label")
 COUNT_NAMES = ("total", "count", "occupancy", "number")
-PICTURES = frozenset(("image", "thumbnail", "snapshot", "picture", "jpeg", "cropimage"))
+PICTURES = frozenset(("image", "thumbnail", "snapshot", "jpeg", "cropimage"))
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 _CLASS_PATH = ("object", "appearance", "class", "type")
 
@@ -37,7 +37,7 @@ def opened_event(camera: str | None, event: Event, document: Document, payload: 
     """The packet of an event, a Notice for one that says nothing we keep.
 
     `document`: the message in the camera's words, `event.data` within it. Beside these come, where the data tells them,
-    `event_kind`, `active`, `object_class`, `count` and the metrics of camera_health, in our words.
+    `event_kind`, `event`, `object_class`, `count`, `total_count` and the metrics of camera_health, in our words.
     """
     found = as_counted(about(event.topic), event.data)
     if found.part == "none":
@@ -57,22 +57,29 @@ def as_counted(found: About, data: Document) -> About:
 
 
 def summary(found: About, data: Document) -> Document:
-    """What our families ask of an event, in their words."""
+    """What our families ask of an event, in their words; `part` tells profiles which of a camera's devices it is."""
     active = active_of(data)
     if found.part == "health":
-        word = found.active if active is not False else found.quiet
-        usage = first_of(data, ("value", "cpu_average")) if found.kind == "usage" else None
-        return {found.kind: word} if word else {} if usage is None else {"usage": usage}
-    told: Document = {"event_kind": found.kind}
+        return {"part": "health", **health(found, active, data)}
+    told: Document = {"part": "event" if found.part == "event" else "counter", "event_kind": found.kind}
     if active is not None and found.part == "event":
-        told["active"] = active
+        told["event"] = "new" if active else "end"
     class_word = class_of(data)
     if class_word:
         told["object_class"] = class_word
-    count = first_of(data, COUNT_NAMES) if found.part in ("counter", "occupancy") else None
+    count = None if found.part == "event" else first_of(data, COUNT_NAMES)
     if count is not None:
-        told["count"] = count
+        told["total_count" if found.part == "counter" else "count"] = count
     return told
+
+
+def health(found: About, active: bool | None, data: Document) -> Document:
+    """The metric of camera_health that an event speaks of; the processor's load as a percentage or a share."""
+    if found.kind == "usage":
+        usage = first_of(data, ("value", "cpu_average"))
+        return {} if usage is None else {"usage": usage}
+    word = found.active if active is not False else found.quiet
+    return {found.kind: word} if word else {}
 
 
 def named(camera: str | None, found: About, event: Event) -> str | None:
