@@ -7,19 +7,29 @@ from devices.envelopes.lorawan_loriot import LORIOT
 from devices.envelopes.lorawan_servers import open_any, open_server
 from devices.envelopes.lorawan_thingpark import THINGPARK
 from devices.envelopes.lorawan_ttn import TTN
+from devices.envelopes.axis import open_axis
+from devices.envelopes.frigate import open_frigate
+from devices.envelopes.homie import open_homie
+from devices.envelopes.onvif import open_onvif
 from devices.envelopes.packet import Notice, Opened, Opener, Packet
 from devices.envelopes.plain import open_plain
+from devices.envelopes.sparkplug import open_sparkplug
 from devices.route import Route
 
 __all__ = ["ENVELOPES", "Notice", "Opened", "Opener", "Packet", "opener_of"]
 
 ENVELOPES: dict[str, Callable[[Route], Opener]] = {
+    "axis": open_axis,
+    "frigate": open_frigate,
+    "homie": open_homie,
+    "onvif": open_onvif,
     "plain": open_plain,
     "lorawan": open_any,
     "ttn": open_server(TTN),
     "chirpstack": open_server(CHIRPSTACK),
     "loriot": open_server(LORIOT),
     "thingpark": open_server(THINGPARK),
+    "sparkplug": open_sparkplug,
 }
 
 
