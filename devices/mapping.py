@@ -25,8 +25,8 @@ UPLINK_OWN = frozenset([("eui",), ("model",), *((name,) for name in WAY)])
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where a metric stands in the document. `states`: the device's words → ours, `*` for every other word, None for
-    a word that says nothing of this metric."""
+    """Where a metric stands in the document. `units`: where the document names units by the path of the value;
+    `states`: the device's words → ours, `*` for every other word, None for a word that says nothing of this metric."""
 
     metric: Metric
     place: int
@@ -34,6 +34,7 @@ class Field:
     unit: str
     convert: Conversion
     unit_paths: tuple[Path, ...]
+    units: Path | None
     states: dict[str, str | None]
     between: tuple[Path, Path] | None
 
@@ -70,7 +71,7 @@ def paths_of(entry: str | list[str]) -> tuple[Path, ...]:
     return tuple(path(text) for text in ([entry] if isinstance(entry, str) else entry))
 
 
-def field_from(family: Family, entry: dict[str, Any]) -> Field:
+def field_from(family: Family, entry: dict[str, Any], units: Path | None = None) -> Field:
     """A row of the field table. Raises KeyError, ValueError (UnknownUnit) on a faulty one."""
     unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between"}
     if unknown:
@@ -86,6 +87,7 @@ def field_from(family: Family, entry: dict[str, Any]) -> Field:
         unit=unit,
         convert=SAME if metric.states else conversion(unit, metric.unit),
         unit_paths=paths_of(entry.get("unit_path", [])),
+        units=units,
         states=entry.get("map", {}),
         between=(path(between[0]), path(between[1])) if between else None,
     )
@@ -95,9 +97,10 @@ def table_from(family: Family, document: dict[str, Any]) -> Table:
     """The field table of a profile file. Raises KeyError, TypeError, ValueError on a faulty one."""
     time, match = document.get("time", {}), document.get("match", {})
     private = document.get("private", [])
+    units = path(document["units"]) if "units" in document else None
     return Table(
         family=family,
-        fields=tuple(field_from(family, entry) for entry in document["fields"]),
+        fields=tuple(field_from(family, entry, units) for entry in document["fields"]),
         roots=paths_of(document.get("roots", ["."])),
         match_path=path(match["path"]) if match else None,
         match_value=match.get("value"),
@@ -114,7 +117,10 @@ def table_from(family: Family, document: dict[str, Any]) -> Table:
 
 def fits(table: Table, document: object) -> bool:
     """Whether a document says that it is of the kind that the profile reads."""
-    return table.match_path is None or find(document, table.match_path) == table.match_value
+    if table.match_path is None:
+        return True
+    found = find(document, table.match_path)
+    return found == table.match_value or (isinstance(found, list) and table.match_value in found)
 
 
 def redacted(table: Table, document: object) -> object:
@@ -176,12 +182,16 @@ def take(
     keys, raw = first_below(document, root, field.paths)
     if raw is MISSING or field.metric.name in refused or not isnan(values[field.place]):
         return  # not there, or an earlier row of the table has spoken for the metric
+    if isinstance(raw, Rejected):  # the codec itself refuses this one value
+        used.add(keys)
+        refused[field.metric.name], raws[field.metric.name] = raw._replace(field=field.metric.name), raw.value
+        return
     word = own_word(field, raw)
     if word is None:
         return
     if word == raw or not isinstance(raw, str):  # a word that was translated is kept as it came, too
         used.add(keys)
-    value = value_of(field.metric, word) if field.metric.states else convert(field, document, root, used, raw)
+    value = value_of(field.metric, word) if field.metric.states else convert(field, document, root, used, keys, raw)
     if isinstance(value, Rejected):
         refused[field.metric.name], raws[field.metric.name] = value, raw
     else:
@@ -200,10 +210,12 @@ def own_word(field: Field, raw: object) -> object | None:
     return word if word in field.metric.states else field.states.get(ELSE, word)
 
 
-def convert(field: Field, document: object, root: Path, used: set[Path], raw: object) -> float | Rejected:
-    """The raw number in the metric's unit and range."""
+def convert(field: Field, document: object, root: Path, used: set[Path], at: Path, raw: object) -> float | Rejected:
+    """The raw number, which stands at the path `at`, in the metric's unit and range."""
     change = field.convert
-    keys, unit = first_below(document, root, field.unit_paths)
+    below = at[len(root) :] if at[: len(root)] == root else at
+    candidates = field.unit_paths if field.units is None else (*field.unit_paths, field.units + below)
+    keys, unit = first_below(document, root, candidates)
     if isinstance(unit, str):
         used.add(keys)
         try:
@@ -270,7 +282,7 @@ def rest_of(table: Table, document: object, used: frozenset[Path]) -> Extra:
     """What no field took and the profile does not drop, under dotted names; nulls and empty objects say nothing."""
     skipped = used | table.dropped
     extra = {
-        clean(".".join(keys)): storable(item)
+        clean(".".join(keys)): storable(item.value if isinstance(item, Rejected) else item)
         for keys, item in leaves(document, skipped | UPLINK_OWN if table.uplink else skipped)
         if item is not None and item != {} and item != []
     }

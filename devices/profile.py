@@ -26,7 +26,7 @@ Reader = Callable[[object, bytes], Reading | Rejected]
 KEYS = frozenset(
     (
         *("title", "family", "codec", "route", "interval_s", "behaviour", "examples", "source"),
-        *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge"),
+        *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge", "units"),
         *("vendor", "model", "offline_after", "alarms", "panel"),
     )
 )

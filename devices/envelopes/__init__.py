@@ -14,6 +14,14 @@ from devices.envelopes.onvif import open_onvif
 from devices.envelopes.packet import Notice, Opened, Opener, Packet
 from devices.envelopes.plain import open_plain
 from devices.envelopes.sparkplug import open_sparkplug
+from devices.envelopes.circular10 import open_circular10
+from devices.envelopes.ngsi import open_ngsi
+from devices.envelopes.opendatacam import open_opendatacam
+from devices.envelopes.packet import Notice, Opened, Opener, Packet
+from devices.envelopes.plain import open_plain
+from devices.envelopes.shelly import open_shelly
+from devices.envelopes.tasmota import open_tasmota
+from devices.envelopes.zigbee import open_zigbee
 from devices.route import Route
 
 __all__ = ["ENVELOPES", "Notice", "Opened", "Opener", "Packet", "opener_of"]
@@ -30,6 +38,12 @@ ENVELOPES: dict[str, Callable[[Route], Opener]] = {
     "loriot": open_server(LORIOT),
     "thingpark": open_server(THINGPARK),
     "sparkplug": open_sparkplug,
+    "ngsi": open_ngsi,
+    "circular10": open_circular10,
+    "tasmota": open_tasmota,
+    "zigbee": open_zigbee,
+    "shelly": open_shelly,
+    "opendatacam": open_opendatacam,
 }
 
 
