@@ -78,7 +78,7 @@ class Profile:
             return [self._read_one(unpacked_documents, payload)]
         results = []
         for place, document in enumerate(unpacked_documents, 1):
-            result = self._read_one(document, payload)
+            result = document if isinstance(document, Rejected) else self._read_one(document, payload)
             if isinstance(result, Reading) and result.seq < 0:
                 result = result._replace(seq=hash_seq(b"%d/" % place + payload))
             results.append(placed(result, place, len(unpacked_documents), payload))

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from devices.envelopes.packet import Notice, Opened, Opener, Packet
 from devices.envelopes.plain import open_plain
+from devices.envelopes.senml import open_senml
 from devices.route import Route
 
 __all__ = ["ENVELOPES", "Notice", "Opened", "Opener", "Packet", "opener_of"]
 
 ENVELOPES: dict[str, Callable[[Route], Opener]] = {
     "plain": open_plain,
+    "senml": open_senml,
 }
 
 
