@@ -89,7 +89,7 @@ class Profile:
             return [self._read_one(unpacked_documents, payload)]
         results = []
         for place, document in enumerate(unpacked_documents, 1):
-            result = self._read_one(document, payload)
+            result = document if isinstance(document, Rejected) else self._read_one(document, payload)
             if isinstance(result, Reading):
                 own = hash_seq(b"%d/" % place + payload) if result.seq < 0 else result.seq + (place - 1 << 32)
                 result = result._replace(seq=min(own, MAX_SEQ))
