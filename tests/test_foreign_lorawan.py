@@ -91,8 +91,7 @@ def test_an_uplink_is_stored_with_its_values(stack: RunningStack, rooms: dict[st
     stack.publish(topic, shape(eui, at))
     assert gained(stack, inbox, before, 1) == (1, 1, 0, 0)
     ((when, seq, temperature, humidity, extra),) = stack.query(
-        "select time, seq, temperature, relative_humidity, extra from city.classroom where device = %s"
-        " and time > %s",
+        "select time, seq, temperature, relative_humidity, extra from city.classroom where device = %s and time > %s",
         rooms[eui],
         at - timedelta(seconds=1),
     )
