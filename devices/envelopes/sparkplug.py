@@ -193,8 +193,8 @@ def packets(place: Place, found: Harvest, payload: bytes) -> Opened:
 def too_much(place: Place) -> Rejected:
     """A birth that is not remembered: what comes by alias alone will not be understood."""
     detail = (
-        f"the births of {place.group}/{place.node} are larger than is remembered ({MAX_DEVICES} devices, {MAX_BYTES // 4} "
-        f"bytes); its data is understood only by name; spread the devices over several edge nodes, or send names"
+        f"the births of {place.group}/{place.node} are larger than is remembered ({MAX_DEVICES} devices, "
+        f"{MAX_BYTES // 4} bytes): data is understood by name alone; spread the devices over several edge nodes"
     )
     return Rejected("envelope", Reason.TOO_LARGE, "metrics", None, detail)
 
