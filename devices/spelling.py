@@ -8,7 +8,7 @@ NO_VALUE = frozenset(
     ("", "-", "--", "nan", "null", "none", "nil", "n/a", "na", "err", "error", "fault", "unknown", "unavailable")
 )
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_WITH_UNIT = re.compile(r"([+-]?[0-9.,]+)\s*[^\d\s.,][^\d\s]{0,9}", re.ASCII)
+_WITH_UNIT = re.compile(r"([+-]?[0-9.,]+)\s*([^\d\s.,]\S{0,9})", re.ASCII)
 
 
 def number_as_text(text: str, low: float, high: float) -> str:
@@ -21,6 +21,19 @@ def number_as_text(text: str, low: float, high: float) -> str:
         if number is not None and low <= number <= high:
             return what
     return "text"
+
+
+def number_and_unit(text: str) -> tuple[float, str | None] | None:
+    """The number that a text spells and the unit behind it: `22,5 °C`."""
+    text = text.strip()
+    if len(text) > LONGEST_NUMBER:
+        return None
+    number = plain(text) if "," not in text else with_comma(text)
+    if number is not None:
+        return number, None
+    match = _WITH_UNIT.fullmatch(text)
+    number = with_unit(text)
+    return (number, match[2]) if match and number is not None else None
 
 
 def spelt_number(text: str) -> float | None:
