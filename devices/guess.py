@@ -12,13 +12,14 @@ from devices.reading import Reading, hash_seq
 from devices.rejected import Reason, Rejected
 from devices.spelling import number_and_unit
 from devices.time import check_time, parse_time
-from devices.units import UnknownUnit, conversion, ucum
+from devices.units import UnknownUnit, conversion
 from devices.values import value_of
 from devices.vocabulary import Meaning, word_of
 
 MAX_FIELDS = 2000
 # Of families that explain a document equally well, the earlier one.
 PRIOR = ("classroom", "weather", "air_quality", "soil", "water_level", "meter", "contact", "parking", "vehicle")
+FEW = 5
 # What a record of a list calls its name, its value and its unit; an object with a value beside its unit.
 NAMES, VALUES, UNITS = (
     ("name", "n", "type", "value_type", "key", "variable", "sensor", "parameter", "measurement", "quantity"),
@@ -42,7 +43,7 @@ class Field(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """A reading made by vocabulary: the family that explains most fields, and which field each metric was taken from."""
+    """A reading made by vocabulary: the family that explains most fields; which field each metric is from."""
 
     family: Family
     reading: Reading
@@ -57,9 +58,13 @@ def guess(document: object, payload: bytes, now_us: int) -> Guess | Rejected:
         best = max(found, key=lambda name: (score(FAMILIES[name], found[name]), -prior(name)))
         if not found[best]:
             return nothing_known(fields)
-        return Guess(FAMILIES[best], reading_of(FAMILIES[best], found[best], fields, payload, now_us), sources(found[best]))
+        return Guess(
+            FAMILIES[best], reading_of(FAMILIES[best], found[best], fields, payload, now_us), sources(found[best])
+        )
     except (TooDeep, RecursionError):
-        return Rejected("profile", Reason.TOO_DEEP, None, None, "lists or objects are nested too deeply; expected 32 levels")
+        return Rejected(
+            "profile", Reason.TOO_DEEP, None, None, "lists or objects are nested too deeply; expected 32 levels"
+        )
 
 
 def fields_of(document: object, path: Path = ()) -> Iterator[Field]:
@@ -126,7 +131,7 @@ def meant(metric: Metric, meaning: Meaning, field: Field, unit: str | None) -> f
 
 def volts(number: float) -> bool:
     """Whether a number that is only called `battery` can hardly be a percentage: 3.6, 3426."""
-    return 1.5 <= number <= 15 and number != int(number) or 1000 <= number <= 60_000
+    return (1.5 <= number <= 15 and number != int(number)) or 1000 <= number <= 60_000
 
 
 def in_unit(metric: Metric, number: float, unit: str | None) -> float | None:
@@ -162,7 +167,7 @@ def state_meant(metric: Metric, meaning: Meaning, raw: object) -> float | None:
 
 def score(family: Family, found: dict[str, tuple[Field, float, bool]]) -> float:
     """How well a family explains a document: fields, more for metrics that few families have, for hints, a headline."""
-    telling = 0.25 if family.headline in found and family.headline != "battery_level" else 0.0
+    telling = 0.25 if family.headline in found and SPREAD[family.headline] <= FEW else 0.0
     return telling + sum(1 + 1 / SPREAD[name] + 0.5 * hint for name, (_, _, hint) in found.items())
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from devices.documents import read_yaml
 
 LONGEST_NAME = 80
+Name = tuple[tuple[str, ...], str | None]
+"""The parts of a name, and the unit that was taken off its end."""
 
 
 class Meaning(NamedTuple):
@@ -59,8 +61,8 @@ def _table() -> dict[str, tuple[Meaning, ...]]:
             entry.get("unit"),
             families,
             entry.get("hint"),
-            entry.get("true"),
-            entry.get("false"),
+            entry.get("yes"),
+            entry.get("no"),
             entry.get("bare", False),
         )
         for word in entry["words"]:
@@ -85,8 +87,8 @@ def word_of(name: str) -> Word:
         return Word(whole, None)
     if not parts or BARRED & {*parts}:
         return NOTHING
-    seen: set[tuple[tuple[str, ...], str | None]] = set()
-    waiting = [(tuple(parts), None)]
+    seen: set[Name] = set()
+    waiting: list[Name] = [(tuple(parts), None)]
     while waiting:
         rest, unit = waiting.pop(0)
         if (rest, unit) in seen or not rest:
@@ -99,9 +101,9 @@ def word_of(name: str) -> Word:
     return NOTHING
 
 
-def shorter(parts: tuple[str, ...], unit: str | None) -> list[tuple[tuple[str, ...], str | None]]:
+def shorter(parts: tuple[str, ...], unit: str | None) -> list[Name]:
     """The name without a unit, a channel's number or a qualifier at its end, or one of these at its start."""
-    ways = []
+    ways: list[Name] = []
     if unit is None:
         for count in (3, 2, 1):
             code = SUFFIXES.get("".join(parts[-count:])) if len(parts) > count else None
