@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.codecs import encode
 from devices.family import Family, Metric
-from devices.native import MAX_SEQ, RESERVED, Extra, note_refused, too_deep
+from devices.native import MAX_SEQ, RESERVED, WAY, Extra, note_refused, too_deep
 from devices.paths import MISSING, Path, find, first, leaves, path, without
 from devices.raw import TooDeep, as_number, clean, shown, storable
 from devices.reading import Reading, hash_seq
@@ -18,6 +18,9 @@ from devices.units import SAME, Conversion, UnknownUnit, conversion
 from devices.values import no_metric, value_of
 
 ELSE = "*"
+UPLINK_TIME: tuple[Path, ...] = (("time",),)
+UPLINK_COUNT: tuple[Path, ...] = (("count",),)
+UPLINK_OWN = frozenset([("eui",), ("model",), *((name,) for name in WAY)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How a profile reads a foreign document. `roots`: where the fields' paths may start, the first that is there."""
+    """How a profile reads a foreign document. `roots`: where the fields' paths may start, the first that is there.
+
+    `uplink`: the document is of a LoRaWAN server, whose time and frame counter count where the profile names no other.
+    """
 
     family: Family
     fields: tuple[Field, ...]
@@ -51,6 +57,7 @@ class Table:
     dropped: frozenset[Path]
     private_paths: frozenset[Path]
     private_keys: frozenset[str]
+    uplink: bool = False
 
     @property
     def private(self) -> bool:
@@ -101,6 +108,7 @@ def table_from(family: Family, document: dict[str, Any]) -> Table:
         dropped=frozenset(paths_of(document.get("drop", []))),
         private_paths=frozenset(path(text) for text in private if "." in text),
         private_keys=frozenset(text for text in private if "." not in text),
+        uplink=document.get("route") == "lorawan",
     )
 
 
@@ -236,6 +244,8 @@ def seconds_between(document: object, field: Field) -> float:
 def read_time(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The time that the document states; None when it states none."""
     keys, raw = first_below(document, root, table.time_paths)
+    if raw is MISSING and table.uplink:
+        keys, raw = first(document, UPLINK_TIME)
     if raw is MISSING:
         return None
     used.add(keys)
@@ -245,6 +255,8 @@ def read_time(table: Table, document: object, root: Path, used: set[Path]) -> in
 def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The sequence number that the document states; None when it states none."""
     keys, raw = first_below(document, root, table.seq_paths)
+    if raw is MISSING and table.uplink:
+        keys, raw = first(document, UPLINK_COUNT)
     if raw is MISSING:
         return None
     if type(raw) is not int or not 0 <= raw <= MAX_SEQ:
@@ -256,13 +268,16 @@ def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int
 
 def rest_of(table: Table, document: object, used: frozenset[Path]) -> Extra:
     """What no field took and the profile does not drop, under dotted names; nulls and empty objects say nothing."""
+    skipped = used | table.dropped
     extra = {
         clean(".".join(keys)): storable(item)
-        for keys, item in leaves(document, used | table.dropped)
+        for keys, item in leaves(document, skipped | UPLINK_OWN if table.uplink else skipped)
         if item is not None and item != {} and item != []
     }
     for name in RESERVED & extra.keys():
         extra[f"message.{name}"] = extra.pop(name)
+    if table.uplink and isinstance(document, dict):
+        extra |= {name: storable(document[name]) for name in WAY if name in document and (name,) not in table.dropped}
     return extra
 
 

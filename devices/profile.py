@@ -12,7 +12,7 @@ from devices.envelopes import Packet, opener_of
 from devices.family import FAMILIES, Family
 from devices.identity import OFFLINE_AFTER, name_in, offline_after_in
 from devices.mapping import Table, fits, redacted, table_from, table_reader
-from devices.native import native_reader
+from devices.native import MAX_SEQ, native_reader
 from devices.panel import Panel, default_panel, panel_from
 from devices.raw import shown
 from devices.reading import Reading, hash_seq
@@ -90,8 +90,9 @@ class Profile:
         results = []
         for place, document in enumerate(unpacked_documents, 1):
             result = self._read_one(document, payload)
-            if isinstance(result, Reading) and result.seq < 0:
-                result = result._replace(seq=hash_seq(b"%d/" % place + payload))
+            if isinstance(result, Reading):
+                own = hash_seq(b"%d/" % place + payload) if result.seq < 0 else result.seq + (place - 1 << 32)
+                result = result._replace(seq=min(own, MAX_SEQ))
             results.append(placed(result, place, len(unpacked_documents), payload))
         return results or [empty_list()]
 
