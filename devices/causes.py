@@ -49,7 +49,6 @@ CONFUSED: dict[str, tuple[str, ...]] = {
     "Hz": ("mHz", "kHz"),
     "lx": ("klx",),
     "uS/cm": ("mS/cm", "S/m"),
-    "dB[A]": (),
 }
 _HEX = re.compile(r"(?:[0-9a-f]{2})+|(?:[0-9A-F]{2})+")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")

@@ -60,20 +60,29 @@ def chosen(kind: str, packet: Packet) -> Chosen | Rejected:
     if isinstance(document, Rejected):
         return document
     candidates = [p for p in PROFILES.values() if p.route == kind and p.table and fits(p.table, document)]
+    if isinstance(document, dict) and "frame" in document and "decoded" not in document:
+        candidates = [p for p in candidates if p.codec != "decoded"]
     stated = [p for p in candidates if p.table and p.table.match_path is not None]
-    if not candidates:
-        return unfitting(kind, document)
     trials = [trial(profile, packet) for profile in stated or candidates]
-    if len(trials) == 1:
+    if not trials:
+        return undecided(kind, document, trials) if is_frame(document) else unfitting(kind, document)
+    if len(trials) == 1 and (stated or not is_shared(kind)):
         return Chosen(trials[0].profile, trials[0].results, None)
     hinted = [one for one in trials if is_hinted(one.profile, document)]
     for group, how in ((hinted, "model"), (trials, "match" if stated else "trial")):
         best = best_of(group)
         if best:
             return Chosen(best.profile, best.results, how)
-    if len(hinted) == 1:
-        return Chosen(hinted[0].profile, hinted[0].results, "model")
+    for group, how in ((hinted, "model"), (trials, "trial")):
+        if len(group) == 1:
+            return Chosen(group[0].profile, group[0].results, how)
     return undecided(kind, document, trials)
+
+
+def is_shared(kind: str) -> bool:
+    """Whether many models of devices speak on routes of this kind, so that none is meant unless it is named."""
+    profiles = [profile for profile in PROFILES.values() if profile.route == kind]
+    return len(profiles) > 1 or any(profile.codec in ("decoded", *FRAME_CODECS) for profile in profiles)
 
 
 def trial(profile: Profile, packet: Packet) -> Trial:
@@ -146,17 +155,23 @@ def unfitting(kind: str, document: object) -> Rejected:
     return Rejected("profile", Reason.WRONG_SHAPE, "type", value, detail)
 
 
+def is_frame(document: object) -> bool:
+    """Whether a document carries the bytes of a frame."""
+    return isinstance(document, dict) and isinstance(document.get("frame"), bytes)
+
+
 def undecided(kind: str, document: object, trials: list[Trial]) -> Rejected:
     """None of the profiles fits, or several do and differ."""
     good = [one for one in trials if one.clean and one.metrics]
-    frame = document.get("frame") if isinstance(document, dict) else None
+    frame = document["frame"] if isinstance(document, dict) and is_frame(document) else b""
     if good:
         best = sorted(good, key=lambda one: one.rank, reverse=True)
         names = ", ".join(one.profile.name for one in best if one.rank == best[0].rank)
         detail = f"several profiles fit and differ: {names}; give --profile, or name the model at the server"
-    elif isinstance(frame, bytes):
+    elif is_frame(document):
         port = document.get("port") if isinstance(document, dict) else None
-        detail = f"none of {len(trials)} profiles reads this frame of {len(frame)} bytes (port {port}) to its end"
+        tried = f"none of {len(trials)} profiles" if trials else f"no profile of {kind}"
+        detail = f"{tried} reads this frame of {len(frame)} bytes (port {port}) to its end"
         detail += " with legal values; give --profile, or have the server decode it"
     else:
         nearest = max(trials, key=lambda one: one.metrics)
@@ -164,5 +179,5 @@ def undecided(kind: str, document: object, trials: list[Trial]) -> Rejected:
         if first:
             return first
         detail = f"none of the {len(trials)} profiles of {kind} finds a metric"
-    value = shown(frame) if isinstance(frame, bytes) else None
+    value = shown(frame) if frame else None
     return Rejected("profile", Reason.WRONG_SHAPE, None, value, detail)

@@ -18,7 +18,18 @@ from devices.vocabulary import Meaning, word_of
 
 MAX_FIELDS = 2000
 # Of families that explain a document equally well, the earlier one.
-PRIOR = ("classroom", "weather", "air_quality", "soil", "water_level", "meter", "contact", "parking", "vehicle")
+PRIOR = (
+    "classroom",
+    "weather",
+    "air_quality",
+    "soil",
+    "water_level",
+    "meter",
+    "contact",
+    "parking",
+    "vehicle",
+    "server",
+)
 FEW = 5
 # What a record of a list calls its name, its value and its unit; an object with a value beside its unit.
 NAMES, VALUES, UNITS = (
@@ -168,7 +179,12 @@ def state_meant(metric: Metric, meaning: Meaning, raw: object) -> float | None:
 def score(family: Family, found: dict[str, tuple[Field, float, bool]]) -> float:
     """How well a family explains a document: fields, more for metrics that few families have, for hints, a headline."""
     telling = 0.25 if family.headline in found and SPREAD[family.headline] <= FEW else 0.0
-    return telling + sum(1 + 1 / SPREAD[name] + 0.5 * hint for name, (_, _, hint) in found.items())
+    return telling + sum(weight(name) + 0.5 * hint for name, (_, _, hint) in found.items())
+
+
+def weight(name: str) -> float:
+    """What a metric says of its family; many devices send a position, whatever they measure."""
+    return 0.5 if name in ("latitude", "longitude", "altitude") else 1 + 1 / SPREAD[name]
 
 
 def prior(name: str) -> int:

@@ -73,6 +73,6 @@ SPELLINGS: tuple[tuple[Callable[[str], float | None], str], ...] = (
     (plain, "a number as text; send it without quotes"),
     (with_comma, "a number as text with a decimal comma; send it without quotes and with a point"),
     (with_thousands, "a number as text with marks between its thousands; send it without them and without quotes"),
-    (with_unit, "a number with its unit, as text; send the number alone, without quotes"),
     (hexadecimal, "a hexadecimal number as text; send it as a decimal number, without quotes"),
+    (with_unit, "a number with its unit, as text; send the number alone, without quotes"),
 )

@@ -6,6 +6,7 @@ nothing is guessed: there the topic and the registry decide.
 
 from base64 import b64decode
 from collections.abc import Callable
+from math import isnan
 from typing import NamedTuple
 
 from devices.causes import likely_encoding
@@ -158,16 +159,23 @@ class Judge:
                 Outcome(packet.foreign_id, found.profile, one, found.profile.family, found.how) for one in found.results
             ]
         else:
-            decoded = packet.document.get("decoded", packet.document) if isinstance(packet.document, dict) else None
-            readable = decoded is not None and not ("frame" in decoded and decoded is packet.document)
-            outcomes = self._documents(packet.foreign_id, decoded, packet.payload) if readable else []
-            if not any(isinstance(outcome.result, Reading) for outcome in outcomes):
-                outcomes = [Outcome(packet.foreign_id, None, found)]
+            outcomes = [Outcome(packet.foreign_id, None, found)]
+        words = isinstance(found, Chosen) and found.how == "trial" and found.profile.codec == "decoded"
+        if words or not legal_values(outcomes):
+            outcomes = max(outcomes, self._by_vocabulary(packet), key=legal_values)
         if named and packet.foreign_id is None and not isinstance(packet.document, Rejected):
             detail = f"the message names no device of {kind}; expected the device's name in the topic or the message"
             unknown = Rejected("route", Reason.UNKNOWN_DEVICE, "device", None, detail)
             outcomes = [Outcome(None, None, unknown), *(o for o in outcomes if not isinstance(o.result, Rejected))]
         return outcomes
+
+    def _by_vocabulary(self, packet: Packet) -> list[Outcome]:
+        """The readings of a packet that no profile reads, by the names of its fields; none where they say nothing."""
+        document = packet.document
+        if isinstance(document, dict):
+            document = document.get("decoded") if "frame" in document or "decoded" in document else document
+        guessed = self._documents(packet.foreign_id, document, packet.payload)
+        return [outcome for outcome in guessed if isinstance(outcome.result, Reading)]
 
     def _documents(self, device: str | None, document: object, payload: bytes) -> list[Outcome]:
         """A document, or each of a list of them, read by vocabulary."""
@@ -185,6 +193,12 @@ class Judge:
 
 BY_VOCABULARY = "no profile describes it: metrics are guessed by the names of fields; write a profile before it is used"
 BARE_FRAME = "taken as the bare bytes of a frame"
+
+
+def legal_values(outcomes: list[Outcome]) -> int:
+    """How many values of metrics the readings hold."""
+    readings = [outcome.result for outcome in outcomes if isinstance(outcome.result, Reading)]
+    return sum(not isnan(value) for reading in readings for value in reading.values)
 
 
 def is_document(one: object) -> bool:
@@ -237,3 +251,12 @@ def from_base64(text: str) -> bytes:
 def topic_on(route: Route) -> str:
     """A topic that the route takes."""
     return route.topics[0].replace("+", "unnamed").replace("#", "unnamed")
+
+
+def metrics_of(family: Family, reading: Reading) -> dict[str, float | str]:
+    """The metrics that are there, by name; a state as its word."""
+    return {
+        metric.name: metric.states[int(value)] if metric.states else value
+        for metric, value in zip(family.metrics, reading.values, strict=True)
+        if not isnan(value)
+    }

@@ -78,7 +78,7 @@ def payload_of(said: object) -> bytes:
 
 def without_comments(content: bytes) -> bytes | None:
     """JSON with the comments taken out; None where there are none, or where it is no JSON without them either."""
-    if b"//" not in content and b"/*" not in content or not isinstance(CODECS["json"](content), Rejected):
+    if (b"//" not in content and b"/*" not in content) or not isinstance(CODECS["json"](content), Rejected):
         return None
     plain = _TOKENS.sub(lambda match: match[0] if match[0].startswith(b'"') else b" ", content)
     return plain if plain != content and not isinstance(CODECS["json"](plain), Rejected) else None

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from devices.envelopes import Notice
-from devices.laws import stated_metrics
+from devices.family import FAMILIES, Metric
 from devices.profile import Profile
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time, show
-from devices.verdict import Judge, Outcome, Verdict
+from devices.verdict import Judge, Outcome, Verdict, metrics_of
 from dothi.commands.catalogue import profile_named
 from dothi.commands.options import AsJson
 from dothi.errors import Refused
@@ -105,11 +105,11 @@ def reading_document(outcome: Outcome) -> dict[str, Any]:
     reading, family = outcome.result, outcome.family
     if not isinstance(reading, Reading) or family is None:
         raise TypeError("a reading without a family")
-    document = {
+    document: dict[str, Any] = {
         "device": outcome.device,
         "family": family.name,
         "time": None if reading.time is None else show(reading.time),
-        "metrics": stated_metrics(family, reading),
+        "metrics": metrics_of(family, reading),
         "extra": reading.extra or {},
         "profile": outcome.profile.name if outcome.profile else None,
         "guessed": outcome.guessed is not None,
@@ -119,3 +119,43 @@ def reading_document(outcome: Outcome) -> dict[str, Any]:
     if outcome.fields:
         document["fields"] = outcome.fields
     return document
+
+
+def show_decoded(document: dict[str, Any]) -> None:
+    """The same for people: a table for each reading, then what was refused and what should be known."""
+    for reading in document["readings"]:
+        family = FAMILIES[reading["family"]]
+        sources = reading.get("fields", {})
+        rows = [
+            (name, value, unit_shown(family.metrics[family.index[name]]), sources.get(name, ""))
+            for name, value in reading["metrics"].items()
+        ]
+        rows += [(f"extra {name}", value, "", "") for name, value in reading["extra"].items()]
+        columns = ("metric", "value", "unit", "field") if sources else ("metric", "value", "unit")
+        console.print(title_of(reading), markup=False, highlight=False, style="bold", soft_wrap=True)
+        print_table(columns, [row[: len(columns)] for row in rows])
+    for notice in document["notices"]:
+        console.print(
+            f"no reading by design: {notice['kind']}: {notice['detail']}", markup=False, style="cyan", soft_wrap=True
+        )
+    rejected = document["rejected"]
+    if rejected and (document["readings"] or document["rejections"] > 1):
+        more = f" ({document['rejections'] - 1} more)" if document["rejections"] > 1 else ""
+        line = f"rejected in {rejected['layer']}: {rejected['reason']}: {rejected['detail']}{more}"
+        console.print(line, markup=False, highlight=False, style="red", soft_wrap=True)
+    for note in document["notes"]:
+        console.print(f"note: {note}", markup=False, highlight=False, style="yellow", soft_wrap=True)
+
+
+def title_of(reading: dict[str, Any]) -> str:
+    """A reading's family, device, time, profile and whether it is a guess."""
+    by = f"by {reading['profile']}" if reading["profile"] else "by vocabulary"
+    guess = f" – GUESSED: {reading['how']}" if reading["guessed"] else ""
+    return (
+        f"{reading['family']} of {reading['device'] or 'unnamed device'} at {reading['time'] or 'receipt'} {by}{guess}"
+    )
+
+
+def unit_shown(metric: Metric) -> str:
+    """A metric's unit; states have none."""
+    return "" if metric.states or metric.unit == "1" else metric.unit
