@@ -26,7 +26,7 @@ Reader = Callable[[object, bytes], Reading | Rejected]
 KEYS = frozenset(
     (
         *("title", "family", "codec", "route", "interval_s", "behaviour", "examples", "source"),
-        *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge"),
+        *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge", "units"),
         *("vendor", "model", "offline_after", "alarms", "panel"),
     )
 )
@@ -89,7 +89,7 @@ class Profile:
             return [self._read_one(unpacked_documents, payload)]
         results = []
         for place, document in enumerate(unpacked_documents, 1):
-            result = self._read_one(document, payload)
+            result = document if isinstance(document, Rejected) else self._read_one(document, payload)
             if isinstance(result, Reading):
                 own = hash_seq(b"%d/" % place + payload) if result.seq < 0 else result.seq + (place - 1 << 32)
                 result = result._replace(seq=min(own, MAX_SEQ))

@@ -96,7 +96,7 @@ class Columns:
 
     def add(self, device: Device, reading: Reading, when: int, origin: tuple[Arrival, bytes, bytes]) -> None:
         """One row. `when`: its time, microseconds since 1970 UTC."""
-        _, seq, boot, values, extra, _ = reading
+        _, seq, boot, values, extra, _, _ = reading
         self.time.append(when)
         self.seq.append(seq)
         self.boot.append(boot)
@@ -221,8 +221,8 @@ class Batch:
         family = device.profile.family
         when, received = reading.time, origin[0].received
         if when is None:
-            when = received
-        elif not received - self._late[family.name] <= when <= received + self._future:
+            when = received - reading.ago
+        if when != received and not received - self._late[family.name] <= when <= received + self._future:
             refused = check_time(when, received, self._late[family.name], self._future)
             if refused:
                 return refused
