@@ -37,6 +37,7 @@ NAMES, VALUES, UNITS = (
     ("value", "v", "val", "reading", "data"),
     ("unit", "u", "units", "uom", "unitCode", "unit_of_measurement"),
 )
+MARKS = frozenset(("v", "value", "bn", "n"))
 TIMES = ("time", "timestamp", "ts", "datetime", "date_time", "dateobserved", "observedat", "received_at", "receivedat")
 # Where a number without a unit is illegal, but would be legal in the unit that devices prefer.
 USUAL = {"hPa": ("Pa", "kPa"), "V": ("mV",), "kW.h": ("W.h",), "m": ("mm", "cm")}
@@ -87,8 +88,12 @@ def fields_of(document: object, path: Path = ()) -> Iterator[Field]:
         if record:
             yield record
             return
+        bare = not MARKS.isdisjoint(document)  # a record without a name: `t` is its time, `u` its unit
         for key, item in document.items():
-            yield from fields_of(item, (*path, str(key)))
+            if bare and not isinstance(item, dict | list):
+                yield Field((*path, str(key)), "", item, None)
+            else:
+                yield from fields_of(item, (*path, str(key)))
     elif isinstance(document, list) and len(document) <= MAX_FIELDS:
         for place, item in enumerate(document):
             yield from fields_of(item, (*path, str(place)))

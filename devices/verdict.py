@@ -23,6 +23,8 @@ from devices.route import ROUTES, Route, native_topic, route_of, routes_of
 from devices.sniff import Sniffed, sniff
 
 LONGEST_FRAME = 255
+PATTERN_MARKS = frozenset("{}<>()$ +#;…")
+"""Characters of topics as manuals write them: `<device>/rpc`, `{prefix}/tracker/{serial}`."""
 
 
 class Outcome(NamedTuple):
@@ -76,6 +78,8 @@ class Judge:
         detail = f"no route takes topic {topic}; expected dothi/v1/{{area}}/{{device}}/up or one of {topics}"
         refused = Outcome(None, None, Rejected("route", Reason.UNKNOWN_ROUTE, "topic", topic[:200], detail))
         found = self._by_content(payload, sniff(payload))
+        if PATTERN_MARKS & {*topic} and legal_values(found.outcomes):
+            return found._replace(notes=[f"{topic} is no topic but a pattern for one", *found.notes])
         useful = [outcome for outcome in found.outcomes if not isinstance(outcome.result, Rejected)]
         return Verdict(found.system, [refused, *useful], found.notes)
 
