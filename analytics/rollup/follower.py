@@ -28,7 +28,7 @@ from devices.family import FAMILIES
 
 log = structlog.get_logger("analytics.rollup")
 
-GRACE_US = 20 * SECOND_US
+GRACE_US = 15 * SECOND_US
 # Each piece is some thousand devices of millions: they are looked up, the registry is not read as a whole for each.
 PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 

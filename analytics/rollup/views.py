@@ -3,7 +3,7 @@
 from psycopg import sql
 
 from analytics.rollup.body import AHEAD, bucket_body, closed_until, place, readings_body
-from analytics.rollup.shape import gauges_only, shown, stored_columns, summed_columns
+from analytics.rollup.shape import area_columns, gauges_only, shown, stored_columns, summed_columns
 from analytics.rollup.width import DAY, HOUR, MINUTE, Width, stored_widths
 from devices.family import FAMILIES, Family
 from devices.relations import ViewBody
@@ -117,7 +117,9 @@ def area_view(family: Family, width: Width) -> ViewBody:
     ).format(
         shown=select_list(columns),
         sums=sql.SQL(", ").join(
-            sql.SQL("(o.sums ->> {})::double precision as {}").format(sql.Literal(c.name), sql.Identifier(c.name))
+            sql.SQL("(o.sums ->> {})::{} as {}").format(
+                sql.Literal(c.name), sql.SQL(area_columns(family)[c.name]), sql.Identifier(c.name)
+            )
             for c in summed_columns(family)
         ),
         family=sql.Literal(family.name),
