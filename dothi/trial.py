@@ -12,8 +12,9 @@ from psycopg.rows import dict_row
 
 from devices import registry
 from devices.enroll import Row
+from devices.envelopes import Packet, opener_of
 from devices.profile import PROFILES, Profile
-from devices.route import ROUTES, foreign_id
+from devices.route import route_of, routes_of
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack
 
@@ -49,7 +50,7 @@ def topic_of(profile: Profile, area: str, device: str, topic: str | None) -> str
         return topic
     if profile.route is None:
         return f"dothi/v1/{area}/{device}/up"
-    first = ROUTES[profile.route].topics[0]
+    first = routes_of(profile.route)[0].topics[0]
     return first.replace("+", device).replace("#", device)
 
 
@@ -63,8 +64,7 @@ def server_time(connection: Connection) -> object:
 def introduce(connection: Connection, row: Row, profile: Profile, topic: str, payload: bytes) -> bool:
     """Enrol the trial device under the name that this message uses; whether anything was new."""
     if profile.route is not None:
-        document = profile.decode(payload)
-        name = foreign_id(ROUTES[profile.route], topic, document)
+        name = foreign_id(profile.route, topic, payload)
         known = connection.execute(
             "select 1 from registry.alias where route = %s and foreign_id = %s", (profile.route, name)
         ).fetchone()
@@ -72,6 +72,14 @@ def introduce(connection: Connection, row: Row, profile: Profile, topic: str, pa
             row = row._replace(route=profile.route, foreign_id=name)
     result = registry.enroll(connection, [row])
     return bool(result.new or result.changed or row.foreign_id)
+
+
+def foreign_id(kind: str, topic: str, payload: bytes) -> str | None:
+    """What the foreign system calls the device; None when the message names none, or several."""
+    route = route_of(topic) or routes_of(kind)[0]
+    opened = opener_of(route)(topic, payload)
+    names = {part.foreign_id for part in opened if isinstance(part, Packet)}
+    return names.pop() if len(names) == 1 else None
 
 
 def broker_of(stack: Stack, profile: Profile, area: str) -> str:

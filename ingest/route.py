@@ -1,22 +1,25 @@
 """Topic → device → profile, or Rejected; and the registry as this worker knows it, kept fresh while it runs."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 
-from devices.codecs import CODECS
+from devices.envelopes import Notice, Packet, opener_of
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.registry import AliasChange, Change, changed_since
 from devices.rejected import Reason, Rejected
-from devices.route import Route, foreign_entities
+from devices.route import Route, matches, rivals_of
 
 log = structlog.get_logger("ingest.route")
 
 REFRESH_S = 1.0
+MOST_REQUESTS = 100
+"""Of one route, waiting to be sent; a request that is lost is made again when the next message asks for it."""
 
 
 class Device(NamedTuple):
@@ -31,11 +34,12 @@ class Device(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one reading of a message became. `device` is the id that was claimed, known or not."""
+    """What one reading of a message became; a part that carries none by design is a Notice. `claimed` is the id that
+    was claimed, known or not."""
 
     device: Device | None
     claimed: str | None
-    result: Reading | Rejected
+    result: Reading | Rejected | Notice
     payload: bytes
 
 
@@ -45,6 +49,11 @@ class Router:
     def __init__(self, routes: dict[str, Route]) -> None:
         """`routes`: the foreign routes by inbox name."""
         self._routes = routes
+        self._openers = {name: opener_of(route) for name, route in routes.items()}
+        self._rivals = {name: rivals_of(route, routes.values()) for name, route in routes.items()}
+        self._requests: dict[str, deque[tuple[str, bytes]]] = {
+            name: deque(maxlen=MOST_REQUESTS) for name, opener in self._openers.items() if hasattr(opener, "requests")
+        }
         self._devices: dict[bytes, Device] = {}
         self._topics: dict[bytes, Device] = {}
         self._aliases: dict[tuple[str, str], bytes] = {}
@@ -60,7 +69,8 @@ class Router:
         return found if isinstance(found, Device) else None
 
     def read(self, inbox: str, topic: bytes, payload: bytes) -> list[Outcome]:
-        """A message → its readings and rejections, at least one. Never raises, whatever the bytes."""
+        """A message → its readings, rejections and notices; none when another route's inbox reads it. Never raises,
+        whatever the bytes."""
         route = self._routes.get(inbox)
         if route:
             return self._read_foreign(route, topic, payload)
@@ -107,27 +117,43 @@ class Router:
         return None
 
     def _read_foreign(self, route: Route, topic: bytes, payload: bytes) -> list[Outcome]:
-        """A message of a foreign route: its document names the device, or its topic does."""
-        document = CODECS[route.codec](payload)
-        if isinstance(document, Rejected):
-            return [Outcome(None, None, document, b"" if route.private else payload)]
+        """A message of a foreign route: what it holds names the device, or its topic does."""
+        text, opener = topic.decode(errors="replace"), self._openers[route.name]
+        if any(matches(pattern, text) for pattern in self._rivals[route.name]):
+            return []
         outcomes: list[Outcome] = []
-        for foreign_id, entity, raw in foreign_entities(route, topic.decode(errors="replace"), document, payload):
-            outcomes += self._read_entity(route, foreign_id, entity, raw)
+        for part in opener(text, payload):
+            if isinstance(part, Notice):
+                outcomes.append(Outcome(self._device_of(route, part.foreign_id), part.foreign_id, part, b""))
+            else:
+                outcomes += self._read_packet(route, part)
+        waiting = self._requests.get(route.name)
+        if waiting is not None:
+            made: list[tuple[str, bytes]] = opener.requests  # type: ignore[attr-defined]  # it has: see __init__
+            waiting += made
+            made.clear()
         return outcomes
 
-    def _read_entity(self, route: Route, foreign_id: str | None, entity: object, raw: bytes) -> list[Outcome]:
-        device = self._devices.get(self._aliases.get((route.name, foreign_id or ""), b""))
+    def requests(self, inbox: str) -> list[tuple[str, bytes]]:
+        """Messages (topic, payload) that a route's opener wants sent, such as a request for a birth; each once."""
+        waiting = self._requests.get(inbox)
+        made = [*waiting] if waiting else []
+        if waiting:
+            waiting.clear()
+        return made
+
+    def _device_of(self, route: Route, foreign_id: str | None) -> Device | None:
+        """The device that a foreign system calls so."""
+        return self._devices.get(self._aliases.get((route.kind, foreign_id or ""), b""))
+
+    def _read_packet(self, route: Route, packet: Packet) -> list[Outcome]:
+        foreign_id, entity, raw = packet
+        device = self._device_of(route, foreign_id)
         if device is None:
-            detail = (
-                f"{route.name} calls it {foreign_id!r}; enrol a device with alias {route.name}:{foreign_id}"
-                if foreign_id
-                else f"the message names no device of route {route.name}"
-            )
-            rejected = Rejected("route", Reason.UNKNOWN_DEVICE, "device", foreign_id, detail)
+            rejected = entity if isinstance(entity, Rejected) else unknown_device(route, foreign_id)
             return [Outcome(None, foreign_id, rejected, b"" if route.private else raw)]
-        if device.profile.route != route.name:
-            detail = f"device {device.name} has profile {device.profile.name}, which is not of route {route.name}"
+        if device.profile.route != route.kind:
+            detail = f"device {device.name} has profile {device.profile.name}, which is not of route {route.kind}"
             rejected = Rejected("route", Reason.UNKNOWN_ROUTE, "profile", device.profile.name, detail)
             return [Outcome(device, device.name, rejected, b"" if route.private else raw)]
         refused = self._refused(device, device.area)
@@ -168,6 +194,16 @@ class Router:
             except psycopg.Error as error:
                 log.warning("registry cannot be read", error=str(error).strip())
                 await asyncio.sleep(REFRESH_S)
+
+
+def unknown_device(route: Route, foreign_id: str | None) -> Rejected:
+    """A foreign name that no enrolled device has."""
+    detail = (
+        f"{route.kind} calls it {foreign_id!r}; enrol a device with alias {route.kind}:{foreign_id}"
+        if foreign_id
+        else f"the message names no device of route {route.name}"
+    )
+    return Rejected("route", Reason.UNKNOWN_DEVICE, "device", foreign_id, detail)
 
 
 def claimed_id(topic: bytes) -> str:

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from devices.envelopes import Packet, opener_of
 from devices.profile import PROFILES, fitting
 from devices.rejected import Rejected
-from devices.route import ROUTES, foreign_entities
+from devices.route import ROUTES
 from tests.stack import RunningStack, running_stack
 from tests.test_payloads import FILES, FOLDER, PRIVATE, STORED, TIMES, without_comments
 
@@ -51,8 +52,9 @@ def enroll_all(stack: RunningStack) -> None:
     rows: dict[tuple[str, str], str] = {}
     for name in FILES:
         system = name.split("/")[0]
-        document = next(p for p in PROFILES.values() if p.route == system).decode(payload_of(name))
-        for foreign_id, part, _ in foreign_entities(ROUTES[system], topic_of(name), document, payload_of(name)):
+        for packet in opener_of(ROUTES[system])(topic_of(name), payload_of(name)):
+            assert isinstance(packet, Packet)
+            foreign_id, part, _ = packet
             profile = fitting(ROUTES[system], part)
             if foreign_id and (system, foreign_id) not in rows:
                 rows[system, foreign_id] = ANY[system] if isinstance(profile, Rejected) else profile.name

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from devices.envelopes import Packet, opener_of
 from devices.laws import stated_metrics
-from devices.profile import PROFILES, Profile, fitting
+from devices.profile import Profile, fitting
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
-from devices.route import ROUTES, foreign_entities
+from devices.route import ROUTES
 
 FOLDER = Path(os.environ.get("DOTHI_PAYLOADS", Path(__file__).parents[2] / "shared" / "payloads"))
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no real payloads in {FOLDER} (DOTHI_PAYLOADS names them)")
@@ -109,8 +110,9 @@ def become(name: str) -> tuple[Profile | None, Reading | Rejected]:
         payload = without_comments(payload)
     system = name.split("/")[0]
     route = ROUTES[system]
-    document = next(p for p in PROFILES.values() if p.route == system).decode(payload)
-    ((device, part, raw),) = foreign_entities(route, TOPICS[system], document, payload)
+    (packet,) = opener_of(route)(TOPICS[system], payload)
+    assert isinstance(packet, Packet)
+    device, part, raw = packet
     profile = fitting(route, part)
     if isinstance(profile, Rejected):
         return None, profile

@@ -10,11 +10,13 @@ import typer
 from typer.testing import CliRunner
 
 from devices.codecs import CODECS
+from devices.envelopes import Packet, opener_of
+from devices.envelopes.plain import foreign_name, packets
 from devices.laws import LAWS, payload_of
 from devices.profile import PROFILES, BadProfile, fitting, profile_from
 from devices.reading import Reading, hash_seq
 from devices.rejected import Reason, Rejected
-from devices.route import ROUTES, foreign_entities, foreign_id, matches, native_topic, route_of
+from devices.route import ROUTES, matches, native_topic, route_of
 from dothi.commands import catalogue
 from dothi.errors import Refused, WrongUsage
 
@@ -31,11 +33,12 @@ def test_profile_keeps_the_laws(name: str, law: Any) -> None:
 @pytest.mark.parametrize("name", ROUTES)
 def test_route_has_profiles_topics_and_a_way_to_the_device(name: str) -> None:
     route = ROUTES[name]
-    assert any(profile.route == name for profile in PROFILES.values())
-    assert route.codec in CODECS
+    assert any(profile.route == route.kind for profile in PROFILES.values())
+    assert opener_of(route)(route.topics[0], b"")
     assert route.topics
     assert all(route_of(topic.replace("#", "a/b").replace("+", "dev")) == route for topic in route.topics)
-    assert (route.device_level is None) == bool(route.device_paths)
+    assert route.envelope != "plain" or (route.device_level is None) == bool(route.device_paths)
+    assert route.envelope != "plain" or route.codec in CODECS
     assert not any(topic.startswith("dothi/") for topic in route.topics)
 
 
@@ -135,8 +138,10 @@ def test_latitude_as_text_is_refused_alone() -> None:
 
 def test_what_is_unknown_is_kept() -> None:
     deep = {"a": [1, {"b": None}]}
-    reading = read_one(message({"pm25": 1, "nh3": 2, "n\0": "a\0b", "rejected": 5}, firmware="1.4", nh3=3, nest=deep))
-    expected = {"nh3": 2, "n␀": "a␀b", "metrics.rejected": 5, "firmware": "1.4", "message.nh3": 3, "nest": deep}
+    reading = read_one(
+        message({"pm25": 1, "toluene": 2, "n\0": "a\0b", "rejected": 5}, firmware="1.4", toluene=3, nest=deep)
+    )
+    expected = {"toluene": 2, "n␀": "a␀b", "metrics.rejected": 5, "firmware": "1.4", "message.toluene": 3, "nest": deep}
     assert reading.extra == expected
     assert not reading.partial
 
@@ -239,10 +244,10 @@ def test_topic_filters(pattern: str, topic: str, taken: bool) -> None:
 def test_devices_are_named_by_topic_or_document() -> None:
     assert native_topic("dothi/v1/213/aq-1/up") == ("213", "aq-1")
     assert native_topic("dothi/v1/213/aq-1/status") is None
-    assert foreign_id(ROUTES["shelly"], "shelly-1/status/switch:0", {}) == "shelly-1"
-    assert foreign_id(ROUTES["frigate"], "frigate/events", {"after": {"camera": "c1"}}) == "c1"
-    assert foreign_id(ROUTES["frigate"], "frigate/events", {"after": {"camera": 5}}) is None
-    assert foreign_id(ROUTES["frigate"], "frigate/events", [1]) is None
+    assert foreign_name(ROUTES["shelly"], "shelly-1/status/switch:0", {}) == "shelly-1"
+    assert foreign_name(ROUTES["frigate"], "frigate/events", {"after": {"camera": "c1"}}) == "c1"
+    assert foreign_name(ROUTES["frigate"], "frigate/events", {"after": {"camera": 5}}) is None
+    assert foreign_name(ROUTES["frigate"], "frigate/events", [1]) is None
 
 
 def test_a_notification_speaks_of_several_devices() -> None:
@@ -251,12 +256,10 @@ def test_a_notification_speaks_of_several_devices() -> None:
     ]
     payload = json.dumps({"subscriptionId": "s", "data": entities}).encode()
     document = CODECS["ngsi"](payload)
-    found = [
-        (name, json.loads(raw)["temperature"])
-        for name, _, raw in foreign_entities(ROUTES["ngsi"], "", document, payload)
-    ]
+    found = [(name, json.loads(raw)["temperature"]) for name, _, raw in packets(ROUTES["ngsi"], "", document, payload)]
     assert found == [("a", 1), ("b", 2)]
-    assert foreign_id(ROUTES["ngsi"], "ngsi/x", document) is None
+    assert foreign_name(ROUTES["ngsi"], "ngsi/x", document) is None
+    assert all(isinstance(part, Packet) for part in opener_of(ROUTES["ngsi"])("ngsi/x", payload))
     one = fitting(ROUTES["ngsi"], entities[0])
     assert not isinstance(one, Rejected)
     assert one.name == "ngsi-weather-observed"

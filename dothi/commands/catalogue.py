@@ -9,12 +9,13 @@ import typer
 import yaml
 
 from devices.documents import parse_yaml
+from devices.envelopes import Notice, Opened, opener_of
 from devices.family import FAMILIES
 from devices.laws import stated_metrics, verdicts
-from devices.profile import PROFILES, BadProfile, Profile, fitting, profile_from
+from devices.profile import PROFILES, BadProfile, Profile, fitting, no_reading, profile_from
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
-from devices.route import ROUTES, Route, foreign_entities, native_topic, route_of
+from devices.route import ROUTES, Route, native_topic, route_of, routes_of
 from devices.time import check_time, show
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
@@ -195,26 +196,38 @@ def outcomes_of(payload: bytes, topic: str | None, profile_name: str | None) -> 
 
 
 def with_profile(profile: Profile, topic: str, payload: bytes) -> list[Outcome]:
-    """A message of a known device model; the topic only tells the device."""
-    document = profile.decode(payload)
-    if profile.route not in ROUTES or isinstance(document, Rejected):
+    """A message of a known device model; the topic tells the device and, of several routes, which."""
+    routes = routes_of(profile.route) if profile.route else []
+    if not routes:
         native = native_topic(topic)
         return [Outcome(native[1] if native else None, profile, result) for result in profile.read(payload)]
-    return [
-        Outcome(name, profile, result)
-        for name, part, raw in foreign_entities(ROUTES[profile.route], topic, document, payload)
-        for result in profile.map(part, raw)
-    ]
+    taking = route_of(topic)
+    route = taking if taking in routes else routes[0]
+    return of_profile(profile, opener_of(route)(topic, payload))
+
+
+def of_profile(profile: Profile, opened: Opened) -> list[Outcome]:
+    """Every part of a message read with one profile."""
+    outcomes: list[Outcome] = []
+    for part in opened:
+        if isinstance(part, Notice):
+            outcomes.append(Outcome(part.foreign_id, None, no_reading(part.detail)))
+        else:
+            outcomes += [
+                Outcome(part.foreign_id, profile, result) for result in profile.map(part.document, part.payload)
+            ]
+    return outcomes
 
 
 def on_route(route: Route, topic: str, payload: bytes) -> list[Outcome]:
-    """A message of a foreign route: each entity with the profile that takes its kind."""
-    document = next(p for p in PROFILES.values() if p.route == route.name).decode(payload)
-    if isinstance(document, Rejected):
-        return [Outcome(None, None, document)]
-    outcomes = []
-    for name, part, raw in foreign_entities(route, topic, document, payload):
-        profile = fitting(route, part)
+    """A message of a foreign route: each part with the profile that takes its kind."""
+    outcomes: list[Outcome] = []
+    for part in opener_of(route)(topic, payload):
+        if isinstance(part, Notice):
+            outcomes.append(Outcome(part.foreign_id, None, no_reading(part.detail)))
+            continue
+        name, document, raw = part
+        profile = document if isinstance(document, Rejected) else fitting(route, document)
         if isinstance(profile, Rejected):
             outcomes.append(Outcome(name, None, profile))
         elif name is None:
@@ -222,7 +235,7 @@ def on_route(route: Route, topic: str, payload: bytes) -> list[Outcome]:
             rejected = Rejected("route", Reason.UNKNOWN_DEVICE, "device", None, detail)
             outcomes.append(Outcome(None, profile, rejected))
         else:
-            outcomes += [Outcome(name, profile, result) for result in profile.map(part, raw)]
+            outcomes += [Outcome(name, profile, result) for result in profile.map(document, raw)]
     return outcomes
 
 

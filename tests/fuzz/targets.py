@@ -15,13 +15,14 @@ from paho.mqtt.client import MQTTMessage
 
 from devices.codecs import CODECS, encode
 from devices.enroll import DEVICE_ID, check_file
+from devices.envelopes import Packet, opener_of
 from devices.family import Family
 from devices.profile import PROFILES, Profile
 from devices.raw import LONGEST_SHOWN, MAX_DEPTH
 from devices.reading import Reading
 from devices.registry import AliasChange, Change
 from devices.rejected import MEANING, Rejected
-from devices.route import ROUTES, foreign_entities
+from devices.route import ROUTES, rivals_of
 from dothi.stack import queues as broker_queues
 from ingest import mqtt
 from ingest.batch import Batch, Limits
@@ -169,15 +170,12 @@ def routes(raw: bytes) -> None:
     """Every foreign message speaks of at least one thing, whose bytes can be read again."""
     topic, payload = head_and_payload(raw)
     for route in ROUTES.values():
-        document = CODECS[route.codec](payload)
-        if isinstance(document, Rejected):
-            continue
-        entities = list(foreign_entities(route, topic.decode(errors="replace"), document, payload))
-        law(bool(entities), f"{route.name} found nothing")
-        for foreign_id, _, part in entities:
-            law(foreign_id is None or (foreign_id != "" and "\0" not in foreign_id), "a foreign id that is none")
-            foreign_id and foreign_id.encode()
-            law(isinstance(part, bytes), "no bytes")
+        opened = opener_of(route)(topic.decode(errors="replace"), payload)
+        law(bool(opened), f"{route.name} found nothing")
+        for part in opened:
+            law(part.foreign_id is None or (part.foreign_id != "" and "\0" not in part.foreign_id), "no foreign id")
+            part.foreign_id and part.foreign_id.encode()
+            law(not isinstance(part, Packet) or isinstance(part.payload, bytes), "no bytes")
 
 
 # --- the whole way of a message up to the database
@@ -239,7 +237,10 @@ def check_batch(batch: Batch, inbox: str) -> None:
     rows = sum(map(len, batch.columns.values()))
     received = sum(count.received for count in batch.ledger.values())
     law(received == rows + len(batch.quarantine), f"{inbox}: {received} received, {rows} rows")
-    law(received > 0 or bool(batch.presence) or inbox == AREA, f"{inbox}: a message vanished")
+    spoken = received > 0 or batch.presence or batch.notices
+    law(
+        bool(spoken) or inbox == AREA or bool(rivals_of(ROUTES[inbox], ROUTES.values())), f"{inbox}: a message vanished"
+    )
     for columns in batch.columns.values():
         stream = pack(columns, 1)
         law(stream.startswith(SIGNATURE) and stream.endswith(TRAILER), "not a COPY stream")
