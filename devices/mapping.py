@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.codecs import encode
 from devices.family import Family, Metric
-from devices.native import MAX_SEQ, RESERVED, Extra, note_refused, too_deep
+from devices.native import MAX_SEQ, RESERVED, WAY, Extra, note_refused, too_deep
 from devices.paths import MISSING, Path, find, first, leaves, path, without
 from devices.raw import TooDeep, as_number, clean, shown, storable
 from devices.reading import Reading, hash_seq
@@ -19,12 +19,15 @@ from devices.values import no_metric, value_of
 
 ELSE = "*"
 LONGEST_AGO_S = 2**28
+UPLINK_TIME: tuple[Path, ...] = (("time",),)
+UPLINK_COUNT: tuple[Path, ...] = (("count",),)
+UPLINK_OWN = frozenset([("eui",), ("model",), *((name,) for name in WAY)])
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where a metric stands in the document. `states`: the device's words → ours, `*` for every other word, None for
-    a word that says nothing of this metric."""
+    """Where a metric stands in the document. `units`: where the document names units by the path of the value;
+    `states`: the device's words → ours, `*` for every other word, None for a word that says nothing of this metric."""
 
     metric: Metric
     place: int
@@ -32,14 +35,18 @@ class Field:
     unit: str
     convert: Conversion
     unit_paths: tuple[Path, ...]
+    units: Path | None
     states: dict[str, str | None]
     between: tuple[Path, Path] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How a profile reads a foreign document. `roots`: where the fields' paths may start, the first that is there;
-    `ago_paths`: how long before its time, or before receipt where it has none, a document was measured."""
+    """How a profile reads a foreign document. `roots`: where the fields' paths may start, the first that is there.
+
+    `ago_paths`: how long before its time, or before receipt where it has none, a document was measured;
+    `uplink`: the document is of a LoRaWAN server, whose time and frame counter count where the profile names no other.
+    """
 
     family: Family
     fields: tuple[Field, ...]
@@ -55,6 +62,7 @@ class Table:
     dropped: frozenset[Path]
     private_paths: frozenset[Path]
     private_keys: frozenset[str]
+    uplink: bool = False
 
     @property
     def private(self) -> bool:
@@ -67,7 +75,7 @@ def paths_of(entry: str | list[str]) -> tuple[Path, ...]:
     return tuple(path(text) for text in ([entry] if isinstance(entry, str) else entry))
 
 
-def field_from(family: Family, entry: dict[str, Any]) -> Field:
+def field_from(family: Family, entry: dict[str, Any], units: Path | None = None) -> Field:
     """A row of the field table. Raises KeyError, ValueError (UnknownUnit) on a faulty one."""
     unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between"}
     if unknown:
@@ -83,6 +91,7 @@ def field_from(family: Family, entry: dict[str, Any]) -> Field:
         unit=unit,
         convert=SAME if metric.states else conversion(unit, metric.unit),
         unit_paths=paths_of(entry.get("unit_path", [])),
+        units=units,
         states=entry.get("map", {}),
         between=(path(between[0]), path(between[1])) if between else None,
     )
@@ -92,9 +101,10 @@ def table_from(family: Family, document: dict[str, Any]) -> Table:
     """The field table of a profile file. Raises KeyError, TypeError, ValueError on a faulty one."""
     time, match = document.get("time", {}), document.get("match", {})
     private = document.get("private", [])
+    units = path(document["units"]) if "units" in document else None
     return Table(
         family=family,
-        fields=tuple(field_from(family, entry) for entry in document["fields"]),
+        fields=tuple(field_from(family, entry, units) for entry in document["fields"]),
         roots=paths_of(document.get("roots", ["."])),
         match_path=path(match["path"]) if match else None,
         match_value=match.get("value"),
@@ -107,12 +117,16 @@ def table_from(family: Family, document: dict[str, Any]) -> Table:
         dropped=frozenset(paths_of(document.get("drop", []))),
         private_paths=frozenset(path(text) for text in private if "." in text),
         private_keys=frozenset(text for text in private if "." not in text),
+        uplink=document.get("route") == "lorawan",
     )
 
 
 def fits(table: Table, document: object) -> bool:
     """Whether a document says that it is of the kind that the profile reads."""
-    return table.match_path is None or find(document, table.match_path) == table.match_value
+    if table.match_path is None:
+        return True
+    found = find(document, table.match_path)
+    return found == table.match_value or (isinstance(found, list) and table.match_value in found)
 
 
 def redacted(table: Table, document: object) -> object:
@@ -180,12 +194,16 @@ def take(
     keys, raw = first_below(document, root, field.paths)
     if raw is MISSING or field.metric.name in refused or not isnan(values[field.place]):
         return  # not there, or an earlier row of the table has spoken for the metric
+    if isinstance(raw, Rejected):  # the codec itself refuses this one value
+        used.add(keys)
+        refused[field.metric.name], raws[field.metric.name] = raw._replace(field=field.metric.name), raw.value
+        return
     word = own_word(field, raw)
     if word is None:
         return
     if word == raw or not isinstance(raw, str):  # a word that was translated is kept as it came, too
         used.add(keys)
-    value = value_of(field.metric, word) if field.metric.states else convert(field, document, root, used, raw)
+    value = value_of(field.metric, word) if field.metric.states else convert(field, document, root, used, keys, raw)
     if isinstance(value, Rejected):
         refused[field.metric.name], raws[field.metric.name] = value, raw
     else:
@@ -204,10 +222,12 @@ def own_word(field: Field, raw: object) -> object | None:
     return word if word in field.metric.states else field.states.get(ELSE, word)
 
 
-def convert(field: Field, document: object, root: Path, used: set[Path], raw: object) -> float | Rejected:
-    """The raw number in the metric's unit and range."""
+def convert(field: Field, document: object, root: Path, used: set[Path], at: Path, raw: object) -> float | Rejected:
+    """The raw number, which stands at the path `at`, in the metric's unit and range."""
     change = field.convert
-    keys, unit = first_below(document, root, field.unit_paths)
+    below = at[len(root) :] if at[: len(root)] == root else at
+    candidates = field.unit_paths if field.units is None else (*field.unit_paths, field.units + below)
+    keys, unit = first_below(document, root, candidates)
     if isinstance(unit, str):
         used.add(keys)
         try:
@@ -248,6 +268,8 @@ def seconds_between(document: object, field: Field) -> float:
 def read_time(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The time that the document states; None when it states none."""
     keys, raw = first_below(document, root, table.time_paths)
+    if raw is MISSING and table.uplink:
+        keys, raw = first(document, UPLINK_TIME)
     if raw is MISSING:
         return None
     used.add(keys)
@@ -270,6 +292,8 @@ def read_ago(table: Table, document: object, root: Path, used: set[Path]) -> int
 def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The sequence number that the document states; None when it states none."""
     keys, raw = first_below(document, root, table.seq_paths)
+    if raw is MISSING and table.uplink:
+        keys, raw = first(document, UPLINK_COUNT)
     if raw is MISSING:
         return None
     if type(raw) is not int or not 0 <= raw <= MAX_SEQ:
@@ -281,13 +305,16 @@ def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int
 
 def rest_of(table: Table, document: object, used: frozenset[Path]) -> Extra:
     """What no field took and the profile does not drop, under dotted names; nulls and empty objects say nothing."""
+    skipped = used | table.dropped
     extra = {
-        clean(".".join(keys)): storable(item)
-        for keys, item in leaves(document, used | table.dropped)
+        clean(".".join(keys)): storable(item.value if isinstance(item, Rejected) else item)
+        for keys, item in leaves(document, skipped | UPLINK_OWN if table.uplink else skipped)
         if item is not None and item != {} and item != []
     }
     for name in RESERVED & extra.keys():
         extra[f"message.{name}"] = extra.pop(name)
+    if table.uplink and isinstance(document, dict):
+        extra |= {name: storable(document[name]) for name in WAY if name in document and (name,) not in table.dropped}
     return extra
 
 
