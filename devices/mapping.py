@@ -18,10 +18,10 @@ from devices.units import SAME, Conversion, UnknownUnit, conversion
 from devices.values import no_metric, value_of
 
 ELSE = "*"
-LONGEST_AGO_S = 2**28
 UPLINK_TIME: tuple[Path, ...] = (("time",),)
 UPLINK_COUNT: tuple[Path, ...] = (("count",),)
 UPLINK_OWN = frozenset([("eui",), ("model",), *((name,) for name in WAY)])
+LONGEST_AGO_S = 2**28
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How a profile reads a foreign document. `roots`: where the fields' paths may start, the first that is there.
+    """How a profile reads a foreign document.
 
-    `ago_paths`: how long before its time, or before receipt where it has none, a document was measured;
-    `uplink`: the document is of a LoRaWAN server, whose time and frame counter count where the profile names no other.
+    `roots`: where the fields' paths may start, the first that is there; `ago_paths`: how long before its time, or
+    before receipt where it has none, a document was measured; `uplink`: the document is of a LoRaWAN server, whose
+    time and frame counter count where the profile names no other.
     """
 
     family: Family

@@ -150,6 +150,7 @@ MEANING: dict[Reason, dict[str, str]] = {
     Reason.BEFORE_BIRTH: {
         "en": "Sparkplug data came by alias while the birth that explains it is not known.",
         "vi": "Dữ liệu Sparkplug đến bằng alias khi chưa biết bản tin khai sinh (BIRTH) giải thích nó.",
+    },
     Reason.NOT_MEASURED: {
         "en": "The device itself says that it did not measure: it is being calibrated, or it is faulty.",
         "vi": "Chính thiết bị báo không đo: đang hiệu chuẩn hoặc bị lỗi.",

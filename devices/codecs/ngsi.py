@@ -209,7 +209,9 @@ def asides_of(attribute: object) -> dict[str, object]:
 def with_newest(plain: dict[str, Any]) -> dict[str, Any]:
     """The entity with the newest of its attributes' times, which is that of a reading that states none as a whole; and
     with both ends of an interval that is stated as one text."""
-    start, slash, end = plain["dateObserved"].partition("/") if isinstance(plain.get("dateObserved"), str) else ("",) * 3
+    start, slash, end = (
+        plain["dateObserved"].partition("/") if isinstance(plain.get("dateObserved"), str) else ("",) * 3
+    )
     if slash:
         plain.setdefault("dateObservedFrom", start)
         plain.setdefault("dateObservedTo", end)

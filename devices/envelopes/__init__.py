@@ -2,25 +2,23 @@
 
 from collections.abc import Callable
 
+from devices.envelopes.axis import open_axis
+from devices.envelopes.circular10 import open_circular10
+from devices.envelopes.frigate import open_frigate
+from devices.envelopes.homie import open_homie
 from devices.envelopes.lorawan_chirpstack import CHIRPSTACK
 from devices.envelopes.lorawan_loriot import LORIOT
 from devices.envelopes.lorawan_servers import open_any, open_server
 from devices.envelopes.lorawan_thingpark import THINGPARK
 from devices.envelopes.lorawan_ttn import TTN
-from devices.envelopes.axis import open_axis
-from devices.envelopes.frigate import open_frigate
-from devices.envelopes.homie import open_homie
-from devices.envelopes.onvif import open_onvif
-from devices.envelopes.packet import Notice, Opened, Opener, Packet
-from devices.envelopes.plain import open_plain
-from devices.envelopes.senml import open_senml
-from devices.envelopes.sparkplug import open_sparkplug
-from devices.envelopes.circular10 import open_circular10
 from devices.envelopes.ngsi import open_ngsi
+from devices.envelopes.onvif import open_onvif
 from devices.envelopes.opendatacam import open_opendatacam
 from devices.envelopes.packet import Notice, Opened, Opener, Packet
 from devices.envelopes.plain import open_plain
+from devices.envelopes.senml import open_senml
 from devices.envelopes.shelly import open_shelly
+from devices.envelopes.sparkplug import open_sparkplug
 from devices.envelopes.tasmota import open_tasmota
 from devices.envelopes.zigbee import open_zigbee
 from devices.route import Route
@@ -33,7 +31,6 @@ ENVELOPES: dict[str, Callable[[Route], Opener]] = {
     "homie": open_homie,
     "onvif": open_onvif,
     "plain": open_plain,
-    "senml": open_senml,
     "lorawan": open_any,
     "ttn": open_server(TTN),
     "chirpstack": open_server(CHIRPSTACK),
@@ -46,6 +43,7 @@ ENVELOPES: dict[str, Callable[[Route], Opener]] = {
     "zigbee": open_zigbee,
     "shelly": open_shelly,
     "opendatacam": open_opendatacam,
+    "senml": open_senml,
 }
 
 

@@ -98,11 +98,11 @@ def measures(components: dict[str, Any]) -> bool:
         if kind == "input":
             if any(said.get(key) is not None for key in ("state", "percent", "counts", "freq")):
                 return True
-        elif kind in ("light", "rgb", "rgbw", "cct") or any(
-            value is not None and key not in _NO_MEASUREMENT for key, value in said.items()
+        elif (
+            kind in ("light", "rgb", "rgbw", "cct")
+            or any(value is not None and key not in _NO_MEASUREMENT for key, value in said.items())
+            or ("output" in said and said["output"] is not None)
         ):
-            return True
-        elif "output" in said and said["output"] is not None:
             return True
     return False
 
