@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from devices.codecs.js import js_codec
 from devices.codecs.cayenne import decode_cayenne
+from devices.codecs.js import js_codec
 from devices.codecs.struct_frame import struct_codec
 from devices.rejected import Reason, Rejected
 
 FrameCodec = Callable[[bytes, int | None], object]
 """Frame and port → document, or a list of documents (stored measurements sent together), or Rejected; never raises.
 
-FRAME_CODECS: dict[str, Callable[[Any], FrameCodec]] = {
-    "js": js_codec,
 An element of the list may be Rejected: the part of a frame that cannot be read, behind one that can."""
 
 BUILTIN: dict[str, FrameCodec] = {
@@ -29,6 +27,7 @@ def builtin(name: Any) -> FrameCodec:
 
 FRAME_CODECS: dict[str, Callable[[Any], FrameCodec]] = {
     "builtin": builtin,
+    "js": js_codec,
     "struct": struct_codec,
 }
 """The key under `codec:` in a profile → a maker from what stands there; makers raise ValueError on a faulty one."""
