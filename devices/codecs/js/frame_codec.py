@@ -10,7 +10,7 @@ from devices.codecs.js.source import pinned
 from devices.codecs.js.worker_process import Frame
 from devices.rejected import Rejected
 
-PROFILES = Path(__file__).parents[2] / "profiles"
+OURS = Path(__file__).parents[2] / "profiles"
 
 
 def js_codec(entry: Any) -> Callable[[bytes, int | None], object]:
@@ -21,7 +21,7 @@ def js_codec(entry: Any) -> Callable[[bytes, int | None], object]:
     """
     if not isinstance(entry, dict) or entry.keys() != {"file", "sha256"}:
         raise ValueError(f"codec js has {entry}; expected {{file: name.js, sha256: 64 hex digits}}")
-    codec = pinned(PROFILES / str(entry["file"]), str(entry["sha256"]))
+    codec = pinned(OURS / str(entry["file"]), str(entry["sha256"]))
 
     def decode(frame: bytes, port: int | None) -> object:
         said = decode_many(codec, [Frame(frame, port, time.time_ns() // 1_000_000)])[0]
