@@ -336,7 +336,8 @@ def test_decode_shows_every_example(name: str, tmp_path: Path) -> None:
     profile = PROFILES[name]
     for example in profile.examples:
         (tmp_path / "message").write_bytes(payload_of(example))
-        document, refused = run("decode", str(tmp_path / "message"), "--profile", name)
+        topic = ["--topic", example["topic"]] if "topic" in example else []
+        document, refused = run("decode", str(tmp_path / "message"), "--profile", name, *topic)
         assert set(document) == {"readings", "rejected"}
         if "reason" in example:
             assert document["rejected"]["reason"] == example["reason"]

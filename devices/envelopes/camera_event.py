@@ -40,6 +40,8 @@ def opened_event(camera: str | None, event: Event, document: Document, payload: 
     `event_kind`, `event`, `object_class`, `count`, `total_count` and the metrics of camera_health, in our words.
     """
     found = as_counted(about(event.topic), event.data)
+    if found.part == "none" and active_of(event.data) is not None:
+        found = About("event", "other")  # whatever it is about, it begins and ends
     if found.part == "none":
         return [
             Notice(camera, "other", f"an event of topic {clean(event.topic[:100])}, which none of our families takes")
