@@ -72,11 +72,12 @@ def device_and_kind(topic: str) -> tuple[str | None, str] | None:
     if not topic:
         return None, "SENSOR"
     levels = clean(topic).split("/")
+    device = ""
     if len(levels) >= 3 and levels[0] in PREFIXES:
-        return "/".join(levels[1:-1]), levels[-1]
-    if len(levels) >= 3 and levels[-2] in PREFIXES:
-        return "/".join(levels[:-2]), levels[-1]
-    return None
+        device = "/".join(levels[1:-1])
+    elif len(levels) >= 3 and levels[-2] in PREFIXES:
+        device = "/".join(levels[:-2])
+    return (device, levels[-1]) if device and levels[-1] else None
 
 
 def wrong_topic(topic: str) -> Rejected:

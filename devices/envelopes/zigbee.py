@@ -100,7 +100,7 @@ def presence(payload: bytes) -> tuple[NoticeKind, str]:
     """`online`, `offline`, or either as `{"state": …}`."""
     document = CODECS["json"](payload) if payload[:1] in (b"{", b'"') else payload.decode(errors="replace").strip()
     said = document.get("state") if isinstance(document, dict) else document
-    return (_STATES.get(said, "other") if isinstance(said, str) else "other"), shown(said)[:200]
+    return (_STATES.get(said, "other") if isinstance(said, str) else "other"), f"state: {shown(said)}"[:200]
 
 
 def is_scalar(document: object, payload: bytes) -> bool:
