@@ -78,7 +78,7 @@ class Judge:
         detail = f"no route takes topic {topic}; expected dothi/v1/{{area}}/{{device}}/up or one of {topics}"
         refused = Outcome(None, None, Rejected("route", Reason.UNKNOWN_ROUTE, "topic", topic[:200], detail))
         found = self._by_content(payload, sniff(payload))
-        if PATTERN_MARKS & {*topic} and legal_values(found.outcomes):
+        if PATTERN_MARKS & {*topic}:
             return found._replace(notes=[f"{topic} is no topic but a pattern for one", *found.notes])
         useful = [outcome for outcome in found.outcomes if not isinstance(outcome.result, Rejected)]
         return Verdict(found.system, [refused, *useful], found.notes)
