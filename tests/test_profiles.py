@@ -283,7 +283,7 @@ GOOD: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"family": "soil"}, "unknown family soil"),
+        ({"family": "moon"}, "unknown family moon"),
         ({"codec": "xml"}, "unknown codec xml"),
         ({"codec": "native"}, "without fields"),
         ({"interval_s": 0}, "interval_s is 0"),
@@ -326,7 +326,7 @@ def run(*words: str) -> tuple[Any, BaseException | None]:
 
 def test_catalogue_as_json() -> None:
     families, _ = run("families")
-    assert [family["name"] for family in families][:2] == ["air_quality", "camera_event"]
+    assert [family["name"] for family in families][:2] == ["air_quality", "aquaculture"]
     profiles, _ = run("profiles")
     assert {profile["name"] for profile in profiles} == set(PROFILES)
     assert CliRunner().invoke(app, ["families"]).exit_code == 0
