@@ -137,7 +137,7 @@ def excuse(row: Row, table: dict[str, str]) -> str | None:
 @lru_cache(None)
 def judged(row: Row, with_topic: bool) -> dict[str, Any]:
     """What the decode command says of a message."""
-    return verdict_on((FOLDER / row.file).read_bytes(), row.topic or None if with_topic else None, None)
+    return verdict_on((FOLDER / row.file).read_bytes(), row.topic or None if with_topic else None, None, row.file)
 
 
 def outcome(document: dict[str, Any]) -> str:
