@@ -51,11 +51,12 @@ class Verdict(NamedTuple):
 class Judge:
     """Judges messages one after another; openers that remember (births) do so from one message to the next.
 
-    `now_us`: microseconds since 1970, to believe times by.
+    `now_us`: microseconds since 1970, to believe times by; `hint`: what may name a device's model, a file's name.
     """
 
-    def __init__(self, now_us: int) -> None:
+    def __init__(self, now_us: int, hint: str = "") -> None:
         self._now_us = now_us
+        self._hint = hint
         self._openers: dict[str, Opener] = {}
 
     def judge(self, payload: bytes, topic: str | None, profile: Profile | None) -> Verdict:
@@ -78,7 +79,7 @@ class Judge:
         detail = f"no route takes topic {topic}; expected dothi/v1/{{area}}/{{device}}/up or one of {topics}"
         refused = Outcome(None, None, Rejected("route", Reason.UNKNOWN_ROUTE, "topic", topic[:200], detail))
         found = self._by_content(payload, sniff(payload))
-        if PATTERN_MARKS & {*topic} and legal_values(found.outcomes):
+        if PATTERN_MARKS & {*topic}:
             return found._replace(notes=[f"{topic} is no topic but a pattern for one", *found.notes])
         useful = [outcome for outcome in found.outcomes if not isinstance(outcome.result, Rejected)]
         return Verdict(found.system, [refused, *useful], found.notes)
@@ -157,7 +158,7 @@ class Judge:
 
     def _fitted(self, kind: str, packet: Packet, named: bool) -> list[Outcome]:
         """The readings of a packet; `named`: the platform would need to know the device."""
-        found = chosen(kind, packet)
+        found = chosen(kind, packet, self._hint)
         if isinstance(found, Chosen):
             outcomes = [
                 Outcome(packet.foreign_id, found.profile, one, found.profile.family, found.how) for one in found.results
