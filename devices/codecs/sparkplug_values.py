@@ -29,7 +29,7 @@ TEXTS = {DataType.String, DataType.Text, DataType.UUID}
 ITEMS = dict(
     zip(range(DataType.Int8Array, DataType.BooleanArray), "bhiqBHIQfd", strict=True),
 ) | {int(DataType.DateTimeArray): "Q"}
-VALUE_NAMES = tuple(
+VALUE_NAMES = frozenset(
     f"{name}_value"
     for name in (
         *("int", "long", "float", "double", "boolean", "string", "bytes"),
@@ -48,7 +48,7 @@ def value_in(message: Message, datatype: int | None) -> Any:
 
     Integers are taken from both integer fields, floats from every number field: senders disagree on which holds what.
     """
-    name = next((name for name in VALUE_NAMES if name in message), None)
+    name = next((name for name in reversed(message) if name in VALUE_NAMES), None)
     if name is None or message.get("is_null"):
         return None
     raw = message[name]

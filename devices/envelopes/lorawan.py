@@ -51,17 +51,20 @@ class Server(NamedTuple):
     read: Callable[[str, Json], Uplink | Aside | Rejected]
 
 
-SIGNS: tuple[tuple[str, str, Callable[[Json], bool]], ...] = (
+SIGNS: tuple[tuple[str, str | None, Callable[[Json], bool]], ...] = (
     ("The Things Stack v3", "v3/{application}@{tenant}/devices/{device}/up", lambda m: "end_device_ids" in m),
-    ("The Things Network v2", "v3/…, from The Things Stack v3", lambda m: "dev_id" in m and "hardware_serial" in m),
+    ("The Things Network v2", None, lambda m: "dev_id" in m and "hardware_serial" in m),
     ("ChirpStack v4", "application/{id}/device/{eui}/event/up", lambda m: isinstance(m.get("deviceInfo"), dict)),
     ("ChirpStack v3", "application/{id}/device/{eui}/event/up", lambda m: "devEUI" in m),
     ("LORIOT", "loriot/…", lambda m: "cmd" in m and "EUI" in m),
     ("ThingPark", "thingpark/…", lambda m: any(isinstance(key, str) and key.startswith("DevEUI_") for key in m)),
-    ("Helium", "a server of the list", lambda m: "hotspots" in m and "dev_eui" in m),
-    ("AWS IoT Core for LoRaWAN", "a server of the list", lambda m: "WirelessDeviceId" in m),
+    ("Helium's former console", None, lambda m: "hotspots" in m and "dev_eui" in m),
+    ("AWS IoT Core for LoRaWAN", None, lambda m: "WirelessDeviceId" in m),
 )
-"""Servers, the topic on which their messages are expected, and the field by which one knows them."""
+"""Servers, the topic on which their messages are expected (None: on none), and the field by which one knows them."""
+
+
+READ = ", ".join(name for name, topic, _ in SIGNS if topic)
 
 
 def server_of(message: Json) -> str | None:
@@ -77,7 +80,10 @@ def stranger(server: str, message: Json) -> Rejected:
         detail = f"no message of {server}: it has the fields {fields or 'none'}; does something else publish here?"
         return wrong_shape(None, None, detail)
     where = next(topic for name, topic, _ in SIGNS if name == other)
-    return wrong_shape(None, None, f"this is a message of {other}, not of {server}; send it to {where}")
+    to_do = (
+        f"send it to {where}" if where else "none of its messages are read here; expected one of the servers' " + READ
+    )
+    return wrong_shape(None, None, f"this is a message of {other}, not of {server}; {to_do}")
 
 
 def wrong_shape(field: str | None, value: str | None, detail: str) -> Rejected:
@@ -139,7 +145,7 @@ def from_base64(said: object, field: str) -> bytes | Rejected | None:
 
 def _surely_hex(said: str) -> bool:
     """Letters of one case, at least half digits, and a length at which base64 would look so once in a million."""
-    long_enough = len(said) >= _LEAST_HEX or len(said) % 4 == 2
+    long_enough = len(said) >= _LEAST_HEX or (len(said) % 4 == 2 and len(said) > 2)
     return long_enough and _HEX.fullmatch(said) is not None and 2 * sum(map(str.isdigit, said)) >= len(said)
 
 

@@ -13,12 +13,12 @@ V4, V3 = "ChirpStack v4", "ChirpStack v3"
 _TAKEN_4 = frozenset(
     (
         *("time", "deviceInfo", "fCnt", "fPort", "data", "object", "rxInfo", "txInfo", "deduplicationId"),
-        *("devAddr", "adr", "dr", "confirmed", "regionConfigId"),
+        *("devAddr", "adr", "confirmed", "regionConfigId"),
     )
 )
 _TAKEN_3 = frozenset(
     (
-        *("applicationID", "applicationName", "deviceName", "devEUI", "time", "rxInfo", "txInfo", "adr", "dr", "fCnt"),
+        *("applicationID", "applicationName", "deviceName", "devEUI", "time", "rxInfo", "txInfo", "adr", "fCnt"),
         *("fPort", "data", "object", "objectJSON", "devAddr", "confirmedUplink", "publishedAt", "deviceProfileID"),
         *("deviceProfileName", "reference"),
     )
