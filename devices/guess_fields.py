@@ -24,9 +24,13 @@ class FieldGuess(NamedTuple):
 
 
 def matched_fields(family: Family, document: dict[str, Any]) -> dict[str, tuple[Field, float, bool]]:
-    """The fields of a document that can be metrics of the family, by metric; none of one that is nested too deeply."""
+    """The fields of a document that can be metrics of the family, by metric; none of one that is nested too deeply.
+
+    What stands in a list is left alone: mostly it is of another time.
+    """
     try:
-        return matched(family, [*fields_of(document)][:500])
+        fields = [field for field in fields_of(document) if not any(key.isdecimal() for key in field.path)]
+        return matched(family, fields[:500])
     except (TooDeep, RecursionError):
         return {}
 
@@ -62,7 +66,9 @@ def row_of(metric: Metric, seen: list[tuple[Field, str, object]]) -> FieldGuess:
     meaning = meaning_of(metric, seen[0][0])
     if metric.states:
         states = states_of(metric, meaning, [raw for _, _, raw in seen])
-        return FieldGuess(metric.name, paths, None, states, f"states are {', '.join(metric.states)}")
+        odd = sorted({str(raw) for _, _, raw in seen} - states.keys() - {*metric.states, "True", "False"})[:8]
+        unknown = f"; {', '.join(odd)}: which of them?" if odd else ""
+        return FieldGuess(metric.name, paths, None, states, f"states are {', '.join(metric.states)}{unknown}")
     unit = unit_of(metric, meaning, seen)
     return FieldGuess(metric.name, paths, None if unit == metric.unit else unit, {}, f"{unit}?")
 
