@@ -67,9 +67,9 @@ def profile_text(draft: Draft, examples: Sequence[dict[str, Any]]) -> str:
 
 def head(draft: Draft) -> Iterator[str]:
     """What stands above the table of fields."""
-    yield "# Drafted from a vendor's codec and its examples. What is marked CHECK is a guess: look at it, then remove the mark."
+    yield "# Drafted from a vendor's codec and its examples. CHECK marks a guess: look at it, then remove the mark."
     yield f"title: {flow({'vi': draft.title, 'en': draft.title})}  # CHECK"
-    yield f"source: {flow(draft.codec.name)}  # CHECK: where the codec and its examples were published, and their licence"
+    yield f"source: {flow(draft.codec.name)}  # CHECK: where codec and examples were published, with their licence"
     yield f"family: {draft.family.name}" + ("  # CHECK: it explains most of the fields" if draft.guessed else "")
     yield "route: lorawan"
     yield "interval_s: 600  # CHECK: seconds between two uplinks"
@@ -81,7 +81,10 @@ def rows(draft: Draft) -> Iterator[str]:
     """The table of fields."""
     yield "fields:"
     for field in draft.fields:
-        entry: dict[str, Any] = {"metric": field.metric, "path": field.paths[0] if len(field.paths) == 1 else field.paths}
+        entry: dict[str, Any] = {
+            "metric": field.metric,
+            "path": field.paths[0] if len(field.paths) == 1 else field.paths,
+        }
         entry |= {"unit": field.unit} if field.unit else {}
         entry |= {"map": field.states} if field.states else {}
         yield f"  - {flow(entry)}  # CHECK{': ' + field.note if field.note else ''}"
@@ -91,7 +94,9 @@ def rows(draft: Draft) -> Iterator[str]:
 
 def example_lines(examples: Sequence[dict[str, Any]]) -> Iterator[str]:
     """The examples, each over a few lines."""
-    yield "examples:" if examples else "examples: []  # CHECK: at least a full one, a partial one and one that is refused"
+    yield (
+        "examples:" if examples else "examples: []  # CHECK: at least a full one, a partial one and one that is refused"
+    )
     for example in examples:
         for place, (key, value) in enumerate(example.items()):
             text = json.dumps(value) if key == "frame" else flow(value)

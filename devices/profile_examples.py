@@ -40,7 +40,9 @@ def profile_examples(profile: Profile, tried: Sequence[Tried]) -> Iterator[dict[
 def unique(name: str, names: set[str]) -> str:
     """The name in one line, with a number behind it where it is taken."""
     plain = " ".join(name.split())[:80] or "example"
-    free = next(one for count in range(1, 10_000) if (one := plain if count == 1 else f"{plain} ({count})") not in names)
+    free = next(
+        one for count in range(1, 10_000) if (one := plain if count == 1 else f"{plain} ({count})") not in names
+    )
     names.add(free)
     return free
 
@@ -54,7 +56,9 @@ def became(profile: Profile, frame: bytes, port: int | None) -> dict[str, Any]:
         return given | {"reason": first.reason.value}
     several: dict[str, Any] = {"readings": len(results)} if len(results) > 1 else {}
     reasons = (first.extra or {}).get("reasons")
-    return given | several | {"metrics": tidy(stated_metrics(profile, first))} | ({"reasons": reasons} if reasons else {})
+    return (
+        given | several | {"metrics": tidy(stated_metrics(profile, first))} | ({"reasons": reasons} if reasons else {})
+    )
 
 
 def stated(profile: Profile, frame: bytes, port: int | None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """`dothi devices import-codec`: a vendor's JavaScript codec becomes the draft of a profile. Needs no stack."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import yaml
@@ -19,13 +19,15 @@ from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json
 
 YAML = (".yaml", ".yml")
+Result = TypeVar("Result")
 
 
 def import_codec(
     file: Annotated[Path, typer.Argument(help="The vendor's codec.js, or the <codec>.yaml of a device repository.")],
     out: Annotated[Path, typer.Option(help="Folder for the profile and the codec beside it; made when missing.")],
     tests: Annotated[
-        Path | None, typer.Option(help="Examples: <codec>.yaml or test_decode_*.json; else looked for beside the codec.")
+        Path | None,
+        typer.Option(help="Examples: <codec>.yaml or test_decode_*.json; else looked for beside the codec."),
     ] = None,
     family: Annotated[str | None, typer.Option(help="What the device measures; else guessed from the fields.")] = None,
     name: Annotated[str | None, typer.Option(help="Id of the profile; else the codec's file name.")] = None,
@@ -68,12 +70,14 @@ def parts_of(file: Path, tests: Path | None) -> tuple[Path, list[VendorExample]]
     if file.suffix in YAML:
         named, examples = parsed(file, ttn_codec)
         script = file.parent / named
-        if script.parent.resolve() != file.parent.resolve():
-            raise Refused(f"{file}: uplinkDecoder.fileName is {named}; expected a file beside it")
+        if not script.resolve().is_relative_to(file.parent.resolve()):
+            raise Refused(f"{file}: uplinkDecoder.fileName is {named}; expected a file beside or below it")
         return script, (examples_of(tests) if tests else examples)
     found = tests or beside(file)
     if found is None:
-        raise WrongUsage(f"--tests is missing; expected <codec>.yaml or test_decode_*.json, none lies beside {file.name}")
+        raise WrongUsage(
+            f"--tests is missing; expected <codec>.yaml or test_decode_*.json, none lies beside {file.name}"
+        )
     return file, examples_of(found)
 
 
@@ -84,7 +88,7 @@ def beside(script: Path) -> Path | None:
         return listed
     for path in sorted(script.parent.glob("*.yaml")):
         try:
-            if ttn_codec(path.read_text("utf-8"))[0] == script.name:
+            if (script.parent / ttn_codec(path.read_text("utf-8"))[0]) == script:
                 return path
         except (ValueError, OSError, yaml.YAMLError):
             continue
@@ -93,10 +97,10 @@ def beside(script: Path) -> Path | None:
 
 def examples_of(path: Path) -> list[VendorExample]:
     """The examples of a file of either form."""
-    return parsed(path, ttn_codec)[1] if path.suffix in YAML else parsed(path, chirpstack_tests)
+    return parsed(path, lambda text: ttn_codec(text)[1]) if path.suffix in YAML else parsed(path, chirpstack_tests)
 
 
-def parsed(path: Path, read: Any) -> Any:
+def parsed(path: Path, read: Callable[[str], Result]) -> Result:
     """What a reader makes of a file's text. Raises WrongUsage, Refused."""
     try:
         return read(path.read_text("utf-8"))
@@ -125,12 +129,13 @@ def loaded(script: Path) -> JsCodec:
 def drafted(slug: str, title: str, codec: JsCodec, tried: Sequence[Tried], family: str | None) -> Draft:
     """The draft. Raises Refused when there is nothing to draft from."""
     if not any(isinstance(one.said, Decoded) for one in tried):
-        why = tried[0].problem if tried else "there are none"
+        why = tried[0].problem if tried else "there are none; give some with --tests"
         raise Refused(f"no example decodes, so no field is known: {why}")
     try:
         return draft_of(slug, title, f"{slug}.js", codec, tried, family)
     except ValueError as error:
-        raise Refused(f"{codec.name}: {error}") from None
+        passed = sum(one.problem is None for one in tried)
+        raise Refused(f"{codec.name}: {passed} of {len(tried)} examples pass, but {error}") from None
 
 
 def write(draft: Draft, tried: Sequence[Tried], out: Path, script: bytes) -> None:
