@@ -1,7 +1,7 @@
 """Reference pages made from what the code reads: `python -m dothi.docs` writes them, `--check` refuses drift."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from devices.profile import PROFILES
 from devices.rejected import MEANING
 from devices.route import ROUTES
 from dothi.cli import assemble
+from dothi.schemas import schemas
 
-FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+ROOT = Path(__file__).parent.parent
+FOLDER, SCHEMAS = ROOT / "docs" / "reference", ROOT / "devices" / "schema"
 NOTE = "<!-- Made by `python -m dothi.docs`; edit what it is made from. -->\n\n"
 
 
@@ -115,17 +117,32 @@ def command_page(command: Any, context: Any) -> Iterator[str]:
         yield f"| `{names}` | {' '.join(meaning.split()).replace('|', chr(92) + '|')} |"
 
 
+def made() -> dict[Path, str]:
+    """File → text of all that is generated."""
+    folders = {FOLDER: pages(), SCHEMAS: schemas()}
+    return {folder / name: text for folder, texts in folders.items() for name, text in texts.items()}
+
+
+def left_over(files: Iterable[Path]) -> list[Path]:
+    """Pages of what is no more."""
+    return sorted(set(FOLDER.rglob("*.md")) - set(files))
+
+
 def main() -> int:
-    """Write the pages, or say which differ."""
-    made = pages()
+    """Write the files, or say which differ."""
+    files = made()
+    stale = left_over(files)
     if "--check" not in sys.argv:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        for name, text in made.items():
-            (FOLDER / name).write_text(text)
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        for file in stale:
+            file.unlink()
         return 0
-    drifted = [n for n, text in made.items() if not (FOLDER / n).exists() or (FOLDER / n).read_text() != text]
+    drifted = [file for file, text in files.items() if not file.exists() or file.read_text() != text] + stale
     if drifted:
-        sys.stderr.write(f"docs/reference: {', '.join(drifted)} differ from the code; run: python -m dothi.docs\n")
+        names = ", ".join(str(file.relative_to(ROOT)) for file in drifted)
+        sys.stderr.write(f"{names} differ from the code; run: python -m dothi.docs\n")
     return 1 if drifted else 0
 
 
