@@ -7,11 +7,13 @@ from typing import Any
 
 import typer.main
 
-from devices.family import FAMILIES, Metric
+from devices.family import FAMILIES
 from devices.profile import PROFILES
 from devices.rejected import MEANING
 from devices.route import ROUTES
+from devices.units import CEFACT
 from dothi.cli import assemble
+from dothi.docs_profile import allowed, profile_page
 from dothi.schemas import schemas
 
 ROOT = Path(__file__).parent.parent
@@ -21,12 +23,13 @@ NOTE = "<!-- Made by `python -m dothi.docs`; edit what it is made from. -->\n\n"
 
 def pages() -> dict[str, str]:
     """File name → text of every page."""
-    made = {
+    made: dict[str, Iterator[str]] = {
         "families.md": families(),
         "profiles.md": profiles(),
         "reasons.md": reasons(),
         "commands.md": commands(),
     }
+    made |= {f"profiles/{name}.md": profile_page(profile) for name, profile in PROFILES.items()}
     return {name: NOTE + "\n".join(lines) + "\n" for name, lines in made.items()}
 
 
@@ -37,19 +40,14 @@ def families() -> Iterator[str]:
     yield "A family is what is observed together: one hypertable `reading.<family>`, one view `city.<family>`."
     for family in FAMILIES.values():
         yield f"\n## {family.name}: {family.label['en']} ({family.label['vi']})\n"
-        yield "| metric | unit (UCUM) | range or states | kind | Vietnamese | English | Smart Data Models |"
-        yield "|---|---|---|---|---|---|---|"
+        yield "| metric | UCUM | UN/CEFACT | range or states | kind | Vietnamese | English | Smart Data Models |"
+        yield "|---|---|---|---|---|---|---|---|"
         for metric in family.metrics:
             label = metric.label
             yield (
-                f"| `{metric.name}` | `{metric.unit}` | {allowed(metric)} | {metric.kind} "
-                f"| {label['vi']} | {label['en']} | {metric.sdm or '–'} |"
+                f"| `{metric.name}` | `{metric.unit}` | {CEFACT[metric.unit] or '–'} | {allowed(metric)} "
+                f"| {metric.kind} | {label['vi']} | {label['en']} | {metric.sdm or '–'} |"
             )
-
-
-def allowed(metric: Metric) -> str:
-    """What values a metric may take."""
-    return ", ".join(metric.states) if metric.states else f"{metric.low:g} to {metric.high:g}"
 
 
 def profiles() -> Iterator[str]:
@@ -62,8 +60,9 @@ def profiles() -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for profile in PROFILES.values():
         route = f"route `{profile.route}`" if profile.route else "`dothi/v1/{area}/{device}/up`"
+        page = f"[`{profile.name}`](profiles/{profile.name}.md)"
         yield (
-            f"| `{profile.name}` | {profile.family.name} | {profile.title['en']} | {route} "
+            f"| {page} | {profile.family.name} | {profile.title['en']} | {route} "
             f"| {profile.interval_s:g} | {'yes' if profile.acknowledge else '–'} | {len(profile.examples)} |"
         )
     yield "\n## Routes\n"
