@@ -8,15 +8,13 @@ import msgspec
 
 from devices.envelopes import Notice
 from devices.family import FAMILIES, Family
-from devices.native import RESERVED
+from devices.mapping import unknown_fields
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time
 from ingest.route import Device, Outcome
 from ingest.window import Arrival, Source
 
-NOT_UNKNOWN = RESERVED | {"port"}
-"""Names in `extra` that say how a message came and what was refused of it."""
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
 
@@ -197,7 +195,7 @@ class Batch:
             if refused is None:
                 if result.extra is not None:
                     count.partial += result.partial
-                    self.unknown[device.profile.name] += len(result.extra.keys() - NOT_UNKNOWN)
+                    self.unknown[device.profile.name] += unknown_fields(result)
                 return
             result = refused
         assert isinstance(result, Rejected)
