@@ -25,7 +25,7 @@ TOPICS: tuple[tuple[re.Pattern[str], About], ...] = tuple(
     for pattern, about in (
         (r"CountAggregation/Occupancy|OccupancyCounter|OccupancyInArea", About("occupancy", "count")),
         (r"CountAggregation|LineCounter|CrosslineCount|PeopleCount|VehicleCount", About("counter", "count")),
-        (r"LicensePlate|PlateRecogni", About("event", "plate_read")),
+        (r"LicensePlate|PlateRecogni|/ALPV|/LPR|/ANPR|NumberPlate", About("event", "plate_read")),
         (r"LineDetector|LineCross|Crossed|FenceGuard", About("event", "line_crossing")),
         (r"Loitering|TimeInArea", About("event", "loitering")),
         (r"(FieldDetector|Field)/.*Left|RegionExit|AreaExit|Exiting", About("event", "zone_exit")),
