@@ -130,6 +130,8 @@ def test_simple_items_and_plain_names_say_the_same() -> None:
     plain = event("RuleEngine/CountAggregation/Counter", {"Count": "1205"}, VideoSource="1", Rule="Vao")
     assert become(topic, json.dumps(items).encode()) == plain
     assert become(topic, json.dumps({"Message": items}).encode()) == plain
+    marked = {"tt:Message": {"@UtcTime": items["UtcTime"], "tt:Source": items["Source"], "tt:Data": items["Data"]}}
+    assert become(topic, json.dumps(marked).encode()) == plain
 
 
 def test_the_class_of_an_object_within() -> None:
