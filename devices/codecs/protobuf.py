@@ -47,14 +47,10 @@ Shape = dict[int, Part]
 class Budget:
     """How many fields may still be read of a message."""
 
+    __slots__ = ("left",)
+
     def __init__(self) -> None:
         self.left = MAX_FIELDS
-
-    def spend(self) -> None:
-        """Take one. Raises BadWire when none is left."""
-        self.left -= 1
-        if self.left < 0:
-            raise BadWire(f"more than {MAX_FIELDS} fields")
 
 
 def decode(payload: bytes, shape: Shape, depth: int = 0, budget: Budget | None = None) -> dict[str, Any]:
@@ -67,7 +63,9 @@ def decode(payload: bytes, shape: Shape, depth: int = 0, budget: Budget | None =
     budget = budget or Budget()
     message: dict[str, Any] = {}
     for number, wire, raw in fields(payload):
-        budget.spend()
+        budget.left -= 1
+        if budget.left < 0:
+            raise BadWire(f"more than {MAX_FIELDS} fields")
         part = shape.get(number)
         if part is None:
             continue
@@ -109,6 +107,8 @@ def fields(payload: bytes) -> Iterator[tuple[int, int, int | bytes]]:
 
 def varint(payload: bytes, place: int) -> tuple[int, int]:
     """A number of one to ten bytes, and the place behind it. Raises BadWire."""
+    if place < len(payload) and payload[place] < 0x80:
+        return payload[place], place + 1  # most are small
     number = shift = 0
     for at in range(place, min(place + 10, len(payload))):
         byte = payload[at]

@@ -94,6 +94,10 @@ FAULTS: dict[str, tuple[Reason, str, str]] = {
     "M": (Reason.CODEC_MEMORY, "used more than 16 MiB; expected some kilobytes", _REPORT),
     "C": (Reason.CODEC_CRASH, "took its process along: {text}", _REPORT),
     "A": (Reason.CODEC_PUT_ASIDE, "ran out of time or memory too often and is put aside for {text} s", _CHECK),
-    "U": (Reason.CODEC_CRASH, "was not run: {text}", "see that quickjs-ng is installed and memory is free, then replay"),
+    "U": (
+        Reason.CODEC_CRASH,
+        "was not run: {text}",
+        "see that quickjs-ng is installed and memory is free, then replay",
+    ),
 }
 """By the letter of an answer: reason, what happened, what to do."""
