@@ -56,7 +56,8 @@ class Budget:
 def decode(payload: bytes, shape: Shape, depth: int = 0, budget: Budget | None = None) -> dict[str, Any]:
     """The message by the names of its fields; absent fields are absent, unknown ones are left out. Raises BadWire.
 
-    A field that comes twice counts as it came last, a repeated one is gathered, as the format demands.
+    A field that comes twice counts as it came last, a message is merged into the earlier one, a repeated field is
+    gathered, as the format demands.
     """
     if depth > MAX_DEPTH:
         raise TooDeepWire(f"messages are nested more than {MAX_DEPTH} levels")
@@ -75,9 +76,23 @@ def decode(payload: bytes, shape: Shape, depth: int = 0, budget: Budget | None =
             if len(gathered) > MAX_REPEATED:
                 raise BadWire(f"{part.name} comes more than {MAX_REPEATED} times")
         else:
-            message.pop(part.name, None)  # of a oneof, the last to come is the one that counts, and stands last
-            message[part.name] = one(part, wire, raw, depth, budget)
+            earlier = message.pop(
+                part.name, None
+            )  # of a oneof, the last to come is the one that counts, and stands last
+            value = one(part, wire, raw, depth, budget)
+            message[part.name] = merged(earlier, value) if part.kind == "message" and earlier else value
     return message
+
+
+def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """A message that came in two parts."""
+    whole = {**earlier, **later}
+    for name in earlier.keys() & later.keys():
+        if isinstance(earlier[name], list):
+            whole[name] = earlier[name] + later[name]
+        elif isinstance(earlier[name], dict):
+            whole[name] = merged(earlier[name], later[name])
+    return whole
 
 
 def fields(payload: bytes) -> Iterator[tuple[int, int, int | bytes]]:
