@@ -69,9 +69,9 @@ def chosen(kind: str, packet: Packet, hint: str = "") -> Chosen | Rejected:
         return undecided(kind, document, trials) if is_frame(document) else unfitting(kind, document)
     if len(trials) == 1 and (stated or not is_shared(kind)):
         return Chosen(trials[0].profile, trials[0].results, None)
-    for said, how in ((said_of_model(document), "model"), ([hint], "hint")):
+    for said, how in (([hint], "hint"), (said_of_model(document), "model")):
         named = hinted(trials, said)
-        best = best_of(named) or (named[0] if len(named) == 1 and named[0].metrics else None)
+        best = best_of(named) or (named[0] if len(named) == 1 else None)
         if best:
             return Chosen(best.profile, best.results, how)
     best = best_of(trials) or (trials[0] if len(trials) == 1 else None)
@@ -121,18 +121,29 @@ def values(profile: Profile, result: Reading | Rejected) -> dict[str, float] | N
 
 
 def hinted(trials: list[Trial], said: list[str]) -> list[Trial]:
-    """The trials whose model is named: `milesight-am102` by `AM102-868M`, but by `AM102L` only if no AM102L is."""
-    texts = [folded(text) for text in said]
-    found = [(len(model), one) for one in trials if (model := model_of(one.profile)) and any(model in t for t in texts)]
+    """The trials whose model is named: `milesight-am102` by `AM102-868M`; the longest name of a model wins."""
+    texts = [parts_of(text) for text in said]
+    models = [(model_of(one.profile), one) for one in trials]
+    found = [(len("".join(model)), one) for model, one in models if any(stands_in(model, text) for text in texts)]
     longest = max((length for length, _ in found), default=0)
     return [one for length, one in found if length == longest]
 
 
-def model_of(profile: Profile) -> str | None:
-    """The model's name as texts are searched for it, with the vendor's where it is short; None where it has none."""
+def stands_in(model: list[str], text: list[str]) -> bool:
+    """Whether the parts of a name follow one another in a text; its last part may go on there: EM4301 in EM4301CT."""
+    size = len(model)
+    for start in range(len(text) - size + 1 if model else 0):
+        here = text[start : start + size]
+        if here[:-1] == model[:-1] and here[-1].startswith(model[-1]):
+            return True
+    return False
+
+
+def model_of(profile: Profile) -> list[str]:
+    """The parts of the model's name as texts are searched for it, with the vendor's where it is short."""
     first, _, rest = profile.name.partition("-")
-    vendor, model = folded(profile.vendor or first), folded(profile.model or rest)
-    return (model if len(model) >= LEAST_MODEL else vendor + model) if model else None
+    model = parts_of(profile.model or rest)
+    return model if len("".join(model)) >= LEAST_MODEL else [*parts_of(profile.vendor or first), *model]
 
 
 def said_of_model(document: object, depth: int = 0) -> list[str]:
@@ -150,9 +161,9 @@ def said_of_model(document: object, depth: int = 0) -> list[str]:
     return found
 
 
-def folded(text: str) -> str:
-    """Letters and digits alone, in lower case."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+def parts_of(text: str) -> list[str]:
+    """Words and numbers of a text, in lower case."""
+    return re.findall(r"[a-z0-9]+", text.lower())
 
 
 def unfitting(kind: str, document: object) -> Rejected:
