@@ -4,25 +4,22 @@ Where nobody told the topic or the profile, they are guessed by the content, and
 nothing is guessed: there the topic and the registry decide.
 """
 
-from base64 import b64decode
-from collections.abc import Callable
 from math import isnan
 from typing import NamedTuple
 
-from devices.causes import likely_encoding
 from devices.codecs import CODECS
 from devices.codecs.frames import FRAME_CODECS
 from devices.envelopes import Notice, Opened, Opener, Packet, opener_of
 from devices.family import Family
-from devices.fitting import Chosen, chosen
-from devices.guess import PRIOR, Guess, guess
+from devices.fitting import Chosen, chosen, native_profiles
+from devices.frame_text import frame_in
+from devices.guess import Guess, guess
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
 from devices.route import ROUTES, Route, native_topic, route_of, routes_of
 from devices.sniff import UNNAMED, Sniffed, sniff
 
-LONGEST_FRAME = 255
 PATTERN_MARKS = frozenset("{}<>()$ +#;…")
 """Characters of topics as manuals write them: `<device>/rpc`, `{prefix}/tracker/{serial}`."""
 
@@ -132,7 +129,7 @@ class Judge:
         return Verdict("document", [Outcome(None, None, refused)], [])
 
     def _frame(self, frame: bytes, payload: bytes) -> list[Outcome]:
-        """A bare frame: of the device whose profile reads it whole, else Cayenne LPP, which reads much that it is not."""
+        """A bare frame: of the device whose profile reads it whole, else Cayenne LPP, which takes much that is none."""
         packet = Packet(None, {"eui": None, "port": None, "frame": frame}, payload)
         found = self._fitted("lorawan", packet, named=False)
         cayenne = ROUTES.get("cayenne")
@@ -226,19 +223,6 @@ def is_document(one: object) -> bool:
     return isinstance(one, dict) and not {"value", "v"} & one.keys()
 
 
-def native_profiles(payload: bytes) -> list[Profile]:
-    """The native profiles that have most of the metrics which a message names, the likeliest first."""
-    document = CODECS["native"](payload)
-    first = document[0] if isinstance(document, list) and document else document
-    metrics = first.get("metrics") if isinstance(first, dict) else None
-    if not isinstance(metrics, dict):
-        return []
-    natives = [profile for profile in PROFILES.values() if profile.codec == "native"]
-    counts = {profile.name: len(profile.family.index.keys() & metrics.keys()) for profile in natives}
-    best = [profile for profile in natives if counts[profile.name] == max(counts.values()) > 0]
-    return sorted(best, key=lambda p: PRIOR.index(p.family.name) if p.family.name in PRIOR else len(PRIOR))
-
-
 def of_profile(profile: Profile, opened: Opened) -> list[Outcome]:
     """Every part of a message read with one profile."""
     outcomes: list[Outcome] = []
@@ -249,23 +233,6 @@ def of_profile(profile: Profile, opened: Opened) -> list[Outcome]:
             results = profile.map(part.document, part.payload)
             outcomes += [Outcome(part.foreign_id, profile, one, profile.family) for one in results]
     return outcomes
-
-
-def frame_in(payload: bytes) -> bytes | None:
-    """The bytes of a frame: as they are, or written as hex or base64 text; None for what can be none."""
-    text = payload.decode("ascii", "replace").strip()
-    readers: dict[str, Callable[[str], bytes]] = {"hex": bytes.fromhex, "base64": from_base64}
-    spaced = text.replace(" ", "").replace("-", "").replace(":", "")
-    encoding = likely_encoding(spaced) or likely_encoding(text)
-    if encoding:
-        return readers[encoding](spaced if encoding == "hex" else text)
-    binary = any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in payload)
-    return payload if binary and len(payload) <= LONGEST_FRAME else None
-
-
-def from_base64(text: str) -> bytes:
-    """The bytes of a text that is known to be base64."""
-    return b64decode(text)
 
 
 def topic_on(route: Route) -> str:

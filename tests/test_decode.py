@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from devices.frame_text import frame_in
 from devices.laws import payload_of
 from devices.profile import PROFILES
 from devices.sniff import SNIFFERS, sniff
-from devices.verdict import Judge, frame_in
+from devices.verdict import Judge
 from dothi.commands.decode import decode, verdict_on
 from dothi.errors import Refused, WrongUsage
 from dothi.messages import messages_in, without_comments
