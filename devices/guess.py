@@ -192,13 +192,24 @@ def refusals(
 
 def time_of(fields: list[Field], now_us: int) -> tuple[int | None, Path | None]:
     """The first field that is called a time and can be one, whatever its unit."""
+    found = time_field(fields, now_us)
+    if found is None:
+        return None, None
+    path, unit = found
+    time = next(parse_time(field.raw, unit, "+07:00") for field in fields if field.path == path)
+    return (None, None) if isinstance(time, Rejected) else (time, path)
+
+
+def time_field(fields: list[Field], now_us: int) -> tuple[Path, str] | None:
+    """Where the document's time stands, and its unit; a text without a zone is Vietnam's."""
+    names = {name.replace("_", "") for name in TIMES}
     for field in fields:
-        if field.name.replace("_", "").lower() in {name.replace("_", "") for name in TIMES}:
-            for unit in ("s", "ms", "us"):
+        if field.name.replace("_", "").lower() in names:
+            for unit in ("rfc3339", "s", "ms", "us"):
                 time = parse_time(field.raw, unit, "+07:00")
                 if isinstance(time, int) and check_time(time, now_us, YEARS_US, 86_400_000_000) is None:
-                    return time, field.path
-    return None, None
+                    return field.path, unit
+    return None
 
 
 def nothing_known(fields: list[Field]) -> Rejected:

@@ -19,6 +19,7 @@ from devices.reading import Reading
 from devices.rejected import Reason, Rejected
 from devices.route import ROUTES, Route, native_topic, route_of, routes_of
 from devices.sniff import UNNAMED, Sniffed, sniff
+from devices.time import parse_time
 
 PATTERN_MARKS = frozenset("{}<>()$ +#;…")
 """Characters of topics as manuals write them: `<device>/rpc`, `{prefix}/tracker/{serial}`."""
@@ -186,8 +187,12 @@ class Judge:
         document = packet.document
         if isinstance(document, dict):
             document = document.get("decoded") if "frame" in document or "decoded" in document else document
-        guessed = self._documents(packet.foreign_id, document, packet.payload)
-        return [outcome for outcome in guessed if isinstance(outcome.result, Reading)]
+        time = sent_at(packet.document)
+        return [
+            outcome._replace(result=outcome.result._replace(time=outcome.result.time or time))
+            for outcome in self._documents(packet.foreign_id, document, packet.payload)
+            if isinstance(outcome.result, Reading)
+        ]
 
     def _documents(self, device: str | None, document: object, payload: bytes) -> list[Outcome]:
         """A document, or each of a list of them, read by vocabulary."""
@@ -210,6 +215,13 @@ BARE_FRAME = "taken as the bare bytes of a frame"
 def unnamed(outcomes: list[Outcome]) -> list[Outcome]:
     """Outcomes without the names that only a made-up topic gave."""
     return [one._replace(device=None) if one.device and UNNAMED in one.device else one for one in outcomes]
+
+
+def sent_at(document: object) -> int | None:
+    """The time that a network server wrote on an uplink."""
+    said = document.get("time") if isinstance(document, dict) and "port" in document else None
+    time = parse_time(said, "rfc3339", "Z") if isinstance(said, str) else None
+    return time if isinstance(time, int) else None
 
 
 def legal_values(outcomes: list[Outcome]) -> int:
