@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,22 @@ def test_comments_are_taken_out_and_said(tmp_path: Path) -> None:
     assert "comments" in document["notes"][0]
     assert without_comments(b'{"a": 1}') is None
     assert without_comments(b"{ // only this") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"/*" * 200_000, b'"\\"' * 150_000, b"{//" * 150_000, b'{"a": "' + b"\\" * 300_001]
+)
+def test_open_quotes_and_comments_stall_nothing(content: bytes) -> None:
+    began = time.monotonic()
+    assert verdict_on(content, None, None)["rejected"]
+    assert time.monotonic() - began < 5
+
+
+def test_a_swapped_position_is_said(tmp_path: Path) -> None:
+    document, _ = run(write(tmp_path, {"metrics": {"latitude": 106.2, "longitude": 21.3, "speed": 5}}))
+    assert "swapped" in " ".join(document["notes"])
+    document, _ = run(write(tmp_path, {"metrics": {"latitude": 21.3, "longitude": 106.2, "speed": 5}}))
+    assert "swapped" not in " ".join(document["notes"])
 
 
 def test_records_of_watched_messages(tmp_path: Path) -> None:
