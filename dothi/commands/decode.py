@@ -99,8 +99,9 @@ def is_swapped(reading: dict[str, Any]) -> bool:
     """Whether a position lies in the province once latitude and longitude change places."""
     said = {**reading["metrics"], **reading["extra"].get("rejected", {})}
     latitude, longitude = said.get("latitude"), said.get("longitude")
-    numbers = isinstance(latitude, int | float) and isinstance(longitude, int | float)
-    return numbers and swapped(latitude, longitude)
+    if not isinstance(latitude, int | float) or not isinstance(longitude, int | float):
+        return False
+    return swapped(latitude, longitude)
 
 
 def believed(outcome: Outcome, now_us: int) -> Outcome:
