@@ -20,14 +20,15 @@ from devices.values import no_metric, value_of
 ELSE = "*"
 UPLINK_TIME: tuple[Path, ...] = (("time",),)
 UPLINK_COUNT: tuple[Path, ...] = (("count",),)
-UPLINK_OWN = frozenset([("eui",), ("model",), *((name,) for name in WAY)])
+UPLINK_OWN = frozenset((name,) for name in ("eui", "model", "device_name", "tags", *WAY))
 LONGEST_AGO_S = 2**28
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """Where a metric stands in the document. `units`: where the document names units by the path of the value;
-    `states`: the device's words → ours, `*` for every other word, None for a word that says nothing of this metric."""
+    `states`: the device's words → ours, `*` for every other word, None for a word that says nothing of this metric;
+    `signed`: whether the device can send a value below zero."""
 
     metric: Metric
     place: int
@@ -38,6 +39,7 @@ class Field:
     units: Path | None
     states: dict[str, str | None]
     between: tuple[Path, Path] | None
+    signed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def paths_of(entry: str | list[str]) -> tuple[Path, ...]:
 
 def field_from(family: Family, entry: dict[str, Any], units: Path | None = None) -> Field:
     """A row of the field table. Raises KeyError, ValueError (UnknownUnit) on a faulty one."""
-    unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between"}
+    unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between", "signed"}
     if unknown:
         raise ValueError(f"unknown key {min(unknown)} in the field of {entry['metric']}")
     place = family.index[entry["metric"]]
@@ -95,6 +97,7 @@ def field_from(family: Family, entry: dict[str, Any], units: Path | None = None)
         units=units,
         states=entry.get("map", {}),
         between=(path(between[0]), path(between[1])) if between else None,
+        signed=bool(entry.get("signed", metric.low < 0)),
     )
 
 
@@ -292,9 +295,10 @@ def read_ago(table: Table, document: object, root: Path, used: set[Path]) -> int
 
 def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The sequence number that the document states; None when it states none."""
-    keys, raw = first_below(document, root, table.seq_paths)
-    if raw is MISSING and table.uplink:
-        keys, raw = first(document, UPLINK_COUNT)
+    if table.uplink:  # from the top: what a device counts itself may be called `count`, too
+        keys, raw = first(document, table.seq_paths + UPLINK_COUNT)
+    else:
+        keys, raw = first_below(document, root, table.seq_paths)
     if raw is MISSING:
         return None
     if type(raw) is not int or not 0 <= raw <= MAX_SEQ:

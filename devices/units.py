@@ -46,6 +46,7 @@ UNITS: dict[str, tuple[str, float, float]] = {
     "mbar": ("pressure", 1.0, 0.0),
     "bar": ("pressure", 1000.0, 0.0),
     "mm[Hg]": ("pressure", 1.33322387415, 0.0),
+    "[in_i'Hg]": ("pressure", 33.86388640341, 0.0),
     "s": ("time", 1.0, 0.0),
     "ms": ("time", 1e-3, 0.0),
     "min": ("time", 60.0, 0.0),
@@ -70,6 +71,7 @@ UNITS: dict[str, tuple[str, float, float]] = {
     "kHz": ("frequency", 1e3, 0.0),
     "m3/s": ("flow", 1.0, 0.0),
     "m3/h": ("flow", 1 / 3600, 0.0),
+    "m3/d": ("flow", 1 / 86400, 0.0),
     "L/s": ("flow", 1e-3, 0.0),
     "L/min": ("flow", 1e-3 / 60, 0.0),
     "[ppth]": ("ratio", 1e-3, 0.0),
@@ -133,6 +135,7 @@ ALIASES: dict[str, str] = {
     "°": "deg", "degree": "deg", "degrees": "deg", "DD": "deg", "C81": "rad",
     "MTR": "m", "MMT": "mm", "CMT": "cm", "KMT": "km", "INH": "[in_i]", "in": "[in_i]", "FOT": "[ft_i]", "ft": "[ft_i]",
     "A97": "hPa", "PAL": "Pa", "KPA": "kPa", "MBR": "mbar", "mb": "mbar", "BAR": "bar", "mmHg": "mm[Hg]",
+    "inHg": "[in_i'Hg]", "F79": "[in_i'Hg]", "m³/d": "m3/d", "m3/day": "m3/d", "G52": "m3/d",
     "HN": "mm[Hg]",
     "sec": "s", "SEC": "s", "MIN": "min", "C26": "ms", "HUR": "h", "hour": "h",
     "kWh": "kW.h", "KWH": "kW.h", "Wh": "W.h", "WHR": "W.h", "mWh": "mW.h", "MWh": "MW.h", "MWH": "MW.h", "JOU": "J",
@@ -171,18 +174,26 @@ CEFACT: dict[str, str | None] = {
     "m/s": "MTS", "km/h": "KMH", "[mi_i]/h": "HM", "[kn_i]": "KNT", "cm/s": "2M", "mm/s": "C16", "mm/h": "H67",
     "deg": "DD", "rad": "C81",
     "m": "MTR", "mm": "MMT", "cm": "CMT", "km": "KMT", "[in_i]": "INH", "[ft_i]": "FOT",
-    "hPa": "A97", "Pa": "PAL", "kPa": "KPA", "mbar": "MBR", "bar": "BAR", "mm[Hg]": "HN",
+    "hPa": "A97", "Pa": "PAL", "kPa": "KPA", "mbar": "MBR", "bar": "BAR", "mm[Hg]": "HN", "[in_i'Hg]": "F79",
     "s": "SEC", "ms": "C26", "min": "MIN", "h": "HUR", "d": "DAY", "/min": "C94", "Hz": "HTZ", "kHz": "KHZ",
     "kW.h": "KWH", "W.h": "WHR", "mW.h": None, "MW.h": "MWH", "J": "JOU", "kvar.h": "K3", "var.h": None,
     "W": "WTT", "mW": "C31", "kW": "KWT", "MW": "MAW", "var": "D44", "kvar": "KVR", "V.A": "D46", "kV.A": "KVA",
     "V": "VLT", "mV": "2Z", "kV": "KVT", "A": "AMP", "mA": "4K", "Ohm": "OHM", "kOhm": "B49",
-    "m3/s": "MQS", "m3/h": "MQH", "L/s": "G51", "L/min": "L2",
+    "m3/s": "MQS", "m3/h": "MQH", "m3/d": "G52", "L/s": "G51", "L/min": "L2",
     "m/s2": "MSK", "[g]": "K40", "dB[SPL]": "2N", "dB": "2N",
     "lx": "LUX", "klx": "KLX", "W/m2": "D54", "umol/(m2.s)": None,
     "uS/cm": "G42", "mS/cm": "H61", "dS/m": None, "S/m": "D10",
     "[pH]": "Q30", "{NTU}": None, "{PtCo}": None, "mg/kg": "NA", "mmol/L": "M33",
     "m3": "MTQ", "L": "LTR", "mL": "MLT", "kg": "KGM", "g": "GRM", "t": "TNE",
     "Mbit/s": "E20", "kbit/s": "C74", "bit/s": "B10", "MBy": "4L", "kBy": "2P", "By": "AD", "GBy": "E34",
+}  # fmt: skip
+
+# UCUM code: as people write it on a screen, where that differs.
+WRITTEN: dict[str, str] = {
+    "ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "m3/h": "m³/h", "m3": "m³", "kW.h": "kWh",
+    "kvar.h": "kvarh", "V.A": "VA", "W/m2": "W/m²", "m/s2": "m/s²", "umol/(m2.s)": "µmol/(m²·s)", "uS/cm": "µS/cm",
+    "[ppm]": "ppm", "[ppb]": "ppb", "[ppth]": "‰", "[pH]": "pH", "{NTU}": "NTU", "{PtCo}": "Pt-Co",
+    "dB[SPL]": "dB", "mm[Hg]": "mmHg", "/min": "1/min", "MBy": "MB",
 }  # fmt: skip
 
 

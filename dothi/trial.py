@@ -12,8 +12,9 @@ from psycopg.rows import dict_row
 
 from devices import registry
 from devices.enroll import Row
-from devices.envelopes import Packet, opener_of
+from devices.envelopes import Notice, Packet, opener_of
 from devices.profile import PROFILES, Profile
+from devices.reading import Reading
 from devices.route import route_of, routes_of
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack
@@ -36,7 +37,8 @@ def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str 
         if area not in areas:
             raise WrongUsage(f"--area {area!r} is not a zone of the plan; the zones are {', '.join(areas)}")
         device = f"try-{profile_name}"
-        topic = topic_of(profile, area, device, topic)
+        topic = topic or topic_of(profile, area, device, payload)
+        require_reading(profile, topic, payload)
         since = server_time(connection)
         if introduce(connection, Row(device, profile_name, area), profile, topic, payload):
             time.sleep(KNOWN_AFTER_S)
@@ -44,14 +46,16 @@ def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str 
         return wait_for_verdict(connection, profile, device, topic, since)
 
 
-def topic_of(profile: Profile, area: str, device: str, topic: str | None) -> str:
-    """The topic given, or the one that a device of this profile uses."""
-    if topic:
-        return topic
+def topic_of(profile: Profile, area: str, device: str, payload: bytes) -> str:
+    """The topic that a device of this profile uses; of several the first on which the message is understood."""
     if profile.route is None:
         return f"dothi/v1/{area}/{device}/up"
-    first = routes_of(profile.route)[0].topics[0]
-    return first.replace("+", device).replace("#", device)
+    filters = [pattern for route in routes_of(profile.route) for pattern in route.topics]
+    topics = [pattern.replace("+", device).replace("#", device) for pattern in filters]
+    understood = (
+        topic for topic in topics if any(isinstance(result, Reading) for result in profile.read(payload, topic))
+    )
+    return next(understood, topics[0])
 
 
 def server_time(connection: Connection) -> object:
@@ -72,6 +76,20 @@ def introduce(connection: Connection, row: Row, profile: Profile, topic: str, pa
             row = row._replace(route=profile.route, foreign_id=name)
     result = registry.enroll(connection, [row])
     return bool(result.new or result.changed or row.foreign_id)
+
+
+def require_reading(profile: Profile, topic: str, payload: bytes) -> None:
+    """Refuse a message that would be taken and leave no trace. Raises Refused.
+
+    Only where one message can be judged alone: other openers know from earlier ones what it means.
+    """
+    if profile.route != "lorawan":
+        return
+    route = route_of(topic) or routes_of(profile.route)[0]
+    parts = opener_of(route)(topic, payload)
+    said = [part.detail for part in parts if isinstance(part, Notice)]
+    if len(said) == len(parts):
+        raise Refused(f"the message carries no reading, by design of {route.name}: {said[0]}")
 
 
 def foreign_id(kind: str, topic: str, payload: bytes) -> str | None:

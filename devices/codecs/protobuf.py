@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 MAX_DEPTH = 24
 MAX_REPEATED = 20_000
+MAX_FIELDS = 150_000
+"""Of a message with all messages in it: what costs time is their number, not their bytes."""
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 Kind = Literal["uint32", "uint64", "bool", "float", "double", "string", "bytes", "message"]
 WIRE: dict[str, int] = {
@@ -42,26 +44,55 @@ class Part(NamedTuple):
 Shape = dict[int, Part]
 
 
-def decode(payload: bytes, shape: Shape, depth: int = 0) -> dict[str, Any]:
+class Budget:
+    """How many fields may still be read of a message."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_FIELDS
+
+
+def decode(payload: bytes, shape: Shape, depth: int = 0, budget: Budget | None = None) -> dict[str, Any]:
     """The message by the names of its fields; absent fields are absent, unknown ones are left out. Raises BadWire.
 
-    A field that comes twice counts as it came last, a repeated one is gathered, as the format demands.
+    A field that comes twice counts as it came last, a message is merged into the earlier one, a repeated field is
+    gathered, as the format demands.
     """
     if depth > MAX_DEPTH:
         raise TooDeepWire(f"messages are nested more than {MAX_DEPTH} levels")
+    budget = budget or Budget()
     message: dict[str, Any] = {}
     for number, wire, raw in fields(payload):
+        budget.left -= 1
+        if budget.left < 0:
+            raise BadWire(f"more than {MAX_FIELDS} fields")
         part = shape.get(number)
         if part is None:
             continue
         if part.repeated:
             gathered = message.setdefault(part.name, [])
-            gathered += many(part, wire, raw, depth)
+            gathered += many(part, wire, raw, depth, budget)
             if len(gathered) > MAX_REPEATED:
                 raise BadWire(f"{part.name} comes more than {MAX_REPEATED} times")
         else:
-            message[part.name] = one(part, wire, raw, depth)
+            earlier = message.pop(
+                part.name, None
+            )  # of a oneof, the last to come is the one that counts, and stands last
+            value = one(part, wire, raw, depth, budget)
+            message[part.name] = merged(earlier, value) if part.kind == "message" and earlier else value
     return message
+
+
+def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """A message that came in two parts."""
+    whole = {**earlier, **later}
+    for name in earlier.keys() & later.keys():
+        if isinstance(earlier[name], list):
+            whole[name] = earlier[name] + later[name]
+        elif isinstance(earlier[name], dict):
+            whole[name] = merged(earlier[name], later[name])
+    return whole
 
 
 def fields(payload: bytes) -> Iterator[tuple[int, int, int | bytes]]:
@@ -91,6 +122,8 @@ def fields(payload: bytes) -> Iterator[tuple[int, int, int | bytes]]:
 
 def varint(payload: bytes, place: int) -> tuple[int, int]:
     """A number of one to ten bytes, and the place behind it. Raises BadWire."""
+    if place < len(payload) and payload[place] < 0x80:
+        return payload[place], place + 1  # most are small
     number = shift = 0
     for at in range(place, min(place + 10, len(payload))):
         byte = payload[at]
@@ -101,7 +134,7 @@ def varint(payload: bytes, place: int) -> tuple[int, int]:
     raise BadWire(f"the number at byte {place} never ends" if len(payload) - place >= 10 else "cut off in a number")
 
 
-def one(part: Part, wire: int, raw: int | bytes, depth: int) -> Any:
+def one(part: Part, wire: int, raw: int | bytes, depth: int, budget: Budget) -> Any:
     """One value of a field. Raises BadWire when it came in another wire type."""
     if wire != WIRE[part.kind]:
         raise BadWire(f"{part.name} has wire type {wire}; expected {WIRE[part.kind]}")
@@ -111,18 +144,18 @@ def one(part: Part, wire: int, raw: int | bytes, depth: int) -> Any:
         return raw.decode("utf-8", "replace")
     if part.kind in _FORMAT:
         return _FORMAT[part.kind].unpack(raw)[0]
-    return decode(raw, part.shape or {}, depth + 1) if part.kind == "message" else raw
+    return decode(raw, part.shape or {}, depth + 1, budget) if part.kind == "message" else raw
 
 
-def many(part: Part, wire: int, raw: int | bytes, depth: int) -> list[Any]:
+def many(part: Part, wire: int, raw: int | bytes, depth: int, budget: Budget) -> list[Any]:
     """The values that one occurrence of a repeated field carries: one, or several numbers packed together."""
     if wire == LENGTH and WIRE[part.kind] == VARINT and isinstance(raw, bytes):
         place, packed = 0, []
         while place < len(raw):
             number, place = varint(raw, place)
-            packed.append(one(part, VARINT, number, depth))
+            packed.append(one(part, VARINT, number, depth, budget))
         return packed
-    return [one(part, wire, raw, depth)]
+    return [one(part, wire, raw, depth, budget)]
 
 
 def encode(message: Mapping[str, Any], shape: Shape) -> bytes:

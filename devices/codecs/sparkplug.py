@@ -8,7 +8,7 @@ from devices.rejected import Reason, Rejected
 
 Message = dict[str, Any]
 COMPRESSED = "SPBV1.0_COMPRESSED"
-MAX_INFLATED = 4 * 1024 * 1024  # bytes
+MAX_INFLATED = 1024 * 1024  # bytes
 MAX_METRICS = 10_000
 _EXTENSION: Shape = {}
 

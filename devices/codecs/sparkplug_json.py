@@ -5,14 +5,17 @@ Values stand under `value` by their type's name (`dataType`: "Double"), or under
 """
 
 import re
+from math import isfinite
 from typing import Any
 
 from devices.codecs.json_text import decode_json, encode_json
 from devices.codecs.sparkplug import MAX_METRICS, Message
 from devices.codecs.sparkplug_values import NAMES, VALUE_NAMES, DataType
+from devices.raw import NotFinite, spell_float
 from devices.rejected import Reason, Rejected
 
 MAX_DEPTH = 8
+TYPE_NAMES: dict[int | None, str] = {int(kind): kind.name for kind in DataType}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -48,7 +51,7 @@ def metric_from(entry: dict[str, Any], depth: int = 0) -> Message:
     if datatype is not None:
         metric["datatype"] = datatype
     metric |= {name: True for name in ("is_historical", "is_transient", "is_null") if plain.get(name) is True}
-    key = next((name for name in ("value", *VALUE_NAMES) if name in plain), None)
+    key = next((name for name in ("value", *sorted(VALUE_NAMES)) if name in plain), None)
     if key is not None:
         metric["value"] = value_from(plain[key], datatype, depth)
     if isinstance(plain.get("properties"), dict):
@@ -90,13 +93,24 @@ def whole(said: Any) -> int | None:
     return said if isinstance(said, int) and not isinstance(said, bool) and abs(said) < 2**64 else None
 
 
+def spelt(value: Any) -> Any:
+    """A value that JSON can hold and that reads back as it was: bytes as hex, odd floats by their names."""
+    if isinstance(value, float) and not isfinite(value):
+        return NotFinite(spell_float(value))
+    if isinstance(value, list):
+        return [spelt(item) for item in value]
+    if isinstance(value, dict):
+        return {key: spelt(item) for key, item in value.items()}
+    return value.hex() if isinstance(value, bytes) else value
+
+
 def rendered(timestamp: int | None, values: dict[str, tuple[Any, int | None]], units: dict[str, Any]) -> bytes:
     """The values of one time by name, with their types, as such JSON: readable without any birth before it."""
     metrics = []
     for name, (value, datatype) in values.items():
-        metric: dict[str, Any] = {"name": name, "value": value.hex() if isinstance(value, bytes) else value}
-        if datatype is not None and datatype in set(DataType):
-            metric["dataType"] = DataType(datatype).name
+        metric: dict[str, Any] = {"name": name, "value": spelt(value)}
+        if datatype in TYPE_NAMES:
+            metric["dataType"] = TYPE_NAMES[datatype]
         if name in units:
             metric["properties"] = units[name]
         metrics.append(metric)

@@ -23,13 +23,15 @@ class DataType(IntEnum):
 
 
 NAMES = {kind.name.lower(): kind for kind in DataType}
-SIGNED = {DataType.Int8: 8, DataType.Int16: 16, DataType.Int32: 32, DataType.Int64: 64}
-UNSIGNED = {DataType.UInt8: 8, DataType.UInt16: 16, DataType.UInt32: 32, DataType.UInt64: 64, DataType.DateTime: 64}
-TEXTS = {DataType.String, DataType.Text, DataType.UUID}
+SIGNED: dict[int | None, int] = {1: 8, 2: 16, 3: 32, 4: 64}
+"""Int8 to Int64 by their width in bits."""
+UNSIGNED: dict[int | None, int] = {5: 8, 6: 16, 7: 32, 8: 64, 13: 64}
+"""UInt8 to UInt64, and DateTime."""
+TEXTS: frozenset[int | None] = frozenset((DataType.String, DataType.Text, DataType.UUID))
 ITEMS = dict(
     zip(range(DataType.Int8Array, DataType.BooleanArray), "bhiqBHIQfd", strict=True),
 ) | {int(DataType.DateTimeArray): "Q"}
-VALUE_NAMES = tuple(
+VALUE_NAMES = frozenset(
     f"{name}_value"
     for name in (
         *("int", "long", "float", "double", "boolean", "string", "bytes"),
@@ -48,7 +50,7 @@ def value_in(message: Message, datatype: int | None) -> Any:
 
     Integers are taken from both integer fields, floats from every number field: senders disagree on which holds what.
     """
-    name = next((name for name in VALUE_NAMES if name in message), None)
+    name = next((name for name in reversed(message) if name in VALUE_NAMES), None)
     if name is None or message.get("is_null"):
         return None
     raw = message[name]
@@ -203,7 +205,7 @@ _FIELD: dict[DataType, str] = {
     DataType.Float: "float_value",
     DataType.Double: "double_value",
     DataType.Boolean: "boolean_value",
-    **dict.fromkeys(TEXTS, "string_value"),
+    **dict.fromkeys((DataType.String, DataType.Text, DataType.UUID), "string_value"),
     DataType.Bytes: "bytes_value",
     DataType.File: "bytes_value",
 }

@@ -7,7 +7,7 @@ occupancy, each with a count of its own), `<camera>/health`.
 import re
 from typing import Any, NamedTuple
 
-from devices.envelopes.camera_topics import About, about
+from devices.envelopes.camera_topics import UNKNOWN, About, about
 from devices.envelopes.packet import Notice, Opened, Packet
 from devices.raw import clean
 
@@ -19,6 +19,8 @@ STATE_NAMES = frozenset(
     )
 )
 CLASS_NAMES = ("classtypes", "objecttype", "objectclass", "classtype", "class", "reason", "type", "label")
+ACTION_NAMES = ("action", "eventtype", "ruletype")
+HARMLESS = STATE_NAMES | {*CLASS_NAMES, "likelihood", "confidence", "direction", "rule"}
 COUNT_NAMES = ("total", "count", "occupancy", "number")
 PICTURES = frozenset(("image", "thumbnail", "snapshot", "jpeg", "cropimage"))
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
@@ -39,13 +41,31 @@ def opened_event(camera: str | None, event: Event, document: Document, payload: 
     `document`: the message in the camera's words, `event.data` within it. Beside these come, where the data tells them,
     `event_kind`, `event`, `object_class`, `count`, `total_count` and the metrics of camera_health, in our words.
     """
-    found = as_counted(about(event.topic), event.data)
+    found = as_counted(about(f"{event.topic}/{first_of(event.data, ACTION_NAMES) or ''}"), event.data)
+    if found.part == "none":
+        found = guessed(event.data)
     if found.part == "none":
         return [
             Notice(camera, "other", f"an event of topic {clean(event.topic[:100])}, which none of our families takes")
         ]
+    if found.kind == "plate_read":
+        forget_plate(event.data, document)
     told = {**document, **summary(found, event.data)}
     return [Packet(named(camera, found, event), told, payload)]
+
+
+def forget_plate(data: Document, document: Document) -> None:
+    """Take out whatever may be a plate: every camera has its own name for it, and some plates are but digits."""
+    for name in [name for name in data if name.lower() not in HARMLESS]:
+        data.pop(name)
+        document.pop(name, None)
+
+
+def guessed(data: Document) -> About:
+    """What an event of an unknown topic is about: a count, or something that begins and ends."""
+    if type(first_of(data, COUNT_NAMES)) is int:
+        return About("counter", "count")
+    return UNKNOWN if active_of(data) is None else About("event", "other")
 
 
 def as_counted(found: About, data: Document) -> About:

@@ -29,7 +29,7 @@ class Homie:
     have properties of the same name."""
 
     def __init__(self, memory: Memory | None = None) -> None:
-        self._memory = memory or Memory()
+        self._memory = Memory() if memory is None else memory
 
     def __call__(self, topic: str, payload: bytes) -> Opened:
         levels = [clean(level) for level in topic.split("/")[1:]]

@@ -17,7 +17,7 @@ NUMBERS = frozenset(("integer", "float", "percent"))
 def typed(payload: bytes, said: Said | None) -> Any:
     """The value of a payload under what is known of its property; Rejected when it is none of that type."""
     try:
-        text = payload.decode("utf-8")
+        text = payload.decode("utf-8").rstrip("\r\n")  # a line's end, which command-line tools leave
     except UnicodeDecodeError as error:
         detail = f"byte {error.start} is not UTF-8; Homie sends every value as UTF-8 text"
         return Rejected("envelope", Reason.INVALID_UTF8, None, f"0x{payload[error.start]:02x}", detail)

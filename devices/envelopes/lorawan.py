@@ -1,13 +1,14 @@
 """What LoRaWAN network servers have in common: one document for the uplinks of all, so that a profile serves them all.
 
     {"eui": "70b3d57ba000156b", "port": 1, "count": 26, "time": "2026-01-31T00:00:00Z", "frame": b"…",
-     "decoded": {…}, "model": "brand/model", "radio": {"rssi", "snr", "frequency_hz", "spreading_factor", "gateway"},
-     "server": {…}}
+     "decoded": {…}, "model": "brand/model", "device_name": "…", "tags": {…},
+     "radio": {"rssi", "snr", "frequency_hz", "spreading_factor", "gateway"}, "server": {…}}
 
 `frame`: the decrypted FRMPayload; `decoded`: what the server's own decoder made of it; both are absent where the server
 gave none. `count`: the frame counter, which starts anew when a device joins again; with `time`, the server's own, it
-names an uplink: a message delivered twice, or once by each of two gateways, has the same of both. `radio` (dBm, dB, Hz)
-and `server` (what else the server said, under its own names) are of the way, not of the device.
+names an uplink: a message delivered twice, or once by each of two gateways, has the same of both. `model`,
+`device_name`, `tags`: what people entered at the server; they only help to tell what the device is. `radio` (dBm, dB,
+Hz) and `server` (what else the server said, under its own names) are of the way, not of the device.
 """
 
 import re
@@ -51,17 +52,20 @@ class Server(NamedTuple):
     read: Callable[[str, Json], Uplink | Aside | Rejected]
 
 
-SIGNS: tuple[tuple[str, str, Callable[[Json], bool]], ...] = (
+SIGNS: tuple[tuple[str, str | None, Callable[[Json], bool]], ...] = (
     ("The Things Stack v3", "v3/{application}@{tenant}/devices/{device}/up", lambda m: "end_device_ids" in m),
-    ("The Things Network v2", "v3/…, from The Things Stack v3", lambda m: "dev_id" in m and "hardware_serial" in m),
+    ("The Things Network v2", None, lambda m: "dev_id" in m and "hardware_serial" in m),
     ("ChirpStack v4", "application/{id}/device/{eui}/event/up", lambda m: isinstance(m.get("deviceInfo"), dict)),
     ("ChirpStack v3", "application/{id}/device/{eui}/event/up", lambda m: "devEUI" in m),
     ("LORIOT", "loriot/…", lambda m: "cmd" in m and "EUI" in m),
     ("ThingPark", "thingpark/…", lambda m: any(isinstance(key, str) and key.startswith("DevEUI_") for key in m)),
-    ("Helium", "a server of the list", lambda m: "hotspots" in m and "dev_eui" in m),
-    ("AWS IoT Core for LoRaWAN", "a server of the list", lambda m: "WirelessDeviceId" in m),
+    ("Helium's former console", None, lambda m: "hotspots" in m and "dev_eui" in m),
+    ("AWS IoT Core for LoRaWAN", None, lambda m: "WirelessDeviceId" in m),
 )
-"""Servers, the topic on which their messages are expected, and the field by which one knows them."""
+"""Servers, the topic on which their messages are expected (None: on none), and the field by which one knows them."""
+
+
+READ = ", ".join(name for name, topic, _ in SIGNS if topic)
 
 
 def server_of(message: Json) -> str | None:
@@ -77,7 +81,10 @@ def stranger(server: str, message: Json) -> Rejected:
         detail = f"no message of {server}: it has the fields {fields or 'none'}; does something else publish here?"
         return wrong_shape(None, None, detail)
     where = next(topic for name, topic, _ in SIGNS if name == other)
-    return wrong_shape(None, None, f"this is a message of {other}, not of {server}; send it to {where}")
+    to_do = (
+        f"send it to {where}" if where else "none of its messages are read here; expected one of the servers' " + READ
+    )
+    return wrong_shape(None, None, f"this is a message of {other}, not of {server}; {to_do}")
 
 
 def wrong_shape(field: str | None, value: str | None, detail: str) -> Rejected:
@@ -139,7 +146,7 @@ def from_base64(said: object, field: str) -> bytes | Rejected | None:
 
 def _surely_hex(said: str) -> bool:
     """Letters of one case, at least half digits, and a length at which base64 would look so once in a million."""
-    long_enough = len(said) >= _LEAST_HEX or len(said) % 4 == 2
+    long_enough = len(said) >= _LEAST_HEX or (len(said) % 4 == 2 and len(said) > 2)
     return long_enough and _HEX.fullmatch(said) is not None and 2 * sum(map(str.isdigit, said)) >= len(said)
 
 
@@ -220,12 +227,15 @@ def document(
     frame: bytes | None,
     decoded: object,
     model: str | None,
+    name: object,
+    tags: object = None,
     heard: Json,
     server: Json,
 ) -> Uplink:
     """The document of an uplink, without what is not there."""
     found: Json = {"port": port, "count": count, "time": time}
     rest: Json = {"frame": frame, "decoded": decoded if isinstance(decoded, dict) else None, "model": model}
+    rest |= {"device_name": text(name), "tags": tags if isinstance(tags, dict) and tags else None}
     rest |= {"radio": heard or None, "server": server or None}
     return Uplink(found | {name: value for name, value in rest.items() if value is not None})
 

@@ -20,6 +20,8 @@ _BY_NAME = {
     **{"The Things Stack v3": TTN, "ChirpStack v4": CHIRPSTACK, "ChirpStack v3": CHIRPSTACK},
     **{"LORIOT": LORIOT, "ThingPark": THINGPARK},
 }
+ANY = "a LoRaWAN network server"
+NOBODY = Server(ANY, lambda _, message: None, lambda _, message: lorawan.stranger(ANY, message))
 
 
 def open_server(server: Server) -> Callable[[Route], Opener]:
@@ -37,8 +39,8 @@ def open_any(_: Route) -> Opener:
 
 
 def by_its_words(message: Json) -> Server:
-    """The server that speaks like this; ChirpStack, whose form many gateways use, where none is known to."""
-    return _BY_NAME.get(lorawan.server_of(message) or "", CHIRPSTACK)
+    """The server that speaks like this."""
+    return _BY_NAME.get(lorawan.server_of(message) or "", NOBODY)
 
 
 def opened(server_of: Callable[[Json], Server], topic: str, payload: bytes) -> Opened:

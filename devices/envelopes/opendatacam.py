@@ -1,7 +1,7 @@
 """OpenDataCam counts: `/status` and `/recording/<id>/counter` documents, a packet per counting line (area).
 
-Source: https://opendatacam.github.io/opendatacam/apidoc/. It offers them over HTTP; whatever forwards them publishes each
-to `opendatacam/<camera>/…`. A line is named `<camera>/<area id>`.
+Source: https://opendatacam.github.io/opendatacam/apidoc/. It offers them over HTTP; whatever forwards them publishes
+each to `opendatacam/<camera>/…`. A line is named `<camera>/<area id>`.
 """
 
 from typing import Any
@@ -45,14 +45,14 @@ def lines_of(camera: str | None, record: object, payload: bytes) -> Opened:
 
 
 def line_packet(camera: str | None, record: dict[str, Any], area: str, counts: object, payload: bytes) -> Packet:
-    """One line: its counts by class under `counts`, the time of the recording, the line's own name."""
+    """One line: its counts by class under `counts` (of a finished recording `period_counts`), times, its own name."""
     areas = record.get("areas")
     said = areas.get(area) if isinstance(areas, dict) else None
     state = record.get("appState")
     recording = state.get("recordingStatus") if isinstance(state, dict) else None
     started = recording.get("dateStarted") if isinstance(recording, dict) else None
     document = {
-        "counts": counts,
+        "counts" if record.get("dateEnd") is None else "period_counts": counts,
         "area": area,
         "name": said.get("name") if isinstance(said, dict) else None,
         "recording": recording.get("recordingId") if isinstance(recording, dict) else record.get("_id"),

@@ -26,6 +26,12 @@ _NO_MEASUREMENT = frozenset(
         *("last_direction", "pos_control"),
     )
 )
+_TELLING = (
+    *(("target_C", "blutrv"), ("total_act_power", "em"), ("total_act_ret", "emdata"), ("act_power", "em1")),
+    *(("total_act_energy", "em1data"), ("current_pos", "cover"), ("brightness", "light"), ("output", "switch")),
+    *(("apower", "pm1"), ("tC", "temperature"), ("rh", "humidity"), ("lux", "illuminance"), ("counts", "input")),
+    *(("battery", "devicepower"), ("state", "input")),
+)
 _BESIDE_DATA = "data"  # em1data:1 holds the counters of em1:1
 
 
@@ -48,7 +54,7 @@ def open_message(topic: str, payload: bytes) -> Opened:
     if not isinstance(document, dict):
         detail = f"{shown(document)}; expected an object: a status, a notification or an answer"
         return [Packet(device, Rejected("envelope", Reason.WRONG_SHAPE, None, shown(document), detail), payload)]
-    if isinstance(document.get("src"), str) and document["src"] and ("method" in document or "result" in document):
+    if isinstance(document.get("src"), str) and document["src"] and document.keys() & {"method", "result", "error"}:
         device = clean(document["src"]) if device is None or what == "rpc" else device
     return opened(device, what, document, payload)
 
@@ -58,7 +64,7 @@ def device_and_rest(topic: str) -> tuple[str | None, str]:
     levels = clean(topic).split("/")
     for place in range(len(levels) - 1, 0, -1):
         if levels[place] in ("status", "events"):
-            return "/".join(levels[:place]), "/".join(levels[place + 1 :])
+            return "/".join(levels[:place]) or None, "/".join(levels[place + 1 :])
     name = "/".join(levels[:-1]) or None
     return (name, levels[-1]) if levels[-1] in ("online", "rpc") else (None, "")
 
@@ -68,14 +74,22 @@ def opened(device: str | None, what: str, document: dict[str, Any], payload: byt
     if document.get("method") == "NotifyEvent" or "error" in document:
         return [Notice(device, "other", shown(document)[:200])]
     inner = next((document[key] for key in ("params", "result") if isinstance(document.get(key), dict)), document)
-    if not any(COMPONENT.fullmatch(name) for name in inner) and COMPONENT.fullmatch(what):
-        inner = {what: inner}
+    if not any(COMPONENT.fullmatch(name) for name in inner):
+        component = what if COMPONENT.fullmatch(what) else likely_component(inner)
+        inner = {component: inner} if component else inner
     channels = by_channel(inner)
     found = {name: said for name, said in channels.items() if measures(said)}
     if not found:
         return [Notice(device, "other", f"{what or 'message'} without a measurement: {shown(document)}"[:200])]
     alone = len(found) == 1
     return [channel_packet(device, name, said, inner, payload, alone) for name, said in found.items()]
+
+
+def likely_component(status: dict[str, Any]) -> str | None:
+    """The component that a status is of, by what only it has; None when nothing tells."""
+    number = status.get("id")
+    kind = next((kind for key, kind in _TELLING if key in status), None)
+    return f"{kind}:{number}" if kind and type(number) is int and 0 <= number < 10_000 else None
 
 
 def by_channel(inner: dict[str, Any]) -> dict[str, dict[str, Any]]:

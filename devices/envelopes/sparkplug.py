@@ -6,7 +6,7 @@ were lost, the node is asked for a new one. Foreign ids are `group/node` and `gr
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from devices.codecs import MAX_PAYLOAD, refuse_size
 from devices.codecs.sparkplug import Message, decode_payload, encode_payload
@@ -14,9 +14,9 @@ from devices.codecs.sparkplug_json import decode_json_payload
 from devices.codecs.sparkplug_values import DataType
 from devices.envelopes.packet import Notice, Opened, Packet
 from devices.envelopes.sparkplug_metrics import Harvest, bd_seq_of, born, documents, harvest
-from devices.envelopes.sparkplug_nodes import Node, Nodes
+from devices.envelopes.sparkplug_nodes import MAX_BYTES, MAX_DEVICES, Node, Nodes
 from devices.envelopes.sparkplug_state import host_state
-from devices.raw import clean
+from devices.raw import clean, shown
 from devices.rejected import Reason, Rejected
 from devices.route import Route
 
@@ -54,7 +54,7 @@ class Sparkplug:
         """`clock`: seconds that only grow, for the pace of requests; `now`: seconds since 1970, for their timestamp."""
         self.requests: list[tuple[str, bytes]] = []
         self._clock, self._now = clock, now
-        self._nodes = nodes or Nodes()
+        self._nodes = Nodes() if nodes is None else nodes
 
     def __call__(self, topic: str, payload: bytes) -> Opened:
         state = host_state(topic, payload)
@@ -86,11 +86,10 @@ class Sparkplug:
         else:
             self._follow(place, node, message)
         speaker = born(message)
-        if not self._nodes.set_speaker(node, place.device, speaker):
-            node.wanting = True
-        found = harvest(message, speaker)
         opened: Opened = [Notice(place.foreign_id, "online", f"{place.kind} with {len(speaker.by_name)} metrics")]
-        return opened + packets(place, found, payload)
+        if not self._nodes.set_speaker(node, place.device, speaker):
+            opened.append(Packet(place.foreign_id, too_much(place), payload))
+        return opened + packets(place, harvest(message, speaker), payload)
 
     def _data(self, place: Place, message: Message, payload: bytes) -> Opened:
         node = self._nodes.at((place.group, place.node))
@@ -191,13 +190,24 @@ def packets(place: Place, found: Harvest, payload: bytes) -> Opened:
     return opened
 
 
-def before_birth(place: Place, aliases: list[int | None]) -> Rejected:
+def too_much(place: Place) -> Rejected:
+    """A birth that is not remembered: what comes by alias alone will not be understood."""
+    detail = (
+        f"the births of {place.group}/{place.node} are larger than is remembered ({MAX_DEVICES} devices, "
+        f"{MAX_BYTES // 4} bytes): data is understood by name alone; spread the devices over several edge nodes"
+    )
+    return Rejected("envelope", Reason.TOO_LARGE, "metrics", None, detail)
+
+
+def before_birth(place: Place, unknown: list[tuple[int | None, Any]]) -> Rejected:
     """Metrics that came by alias while the birth that explains it is not known."""
-    shown = ", ".join("none" if alias is None else str(alias) for alias in aliases[:5])
+    came = ", ".join(
+        f"alias {'none' if alias is None else alias} = {shown(value)[:40]}" for alias, value in unknown[:5]
+    )
     birth = "DBIRTH" if place.device else "NBIRTH"
     detail = (
-        f"{len(aliases)} metrics without a name (alias {shown}): no {birth} of {place.foreign_id} is known; data came "
-        f"before the birth, or the platform was started since; a rebirth is requested, the node must accept "
+        f"{len(unknown)} metrics without a name ({came}): no {birth} of {place.foreign_id} is known; data came before "
+        f"the birth, or the platform was started since; ingest asks the node for its births, for which it must accept "
         f"Node Control/Rebirth"
     )
-    return Rejected("envelope", Reason.BEFORE_BIRTH, "alias", shown, detail)
+    return Rejected("envelope", Reason.BEFORE_BIRTH, "alias", came[:200], detail)

@@ -52,6 +52,10 @@ class Node:
     wanting: bool = False
     speakers: dict[str, Speaker] = field(default_factory=dict)
 
+    def weight(self) -> int:
+        """Bytes of its births, by estimate."""
+        return sum(speaker.weight for speaker in self.speakers.values())
+
     def devices(self) -> list[str]:
         """The devices that were born."""
         return [name for name in self.speakers if name]
@@ -80,10 +84,11 @@ class Nodes:
         return node
 
     def set_speaker(self, node: Node, name: str, speaker: Speaker) -> bool:
-        """Keep what a birth said in the place of what an earlier one did; False when the node has too many devices."""
-        if name not in node.speakers and len(node.speakers) > MAX_DEVICES:
-            return False
+        """Keep what a birth said in the place of what an earlier one did; False when the node has too much to say: more
+        than MAX_DEVICES devices, or a quarter of all memory."""
         self.drop_speaker(node, name)
+        if len(node.speakers) > MAX_DEVICES or node.weight() + speaker.weight > self._max_bytes // 4:
+            return False
         node.speakers[name] = speaker
         self.weight += speaker.weight
         self._forget()

@@ -208,6 +208,7 @@ def filled_router() -> Router:
         if profile.route:
             router._take_alias(AliasChange(profile.route, f"x{number}", f"d-{profile.name}"[:60]))
             router._take_alias(AliasChange(profile.route, profile.name, f"d-{profile.name}"[:60]))
+    router._take_alias(AliasChange("lorawan", "70b3d57ba000156b", "d-lorawan-indoor"))
     return router
 
 
