@@ -18,6 +18,7 @@ VERSION = 10
 RELATIVE_BELOW = 2**28
 """Seconds: a smaller time is relative to now (RFC 8428, 4.5.3)."""
 MAX_RECORDS = 10_000
+MAX_CBOR = 65_536  # bytes
 LARGEST_INTEGER = 2.0**63
 LABELS = {
     **{-1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs"},
@@ -52,13 +53,21 @@ def decode_senml(payload: bytes) -> list[dict[str, Any]] | Rejected:
     Each `{"device": name or None, "time": s since 1970 or "ago": s before receipt, "data": {name: value, …}, "units":
     {name: UCUM}}`. Neither time nor ago: measured at receipt.
     """
-    pack = decode_cbor(payload) if payload[:1] > b"\x7f" else decode_json(payload)
+    pack = from_cbor(payload) if payload[:1] > b"\x7f" else decode_json(payload)
     if isinstance(pack, Rejected):
         return pack
     try:
         return documents(resolved(pack))
     except _Bad as bad:
         return bad.rejected
+
+
+def from_cbor(payload: bytes) -> object:
+    """A pack in CBOR, whose labels are numbers (RFC 8428, 6), or Rejected."""
+    if len(payload) <= MAX_CBOR:
+        return decode_cbor(payload, integer_keys=True)
+    detail = f"{len(payload)} bytes; expected at most {MAX_CBOR} of SenML in CBOR; send smaller packs, more often"
+    return Rejected("codec", Reason.TOO_LARGE, None, str(len(payload)), detail)
 
 
 def resolved(pack: object) -> list[Record]:
