@@ -5,6 +5,7 @@ of RFC 8798. Senders' limits that do no harm (the order of records, of base fiel
 """
 
 import re
+from base64 import urlsafe_b64encode
 from typing import Any, NamedTuple
 
 from devices.codecs.cbor import decode_cbor
@@ -128,7 +129,7 @@ def typed(key: str, value: object, number: int) -> object:
     if not fits:
         kind = {"bver": "a whole number above 0", "vb": "true or false", "vd": "data"}.get(key, "a text")
         raise _wrong(number, key, value, f"{key} is {kind}")
-    return value.hex() if isinstance(value, bytes) else value
+    return urlsafe_b64encode(value).rstrip(b"=").decode() if isinstance(value, bytes) else value
 
 
 def resolve(record: dict[str, Any], base: dict[str, Any], number: int) -> Record | None:
