@@ -336,11 +336,3 @@ def nothing_found(table: Table, document: dict[str, object]) -> Rejected:
     """A document in which no field of the table stands."""
     metrics = tuple(field.metric for field in table.fields)
     return no_metric(metrics, [str(name) for name in document])
-
-
-KEPT_NAMES = frozenset((*RESERVED, "radio", "server"))
-
-
-def unknown_fields(reading: Reading) -> int:
-    """How many fields a message held that its profile does not know: all that is kept beside refused values."""
-    return len(reading.extra.keys() - KEPT_NAMES) if reading.extra else 0

@@ -1,13 +1,13 @@
 """What one device model sends and how it becomes readings: one YAML file each under `profiles/`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from devices.alarm import Alarm, alarms_from
 from devices.codecs import CODECS, encode
 from devices.codecs.frames import FRAME_CODECS, FrameCodec, server_decoded, unpacked
-from devices.documents import read_yaml
+from devices.documents import Shelf
 from devices.envelopes import Packet, opener_of
 from devices.family import FAMILIES, Family
 from devices.identity import OFFLINE_AFTER, name_in, offline_after_in
@@ -241,4 +241,4 @@ def fitting(route: Route, document: object) -> Profile | Rejected:
     return Rejected("profile", Reason.WRONG_SHAPE, "type", value, detail)
 
 
-PROFILES: dict[str, Profile] = {name: profile_from(name, document) for name, document in read_yaml("profiles").items()}
+PROFILES: Mapping[str, Profile] = Shelf("profiles", profile_from)
