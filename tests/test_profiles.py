@@ -273,7 +273,7 @@ GOOD: dict[str, Any] = {
     "family": "air_quality",
     "title": {"vi": "a", "en": "a"},
     "codec": "json",
-    "route": "shelly",
+    "route": "zigbee",
     "interval_s": 60,
     "fields": [{"metric": "pm25", "path": "pm"}],
     "examples": [],
