@@ -8,6 +8,7 @@ import typer
 import yaml
 
 from devices.catalogue_laws import catalogue_problems
+from devices.codecs.js import with_folder
 from devices.documents import parse_yaml
 from devices.family import FAMILIES
 from devices.laws import verdicts
@@ -134,7 +135,7 @@ def profile_named(name: str) -> Profile:
     if not path.is_file():
         raise WrongUsage(f"{name} is no file and no profile; the profiles are {', '.join(PROFILES)}")
     try:
-        return profile_from(path.stem, parse_yaml(path.read_text("utf-8")))
+        return profile_from(path.stem, with_folder(parse_yaml(path.read_text("utf-8")), path.parent))
     except yaml.YAMLError as error:
         raise Refused(f"{name}: not YAML: {' '.join(str(error).split())}") from None
     except UnicodeDecodeError as error:
