@@ -13,6 +13,7 @@ from devices.documents import parse_yaml
 from devices.family import FAMILIES
 from devices.laws import verdicts
 from devices.profile import PROFILES, BadProfile, Profile, profile_from
+from devices.units import CEFACT
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
@@ -55,6 +56,7 @@ def family_document(name: str) -> dict[str, Any]:
             "states": list(metric.states),
             "label": metric.label,
             "sdm": metric.sdm,
+            "unece": CEFACT.get(metric.unit),
         }
         for metric in family.metrics
     ]
