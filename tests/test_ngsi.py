@@ -457,6 +457,18 @@ def test_plates_go_wherever_they_stand() -> None:
     assert broken.payload != b""
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["licensePlate", "license_plate", "licenceplate", "vehiclePlateIdentifier", "plate", "plate_number", "numberPlate"],
+)
+def test_a_plate_is_known_by_its_name(name: str) -> None:
+    entity = {"id": "v", "type": "Vehicle", "speed": 50, "trip": [{name: {"identifier": "98A-12345"}}], "template": "t"}
+    assert "98A" not in repr(packet_of(entity))
+    assert "template" in repr(packet_of(entity))
+    escaped = json.dumps(entity).replace(name, "".join(f"\\u{ord(letter):04x}" for letter in name)).encode()
+    assert "98A" not in repr(OPEN("ngsi/x", escaped))
+
+
 def test_a_null_of_ngsi_ld_is_nothing() -> None:
     assert metrics({**PLAIN, "windSpeed": {"type": "Property", "value": "urn:ngsi-ld:null"}}) == {"temperature": 21.5}
 

@@ -174,6 +174,8 @@ def plain_attribute(name: str, said: object) -> tuple[object, dict[str, object]]
     declared = attribute.get("type")
     if isinstance(value, dict) and "@value" in value:
         declared, value = value.get("@type", declared), value["@value"]
+    elif isinstance(value, dict) and value.keys() == {"type", "value"}:  # wrapped twice
+        declared, value = value["type"], value["value"]
     return in_plain_form(name, number_if_declared(value, declared), declared), asides_of(attribute)
 
 
