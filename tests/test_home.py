@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.envelopes import Notice, Opened, Opener, Packet, opener_of
@@ -20,7 +20,8 @@ FOLDER = Path(os.environ.get("DOTHI_PAYLOADS", Path(__file__).parents[2] / "shar
 published = pytest.mark.skipif(
     not FOLDER.is_dir(), reason=f"no published messages in {FOLDER} (DOTHI_PAYLOADS names it)"
 )
-SYSTEMS = ("tasmota", "zigbee", "shelly", "opendatacam")
+quick = settings(database=None, deadline=None, max_examples=150)
+SYSTEMS = ("tasmota", "zigbee", "shelly", "shelly1", "opendatacam")
 
 
 def message(document: object) -> bytes:
@@ -358,6 +359,39 @@ def test_shelly_behind_a_topic_prefix() -> None:
     assert packet("shelly", "city/lamps/l-7/status/light:0", {"id": 0, "brightness": 5}).foreign_id == "city/lamps/l-7"
 
 
+@pytest.mark.parametrize(
+    ("topic", "text", "device", "values"),
+    [
+        ("shellies/pm/relay/0/power", b"41.27", "pm", {"active_power": 41.27}),
+        ("shellies/pm/relay/1/power", b"3", "pm/relay:1", {"active_power": 3}),
+        ("shellies/pm/relay/0", b"on", "pm", {"relay": "on"}),
+        ("shellies/em/emeter/2/total_returned", b"4500", "em/emeter:2", {"total_active_energy_export": 4.5}),
+        ("shellies/pm/temperature", b"-3.5", "pm", {"temperature": -3.5}),
+        ("shellies/new/status/switch:0", b'{"id":0,"apower":5}', "new", None),
+    ],
+)
+def test_shelly_first_generation(topic: str, text: bytes, device: str, values: dict[str, Any] | None) -> None:
+    part = packet("shelly1", topic, text)
+    assert part.foreign_id == device
+    assert values is None or metrics(part, "shelly-gen1-meter") == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("topic", "text", "kind"),
+    [
+        ("shellies/pm/online", b"true", "online"),
+        ("shellies/pm/online", b"false", "offline"),
+        ("shellies/pm/announce", b'{"id":"pm","model":"SHSW-PM"}', "other"),
+        ("shellies/announce", b"{}", "other"),
+        ("shellies/pm/relay/0/command", b"on", "other"),
+        ("shellies/pm/temperature_f", b"98.6", "other"),
+        ("shellies/pm/overtemperature", b"0", "other"),
+    ],
+)
+def test_shelly_first_generation_says_something_of_itself(topic: str, text: bytes, kind: str) -> None:
+    assert notice("shelly1", topic, text).kind == kind
+
+
 # --- OpenDataCam -----------------------------------------------------------------------------------------------------
 
 
@@ -426,6 +460,7 @@ TOPICS = st.sampled_from(
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
+@quick
 @given(topic=TOPICS | st.text(max_size=30), payload=DOCUMENTS.map(message) | st.binary(max_size=60))
 def test_any_message_is_opened_and_read(system: str, topic: str, payload: bytes) -> None:
     profiles = [profile for profile in PROFILES.values() if profile.route == system]

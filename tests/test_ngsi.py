@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.codecs import CODECS
@@ -25,6 +25,7 @@ FILES = sorted(path.name for path in FOLDER.glob("*.json") if ".expected." not i
 published = pytest.mark.skipif(
     not FILES, reason=f"no published entities in {FOLDER} (DOTHI_PAYLOADS names their place)"
 )
+quick = settings(database=None, deadline=None, max_examples=150)
 OPEN = opener_of(ROUTES["ngsi"])
 
 # What each published entity becomes, taken from it by hand.
@@ -395,6 +396,7 @@ def test_every_form_says_the_same(form: str) -> None:
     assert packet_of(FORMS[form]).foreign_id == PLAIN["id"]
 
 
+@quick
 @given(st.floats(-40, 60), st.sampled_from(["CEL", "°C", "FAH", "KEL", "Cel"]))
 def test_a_unit_is_that_of_its_value(celsius: float, unit: str) -> None:
     value = {"FAH": celsius * 1.8 + 32, "KEL": celsius + 273.15}.get(unit, celsius)
@@ -516,6 +518,7 @@ DOCUMENTS = st.recursive(
 )
 
 
+@quick
 @given(DOCUMENTS)
 def test_any_document_is_opened_and_read(document: object) -> None:
     payload = json.dumps(document).encode()
@@ -526,6 +529,7 @@ def test_any_document_is_opened_and_read(document: object) -> None:
                 assert profile.map(part.document, part.payload)
 
 
+@quick
 @given(DOCUMENTS)
 def test_what_is_plain_stays_as_it_is(document: object) -> None:
     once = CODECS["ngsi"](json.dumps({**PLAIN, "extra": document}).encode())
