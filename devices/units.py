@@ -191,6 +191,14 @@ CEFACT: dict[str, str | None] = {
     "Mbit/s": "E20", "kbit/s": "C74", "bit/s": "B10", "MBy": "4L", "kBy": "2P", "By": "AD", "GBy": "E34",
 }  # fmt: skip
 
+# UCUM code: as people write it on a screen, where that differs.
+WRITTEN: dict[str, str] = {
+    "ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "m3/h": "m³/h", "m3": "m³", "kW.h": "kWh",
+    "kvar.h": "kvarh", "V.A": "VA", "W/m2": "W/m²", "m/s2": "m/s²", "umol/(m2.s)": "µmol/(m²·s)", "uS/cm": "µS/cm",
+    "[ppm]": "ppm", "[ppb]": "ppb", "[ppth]": "‰", "[pH]": "pH", "{NTU}": "NTU", "{PtCo}": "Pt-Co",
+    "dB[SPL]": "dB", "mm[Hg]": "mmHg", "/min": "1/min", "MBy": "MB",
+}  # fmt: skip
+
 
 class UnknownUnit(ValueError):
     """No unit of this name, or none of this quantity. The message suggests the nearest."""
