@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -472,3 +473,47 @@ def test_any_message_is_opened_and_read(system: str, topic: str, payload: bytes)
                 assert profile.map(part.document, part.payload)
         else:
             assert part.detail
+
+
+@pytest.mark.parametrize(
+    ("system", "topic", "payload"),
+    [
+        ("shelly", "s/events/rpc", message({"params": {f"switch:{n}": {"apower": 1} for n in range(9000)}})),
+        (
+            "shelly",
+            "s/events/rpc",
+            message({"params": {f"script:{n}": {"id": n} for n in range(9999)} | {"switch:0": {"apower": 1}}}),
+        ),
+        ("tasmota", "tele/b/SENSOR", message({"ZbReceived": {f"0x{n:04x}": {"Temperature": 1} for n in range(9000)}})),
+        ("tasmota", "tele/b/SENSOR", message({f"S{n}": {"Temperature": n} for n in range(9000)})),
+        (
+            "zigbee",
+            "zigbee2mqtt/bridge/devices",
+            message([{"friendly_name": str(n), "definition": {}} for n in range(9000)]),
+        ),
+        ("opendatacam", "opendatacam/c/s", message([{"counterSummary": {str(n): {"_total": n} for n in range(9000)}}])),
+        ("ngsi", "ngsi/x", b"[" + b"{}," * 150_000 + b"{}]"),
+        (
+            "ngsi",
+            "ngsi/x",
+            message({"id": "a", "type": "T", "x": [{"value": n, "observedAt": "2026"} for n in range(9000)]}),
+        ),
+        ("ngsi", "ngsi/x", message({"id": "2016-11-30T07:00:00Z" * 19, "type": "Device", "value": " =" * 9000})),
+        (
+            "circular10",
+            "circular10/s",
+            b"\n".join(b"PM10 %d ug/m3 2026010107%02d%02d 00" % (n, n // 60 % 60, n % 60) for n in range(9999)),
+        ),
+        ("circular10", "circular10/s", (b"a" + b" " * 398 + b"b\n") * 1300),
+        ("circular10", "circular10/s", b"1 " * 250_000),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(len(value)),
+)
+def test_no_message_takes_long(system: str, topic: str, payload: bytes) -> None:
+    """Half a megabyte of a message's worst part: a second on a busy machine, where squares of it would take minutes."""
+    started = time.thread_time()
+    for part in opened(system, topic, payload):
+        if isinstance(part, Packet):
+            profile = next(profile for profile in PROFILES.values() if profile.route == system)
+            profile.map(part.document, part.payload)
+    assert time.thread_time() - started < 10

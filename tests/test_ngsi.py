@@ -367,6 +367,10 @@ FORMS = {
         **LD,
         "temperature": [{"type": "Property", "value": 3, "observedAt": "2025-12-31T23:00:00Z"}, LD["temperature"]],
     },
+    "a short history": {
+        **PLAIN,
+        "temperature": {"type": "Property", "values": [[3, "2025-12-31T23:00:00Z"], [21.5, "2026-01-01T00:00:00Z"]]},
+    },
     "measurands": {
         **NAMED,
         "dateObserved": PLAIN["dateObserved"],

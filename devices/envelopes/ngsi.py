@@ -8,7 +8,7 @@ from devices.codecs import CODECS, encode
 from devices.envelopes.packet import Notice, Opened, Opener, Packet
 from devices.paths import without
 from devices.raw import clean
-from devices.rejected import Rejected
+from devices.rejected import Reason, Rejected
 from devices.route import Route
 from devices.units import UnknownUnit, ucum
 
@@ -19,6 +19,7 @@ _STAMP = r"[-_.:/]?\d{4}-?\d\d-?\d\d[T ]\d\d[-:]?\d\d(?:[-:]?\d\d(?:\.\d{1,9})?)
 _STAMPED = re.compile(rf"(.+?)(?:{_STAMP}){{1,2}}", re.ASCII | re.DOTALL)
 _PAIR = re.compile(r"\s*([^=|;]{1,40})[=|]([^;|]{1,40})\s*")
 MAX_MEASURED = 64
+MAX_ENTITIES = 10_000
 SILENT: dict[str, frozenset[str]] = {
     "RainFallRadarObserved": frozenset(),
     "WasteContainer": frozenset(("fillingLevel", "cargoWeight", "status", "temperature", "batteryLevel")),
@@ -38,6 +39,10 @@ def open_ngsi(route: Route) -> Opener:
         entities = entities_of(document)
         if not entities:
             return [Notice(None, "other", "a notification without entities")]
+        if len(entities) > MAX_ENTITIES:
+            detail = f"{len(entities)} entities; expected at most {MAX_ENTITIES}; let the broker notify fewer at once"
+            refused = Rejected("envelope", Reason.TOO_LARGE, None, str(len(entities)), detail)
+            return [Packet(None, refused, b"" if _PLATE_BYTES.search(payload) else payload)]
         alone = len(entities) == 1
         return [packet(entity, payload, alone) for entity in entities]
 
