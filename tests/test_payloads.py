@@ -124,16 +124,8 @@ ROWS = rows()
 
 # Why a message does not become what its row says; without a topic some say less. By the start of the file's name.
 SHORT: dict[str, str] = {
-    "sparkplug-b/NDATA_": "data by alias alone: its birth is in another message, and is asked for",
-    "homie/doc-1": "an excerpt with dots in it, which is no JSON",
-    "ngsi/RainFallRadarObserved": "a picture of a radar's rain, by cells; no family has one",
-    "ngsi/ElectroMagneticObserved": "field strengths, which no family has",
-    "ngsi/WasteContainer": "says what the container is, not how full it is",
-    "chirpstack-v4/Netvox--R311A--payload_1": "an answer to a setting, without a measurement",
-    "chirpstack-v4/Netvox--R716S": "an answer to a setting, without a measurement",
-    "ttn-v3/Yobiiq--SD1001": "what the device is, without a measurement",
-    "senml/": "profiles to come",
-    "cayenne-lpp/": "profiles to come",
+    "sparkplug-b/NDATA_": "data by alias: what it is called stands in the birth, which is another message",
+    "homie/doc-1": "a part of a description with dots in it, which is no JSON",
 }
 SHORT_WITHOUT_TOPIC: dict[str, str] = {
     "homie/topic-": "a bare value, whose property stands in the topic alone",
