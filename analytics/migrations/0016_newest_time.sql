@@ -11,9 +11,9 @@ comment on table rollup.newest_time is
 grant select, insert, update, delete on rollup.newest_time to dothi_analyst;
 
 create view city.newest_time as
-select a.code as area, t.family, t.time, d.device, (select r.as_of from rollup.round r) as as_of
+select a.code as area, t.family, t.time, (select d.device from registry.device d where d.id = t.device) as device,
+       (select r.as_of from rollup.round r) as as_of
 from rollup.newest_time t
-join registry.area a on a.id = t.area
-join registry.device d on d.id = t.device;
+join registry.area a on a.id = t.area;
 comment on view city.newest_time is
     'By zone and family: the time of the newest reading and whose it is, as counted at as_of. A device''s clock may run ahead by minutes.';

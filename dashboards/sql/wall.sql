@@ -82,7 +82,7 @@ LIMIT 100
 
 -- name: newest.feed
 (SELECT t.area, {label} AS family, r.time, r.device, concat_ws(' · ', {metrics}) AS reading
-FROM city.newest_time t JOIN city.latest_{family} r ON r.device = t.device
+FROM city.newest_time t CROSS JOIN LATERAL (SELECT * FROM city.latest_{family} l WHERE l.device = t.device LIMIT 1) r
 WHERE t.family = '{family}' AND t.area IN (SELECT area FROM zone))
 
 -- name: fine_dust
