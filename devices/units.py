@@ -120,6 +120,8 @@ UNITS: dict[str, tuple[str, float, float]] = {
     "kBy": ("storage", 1e-3, 0.0),
     "By": ("storage", 1e-6, 0.0),
     "GBy": ("storage", 1e3, 0.0),
+    "kg/m3": ("mass concentration", 1e9, 0.0),
+    "MHz": ("frequency", 1e6, 0.0),
 }
 
 # What devices, SenML, Home Assistant and UN/CEFACT (the unitCode of NGSI) write.
