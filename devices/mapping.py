@@ -19,6 +19,7 @@ from devices.values import no_metric, value_of
 
 ELSE = "*"
 UPLINK_TIME: tuple[Path, ...] = (("time",),)
+NOTICE: Path = ("data", "notice")
 UPLINK_COUNT: tuple[Path, ...] = (("count",),)
 UPLINK_OWN = frozenset((name,) for name in ("eui", "model", "device_name", "tags", *WAY))
 LONGEST_AGO_S = 2**28
@@ -334,6 +335,9 @@ def not_fitting(table: Table, document: object) -> Rejected:
 
 
 def nothing_found(table: Table, document: dict[str, object]) -> Rejected:
-    """A document in which no field of the table stands."""
+    """A document in which no field of the table stands; by design, where its frame codec says so under `notice`."""
+    said = find(document, NOTICE) if table.uplink else MISSING
+    if isinstance(said, str):
+        return Rejected("profile", Reason.NO_READING, None, None, f"carries no reading: {said}")
     metrics = tuple(field.metric for field in table.fields)
     return no_metric(metrics, [str(name) for name in document])
