@@ -220,6 +220,8 @@ def own_word(field: Field, raw: object) -> object | None:
     if not field.states:
         return raw
     word = {True: "true", False: "false"}[raw] if isinstance(raw, bool) else raw
+    if type(word) is int and -1000 < word < 1000:  # a code: `{"0": closed, "1": open}`
+        word = str(word) if str(word) in field.states else raw
     if not isinstance(word, str):
         return raw
     if word in field.states:

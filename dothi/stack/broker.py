@@ -86,7 +86,8 @@ def access_rules(areas: Sequence[str], routes: Sequence[str], closed: Sequence[s
     ingest += ["write spBv1.0/+/NCMD/+"]  # to ask a Sparkplug node for its birth
     gateway = [f"write dothi/v1/{area}/+/{end}" for area in areas for end in ("up", "status")]
     gateway += [f"write {route}" for route in routes if route not in closed]
-    gateway += ["read dothi/v1/+/+/ack", "read dothi/v1/+/+/down", "read dothi/alarms/#", "read spBv1.0/+/NCMD/+"]
+    gateway += ["read dothi/v1/+/+/ack", "read dothi/v1/+/+/down", "read dothi/alarms/#"]
+    gateway += ["read spBv1.0/+/NCMD/+"]  # where an edge node hears that it is asked
     device = [f"write dothi/v1/{area}/%u/{end}" for area in areas for end in ("up", "status")]
     device += [f"read dothi/v1/{area}/%u/{end}" for area in areas for end in ("ack", "down")]
     lines = ["user ingest", *(f"topic {rule}" for rule in ingest)]
