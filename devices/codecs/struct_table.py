@@ -14,8 +14,8 @@ MakeSteps = Callable[[object, Place], Step]
 def table_step(entry: dict[str, Any], place: Place, make: MakeSteps) -> Step:
     """`{table: {"0175": step or […]}, key: bytes of a key, length: type}`: until the end, a key and what it stands for.
 
-    `*` in a key is any digit. `before`: bytes at the end that are not of the table, such as a checksum. With `length` each value is preceded by its size and unknown keys are passed over, else
-    an unknown key makes the rest unreadable.
+    `*` in a key is any digit. `before`: bytes at the end that are not of the table, such as a checksum. With `length`
+    each value is preceded by its size and unknown keys are passed over, else an unknown key makes the rest unreadable.
     """
     place.checked(entry, ("table", "key", "length", "before"))
     find = entries_from(entry["table"], place.below("table"), make)
