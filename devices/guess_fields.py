@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from devices.family import Family, Metric
-from devices.guess import USUAL, VALUES, Field, fields_of, matched, state_meant
+from devices.fields import VALUES, Field, fields_of
+from devices.guess import USUAL, matched, state_meant
 from devices.paths import MISSING, find
 from devices.raw import TooDeep, as_number
 from devices.spelling import number_and_unit
