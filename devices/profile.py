@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from devices.alarm import Alarm, alarms_from
 from devices.codecs import CODECS, encode
 from devices.codecs.frames import FRAME_CODECS, FrameCodec, server_decoded, unpacked
 from devices.documents import read_yaml
 from devices.envelopes import Packet, opener_of
 from devices.family import FAMILIES, Family
+from devices.identity import OFFLINE_AFTER, name_in, offline_after_in
 from devices.mapping import Table, fits, redacted, table_from, table_reader
 from devices.native import native_reader
+from devices.panel import Panel, default_panel, panel_from
 from devices.raw import shown
 from devices.reading import Reading, hash_seq
 from devices.rejected import Reason, Rejected
@@ -24,6 +27,7 @@ KEYS = frozenset(
     (
         *("title", "family", "codec", "route", "interval_s", "behaviour", "examples", "source"),
         *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge"),
+        *("vendor", "model", "offline_after", "alarms", "panel"),
     )
 )
 
@@ -39,7 +43,9 @@ class Profile:
     `codec`: a name of `CODECS`, or the kind of frame codec; `route`: the kind of foreign route its messages come on,
     None for our own topic; `interval_s`: seconds between two readings; `behaviour`: how the simulator moves each
     metric; `examples`: as in the file; `table`: the field table of a foreign format, None for our own message;
-    `acknowledge`: whether its devices are told on `…/ack` what is settled.
+    `acknowledge`: whether its devices are told on `…/ack` what is settled; `vendor`, `model`: who makes it and what
+    stands on it, None for formats that many makers speak; `offline_after`: intervals missed until a device counts as
+    silent; `alarms`: raised unless an operator decides otherwise; `panel`: how its readings are best shown.
     """
 
     name: str
@@ -51,9 +57,14 @@ class Profile:
     behaviour: dict[str, dict[str, Any]]
     examples: tuple[dict[str, Any], ...]
     table: Table | None
+    panel: Panel
     _read_one: Reader = field(repr=False, compare=False)
     _decode: Callable[[bytes], object] = field(repr=False, compare=False)
     acknowledge: bool = False
+    vendor: str | None = None
+    model: str | None = None
+    offline_after: float = OFFLINE_AFTER
+    alarms: tuple[Alarm, ...] = ()
     _frame: Callable[[object], object] | None = field(default=None, repr=False, compare=False)
 
     def decode(self, payload: bytes) -> object:
@@ -194,6 +205,11 @@ def _profile_from(name: str, document: dict[str, Any]) -> Profile:
         _read_one=native_reader(family) if table is None else table_reader(table),
         _decode=CODECS.get(codec, CODECS["json"]),
         acknowledge=acknowledge,
+        vendor=name_in(document, "vendor"),
+        model=name_in(document, "model"),
+        offline_after=offline_after_in(document),
+        alarms=alarms_from(family, document.get("alarms", [])),
+        panel=panel_from(family, document["panel"]) if "panel" in document else default_panel(family),
         _frame=frame,
     )
 

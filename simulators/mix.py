@@ -1,7 +1,8 @@
 """How a district's devices divide into families.
 
 The plans give totals per 100 people and name the systems; they do not divide the total. These shares are an assumption:
-mostly meters in homes, then what farms, streets and rivers carry, few cameras. Who knows better passes other shares.
+mostly what stands in homes and is worn by people, then what streets, schools and farms carry, few cameras. Who knows
+better passes other shares.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,38 @@ import numpy as np
 from simulators.draw import Floats, Ints
 
 MIX: Mapping[str, float] = {
-    "meter": 0.78,
-    "weather": 0.06,
-    "air_quality": 0.05,
-    "traffic_flow": 0.04,
-    "water_level": 0.04,
-    "fire_watch": 0.02,
+    # Homes and the people in them.
+    "meter": 0.46,
+    "water_meter": 0.12,
+    "wearable": 0.14,
+    "contact": 0.07,
+    # Streets.
+    "street_light": 0.05,
+    "vehicle": 0.03,
+    "parking": 0.02,
+    "fill_level": 0.01,
     "camera_event": 0.01,
+    "camera_health": 0.01,
+    "traffic_flow": 0.006,
+    # Schools, farms, works.
+    "classroom": 0.03,
+    "soil": 0.015,
+    "greenhouse": 0.01,
+    "aquaculture": 0.006,
+    "machine": 0.01,
+    # What the province itself watches.
+    "weather": 0.008,
+    "air_quality": 0.006,
+    "noise": 0.004,
+    "water_level": 0.004,
+    "fire_watch": 0.004,
+    "telecom_site": 0.002,
+    "rain": 0.002,
+    "public_address": 0.001,
+    "notice_board": 0.0005,
+    "water_quality": 0.0005,
+    "server": 0.0005,
+    "security_event": 0.0005,
 }
 """Share of each family among the devices of a district."""
 
@@ -25,13 +51,34 @@ UNNAMED = 0.01
 """Share of a family that MIX does not name, so that a new family shows up in the city by itself."""
 
 PREFIX: Mapping[str, str] = {
-    "meter": "me",
-    "weather": "we",
     "air_quality": "aq",
-    "traffic_flow": "tf",
-    "water_level": "wl",
-    "fire_watch": "fw",
+    "aquaculture": "ac",
     "camera_event": "ce",
+    "camera_health": "ch",
+    "classroom": "cl",
+    "contact": "co",
+    "fill_level": "fl",
+    "fire_watch": "fw",
+    "greenhouse": "gh",
+    "machine": "ma",
+    "meter": "me",
+    "noise": "no",
+    "notice_board": "nb",
+    "parking": "pk",
+    "public_address": "pa",
+    "rain": "ra",
+    "security_event": "se",
+    "server": "sv",
+    "soil": "so",
+    "street_light": "sl",
+    "telecom_site": "ts",
+    "traffic_flow": "tf",
+    "vehicle": "ve",
+    "water_level": "wl",
+    "water_meter": "wm",
+    "water_quality": "wq",
+    "wearable": "wr",
+    "weather": "we",
 }
 
 

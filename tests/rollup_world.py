@@ -62,6 +62,7 @@ class World:
     readings: list[Reading] = field(default_factory=list)
     interval_s: float = 0.0
     budget_s: float = 2.0
+    beside: bool = False
 
     def __post_init__(self) -> None:
         """Empty tables, everything before `now` closed, and a follower that has just started."""
@@ -136,7 +137,7 @@ class World:
 
     def restart(self) -> None:
         """A new process follows the stream."""
-        self.follower = Rollups(CONSUMER, clock=lambda: self.now, budget_s=self.budget_s)
+        self.follower = Rollups(CONSUMER, clock=lambda: self.now, budget_s=self.budget_s, beside=self.beside)
         with self.analyst.transaction():
             self.follower.reset(self.analyst)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from devices.family import FAMILIES, family_from
-from devices.laws import family_problems
+from devices.family_laws import family_problems
 from devices.profile import PROFILES
 
 # (family, metric): unit, as stated to the outside

@@ -138,8 +138,8 @@ def test_latitude_as_text_is_refused_alone() -> None:
 
 def test_what_is_unknown_is_kept() -> None:
     deep = {"a": [1, {"b": None}]}
-    reading = read_one(message({"pm25": 1, "nh3": 2, "n\0": "a\0b", "rejected": 5}, firmware="1.4", nh3=3, nest=deep))
-    expected = {"nh3": 2, "n␀": "a␀b", "metrics.rejected": 5, "firmware": "1.4", "message.nh3": 3, "nest": deep}
+    reading = read_one(message({"pm25": 1, "toluene": 2, "n\0": "a\0b", "rejected": 5}, firmware="1.4", toluene=3, nest=deep))
+    expected = {"toluene": 2, "n␀": "a␀b", "metrics.rejected": 5, "firmware": "1.4", "message.toluene": 3, "nest": deep}
     assert reading.extra == expected
     assert not reading.partial
 

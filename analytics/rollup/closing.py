@@ -1,29 +1,32 @@
-"""Closing a bucket: its rows are written in pieces, and the last piece moves the border that the views go by."""
+"""Closing a bucket: its rows are written in pieces, and then the border moves that the views go by."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import psycopg
 from psycopg import sql
 
+from analytics.beside import Piece
+from analytics.columns import FloatArray
 from analytics.rollup.fresh import Fresh, instant
 from analytics.rollup.grid import Grid, Places
-from analytics.rollup.width import Width
+from analytics.rollup.total import joined, totals
+from analytics.rollup.width import MINUTE, Width
 from devices.family import Family
 
-GRID_ROWS = 50_000
+GRID_ROWS = 100_000
 READ_DEVICES = 5_000
 
-Piece = Callable[[psycopg.Connection], None]
+Ids = np.ndarray[tuple[int], np.dtype[np.integer]]
 
 
 class Heard:
     """The ids of the devices that sent readings of an open bucket."""
 
     def __init__(self) -> None:
-        self._parts: list[np.ndarray[tuple[int], np.dtype[np.integer]]] = []
+        self._parts: list[Ids] = []
 
-    def add(self, devices: np.ndarray[tuple[int], np.dtype[np.integer]]) -> None:
+    def add(self, devices: Ids) -> None:
         """Note the devices of some rows."""
         self._parts.append(np.unique(devices))
         if len(self._parts) > 64:
@@ -34,16 +37,30 @@ class Heard:
         return np.unique(np.concatenate(self._parts)).tolist() if self._parts else []
 
 
-def from_memory(fresh: Fresh, grid: Grid, places: Places, bucket: int) -> Iterator[Piece]:
-    """Write the sums of a bucket."""
-    filled = grid.filled()
-    for first in range(0, len(filled), GRID_ROWS):
-        some = filled[first : first + GRID_ROWS]
+def from_memory(
+    fresh: Fresh, grid: Grid, places: Places, bucket: int, interval_s: FloatArray, first: bool
+) -> Iterator[Piece]:
+    """Write the sums of a bucket, to which nothing is added any more. `interval_s`: by place; `first`: nobody can have
+    begun to write this bucket, so nothing that is there is looked for."""
+    devices = places.devices[: places.count].copy()
 
-        def piece(connection: psycopg.Connection, some: np.ndarray[tuple[int], np.dtype[np.intp]] = some) -> None:
-            # Memory is whole only where no earlier process can have begun to close this bucket.
-            fresh.from_grid(connection, grid, places, some, bucket)
-            fresh.place(connection, first=True)
+    def areas(connection: psycopg.Connection) -> None:
+        fresh.forget_areas(connection, bucket)
+        fresh.insert_areas(connection, bucket, totals(fresh.family, fresh.width, [grid], joined([grid]), interval_s))
+
+    if fresh.width is not MINUTE:
+        yield areas
+    filled = grid.filled()
+    filled = filled[np.argsort(devices[filled])]  # in the order of the key, which then grows at its end only
+    for first_row in range(0, len(filled), GRID_ROWS):
+        some = filled[first_row : first_row + GRID_ROWS]
+
+        def piece(connection: psycopg.Connection, some: Ids = some) -> None:
+            if first:
+                fresh.copy_grid(connection, grid, devices, some, bucket)
+            else:
+                fresh.from_grid(connection, grid, devices, some, bucket)
+                fresh.put(connection)
 
         yield piece
 
@@ -51,6 +68,7 @@ def from_memory(fresh: Fresh, grid: Grid, places: Places, bucket: int) -> Iterat
 def from_readings(fresh: Fresh, devices: Iterable[int], bucket: int) -> Iterator[Piece]:
     """Compute a bucket of some devices in the database."""
     ids = list(devices)
+    yield lambda connection: fresh.forget_areas(connection, bucket)
     for first in range(0, len(ids), READ_DEVICES):
         some = ids[first : first + READ_DEVICES]
 

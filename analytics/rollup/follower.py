@@ -2,21 +2,24 @@
 
 A bucket is closed once, some seconds after its end. Gauges are added up in memory meanwhile; families with counters or
 states are computed in the database, for the devices heard. After a restart memory lacks the beginning of the buckets
-that are open: those are computed in the database too, from the readings of all devices of the family.
+that are open: what was taken of them is read again (`again.py`). Whatever is large is done beside the stream.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
 import psycopg
 import structlog
 
-from analytics.columns import Columns
+from analytics.beside import Beside, Here
+from analytics.columns import Columns, FloatArray
+from analytics.rollup.again import Again, BatchesAgain, HoursAgain, batches_taken
 from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
-from analytics.rollup.late import remake, touch_late
+from analytics.rollup.intervals import Intervals
+from analytics.rollup.late import remake, touch_late, touched_since
 from analytics.rollup.rolling import Rolling
 from analytics.rollup.shape import gauges_only
 from analytics.rollup.width import DAY, HOUR, SECOND_US, WIDTHS
@@ -25,14 +28,14 @@ from devices.family import FAMILIES
 log = structlog.get_logger("analytics.rollup")
 
 GRACE_US = 20 * SECOND_US
-AHEAD_US = 600 * SECOND_US  # no reading lies as far ahead of its receipt
 # Each piece is some thousand devices of millions: they are looked up, the registry is not read as a whole for each.
 PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 
 
 class Rollups:
     """Follower `rollups`. `consumer`: the name under which the caller takes batches; `budget_s`: work in one tick,
-    so that other followers are not kept waiting; beyond it each family and width still gets one step ahead."""
+    so that other followers are not kept waiting; beyond it each family and width still gets one step ahead; `beside`:
+    whether a second connection does what is large, or the caller's."""
 
     name = "rollups"
 
@@ -41,12 +44,17 @@ class Rollups:
         consumer: str = "analyst",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         budget_s: float = 2.0,
+        beside: bool = True,
     ) -> None:
         self.budget_s = budget_s
+        self.hands: Beside | Here = Here()
+        self._beside = beside
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
         self._pending: set[tuple[str, str]] = set()
+        self._again: list[Again] = []
+        self._intervals = Intervals()
 
     @property
     def nbytes(self) -> int:
@@ -54,7 +62,10 @@ class Rollups:
         return sum(rolling.nbytes for widths in self._rollings.values() for rolling in widths.values())
 
     def reset(self, connection: psycopg.Connection) -> None:
-        """Forget the sums and look up to where buckets are closed."""
+        """Forget the sums, look up to where buckets are closed; begin to read again what was taken of the others."""
+        self.hands.close()
+        self.hands = Beside(connection) if self._beside else Here()
+        self._intervals = Intervals()
         now = microseconds(self._clock())
         places = {family: Places() for family in FAMILIES}
         self._rollings = {family: {} for family in FAMILIES}
@@ -63,11 +74,21 @@ class Rollups:
         )
         for family, name, until in rows.fetchall():
             if family in FAMILIES:
-                width = WIDTHS[name]
-                whole_from = width.floor(now + AHEAD_US) + width.us
-                rolling = Rolling(FAMILIES[family], width, until, whole_from, places[family])
-                self._rollings[family][name] = rolling
+                self._rollings[family][name] = Rolling(FAMILIES[family], WIDTHS[name], until, now, places[family])
         self._pending = set(connection.execute("select distinct family, width from rollup.touched").fetchall())
+        self._again = [again for widths in self._rollings.values() for again in self._read_again(connection, widths)]
+        for again in self._again:
+            self.hands.give(again.job)
+
+    def _read_again(self, connection: psycopg.Connection, widths: dict[str, Rolling]) -> Iterator[Again]:
+        summing = [rolling for rolling in widths.values() if rolling.reading_again]
+        batched = [rolling for rolling in summing if rolling.width is not DAY]
+        if batched:
+            since = min(rolling.again_from for rolling in batched)
+            yield BatchesAgain(batched, batches_taken(connection, self._consumer, batched[0].family, since))
+        for day in (rolling for rolling in summing if rolling.width is DAY):
+            day.suspect(*touched_since(connection, day.family, HOUR, day.again_from))
+            yield HoursAgain(day, widths[HOUR.name].until, highest_device(connection))
 
     def take(self, connection: psycopg.Connection, columns: Columns) -> None:
         """Add rows to open buckets; note what they touch in closed ones."""
@@ -80,12 +101,16 @@ class Rollups:
             if rolling.width is DAY and rolling.summing:
                 # Days are added up from their hours as these close; only what came too late for its hour is left.
                 rows = np.flatnonzero(HOUR.floors(columns.time) < widths[HOUR.name].frozen)
+                if rolling.reading_again:  # whether what is read has them nobody knows
+                    rolling.suspect(columns.device[rows], columns.time[rows])
+                    continue
             rolling.take(columns, rows, now)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Make anew what was touched, then close what has ended, as far as the budget reaches."""
         deadline = time.monotonic() + self.budget_s
         connection.execute(PLANS)
+        self._take_again(connection, deadline)
         self._remake(connection, deadline)
         for widths in self._rollings.values():
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
@@ -101,19 +126,42 @@ class Rollups:
             if not made:
                 self._pending.discard((family, width))
 
+    def _take_again(self, connection: psycopg.Connection, deadline: float) -> None:
+        """Add what was read again."""
+        while self._again and (self._add_again() or self.hands.step(connection)):
+            if time.monotonic() >= deadline:
+                break
+        self._again = [again for again in self._again if not again.over]
+
+    def _add_again(self) -> bool:
+        added = [again.take() for again in self._again]  # of each something
+        return any(added)
+
     def _advance(self, connection: psycopg.Connection, rolling: Rolling, now: int) -> bool:
         """One step towards closing the next bucket; False when there is nothing to do yet."""
-        if not rolling.closing:
+        job = rolling.closing
+        if job is None:
             if now < rolling.ends + GRACE_US or not self._may_close(connection, rolling):
                 return False
-            rolling.begin(connection)
-        if not rolling.step(connection):
+            self.hands.give(rolling.begin(connection, self._interval_s(connection, rolling)))
+            return True
+        if job.done.is_set():
             self._finish(connection, rolling)
-        return True
+            return True
+        return self.hands.step(connection)
+
+    def _interval_s(self, connection: psycopg.Connection, rolling: Rolling) -> FloatArray:
+        """Seconds between two readings, by place."""
+        if not rolling.summing:
+            return np.zeros(0)
+        self._intervals.follow(connection)
+        return self._intervals.of(rolling.places.devices[: rolling.places.count])
 
     def _may_close(self, connection: psycopg.Connection, rolling: Rolling) -> bool:
         """Whether everything is taken that was there in time, and days have all their hours."""
         family, width = rolling.family, rolling.width
+        if rolling.reading_again and rolling.keeps(rolling.until):
+            return False
         if width is DAY and (
             self._rollings[family.name][HOUR.name].until < rolling.ends
             or touched_within(connection, family, HOUR, rolling.until, rolling.ends)
@@ -137,8 +185,15 @@ class Rollups:
             start = DAY.floor(bucket)
             if not whole:
                 day.doubt(start)
-            elif grid and day.is_whole(start):
+            elif grid and day.keeps(start):
                 day.grid(start).merge(grid)
+
+
+def highest_device(connection: psycopg.Connection) -> int:
+    """The highest id of the registry."""
+    row = connection.execute("select coalesce(max(id), 0) from registry.device").fetchone()
+    assert row is not None  # an aggregate always gives a row
+    return int(row[0])
 
 
 def microseconds(time: datetime) -> int:

@@ -8,9 +8,10 @@ from psycopg import sql
 from analytics.columns import IntArray
 from analytics.rollup.areas import add_to_areas, area_table
 from analytics.rollup.body import bucket_body, place, readings_body
-from analytics.rollup.grid import Grid, Places
+from analytics.rollup.grid import Grid
 from analytics.rollup.pack import column_names, pack
 from analytics.rollup.shape import names, stored_columns
+from analytics.rollup.total import Row, insert_totals
 from analytics.rollup.width import MINUTE, Width
 from devices.family import Family
 
@@ -27,60 +28,84 @@ class Fresh:
     """The rows of one family and width on their way into the tables. Everything runs in the caller's transaction."""
 
     def __init__(self, family: Family, width: Width) -> None:
-        self._family = family
-        self._width = width
+        self.family = family
+        self.width = width
         self._columns = names(stored_columns(family))
         self._table = sql.Identifier("rollup", f"{family.name}_{width.name}")
         self._fresh = sql.Identifier("pg_temp", f"fresh_{family.name}_{width.name}")
 
-    def from_grid(
-        self, connection: psycopg.Connection, grid: Grid, places: Places, some: IntArray, bucket: int
+    def copy_grid(
+        self, connection: psycopg.Connection, grid: Grid, devices: IntArray, some: IntArray, bucket: int
     ) -> None:
-        """Rows of some places of a bucket from sums in memory."""
+        """Rows of some places of a bucket from sums in memory, straight into the table, which has none of them yet.
+
+        `devices`: place → registry id.
+        """
+        self._copy(connection, self._table, grid, devices, some, bucket)
+
+    def from_grid(
+        self, connection: psycopg.Connection, grid: Grid, devices: IntArray, some: IntArray, bucket: int
+    ) -> None:
+        """The same rows where there may be earlier versions of them."""
         self._empty(connection)
-        listed = sql.SQL(", ").join(sql.Identifier(name) for name in column_names(self._family, grid))
-        statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(self._fresh, listed)
+        self._copy(connection, self._fresh, grid, devices, some, bucket)
+
+    def _copy(
+        self,
+        connection: psycopg.Connection,
+        table: sql.Identifier,
+        grid: Grid,
+        devices: IntArray,
+        some: IntArray,
+        bucket: int,
+    ) -> None:
+        listed = sql.SQL(", ").join(sql.Identifier(name) for name in column_names(self.family, grid))
+        statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, listed)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(pack(grid, bucket, places.devices, some))
+            copy.write(pack(grid, bucket, devices, some))
 
     def from_readings(self, connection: psycopg.Connection, devices: list[int], buckets: list[int]) -> None:
         """Rows of (device, bucket) pairs, each pair named once, straight from readings."""
         pairs = sql.SQL("unnest(%s::integer[], %s::bigint[]) u(device, us)")
-        body = readings_body(self._family, place("w.device", "w.bucket", "p", self._width))
+        body = readings_body(self.family, place("w.device", "w.bucket", "p", self.width))
         self._compute(connection, pairs, body, (devices, buckets))
 
     def of_bucket(self, connection: psycopg.Connection, devices: list[int], bucket: int) -> None:
         """Rows of a bucket whose parts are closed, the cheapest way."""
         pairs = sql.SQL("(select device, {} as us from unnest(%s::integer[]) n(device)) u").format(sql.Literal(bucket))
-        at = place("w.device", "w.bucket", "p", self._width)
-        at = at._replace(start=instant(bucket), until=instant(bucket + self._width.us))
-        body = bucket_body(self._family, self._width, at)
+        at = place("w.device", "w.bucket", "p", self.width)
+        at = at._replace(start=instant(bucket), until=instant(bucket + self.width.us))
+        body = bucket_body(self.family, self.width, at)
         self._compute(connection, pairs, body, (devices,))
 
-    def place(self, connection: psycopg.Connection, again: bool = False, first: bool = False) -> None:
-        """Put the rows into the tables. `again`: areas have counted earlier versions of them; `first`: there can be no
-        earlier version, and not looking for one is a third cheaper."""
-        if self._width is not MINUTE:
-            connection.execute(add_to_areas(self._family, self._width, self._table, self._fresh, again))
+    def place(self, connection: psycopg.Connection, again: bool = False) -> None:
+        """Add the rows to their areas and put them into the table. `again`: areas have counted earlier versions."""
+        if self.width is not MINUTE:
+            connection.execute(add_to_areas(self.family, self.width, self._table, self._fresh, again))
+        self.put(connection)
+
+    def put(self, connection: psycopg.Connection) -> None:
+        """Put the rows into the table, in place of earlier versions."""
         update = sql.SQL(", ").join(
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
-            for name in ["n", *(column.name for column in stored_columns(self._family))]
+            for name in ["n", *(column.name for column in stored_columns(self.family))]
         )
         statement = sql.SQL(
             "insert into {} (bucket, device, area, n, {columns}) "
             "select bucket, device, area, n, {columns} from {} order by device "
-            "{}"
+            "on conflict (device, bucket, area) do update set {}"
         )
-        replace = sql.SQL("on conflict (device, bucket, area) do update set {}").format(update)
-        connection.execute(
-            statement.format(self._table, self._fresh, sql.SQL("") if first else replace, columns=self._columns)
-        )
+        connection.execute(statement.format(self._table, self._fresh, update, columns=self._columns))
+
+    def insert_areas(self, connection: psycopg.Connection, bucket: int, rows: dict[int, Row]) -> None:
+        """Rows of areas that have none in this bucket."""
+        insert_totals(connection, self.family, self.width, instant(bucket), rows)
 
     def forget_areas(self, connection: psycopg.Connection, bucket: int) -> None:
         """Nothing is counted in a bucket's areas: the closing of it begins (anew)."""
-        if self._width is not MINUTE:
+        if self.width is not MINUTE:
             statement = sql.SQL("delete from {} where bucket = {}")
-            connection.execute(statement.format(area_table(self._family, self._width), instant(bucket)))
+            connection.execute(statement.format(area_table(self.family, self.width), instant(bucket)))
 
     def _compute(
         self,
@@ -99,7 +124,7 @@ class Fresh:
         ).format(
             fresh=self._fresh,
             columns=self._columns,
-            wanted=names(stored_columns(self._family), "x"),
+            wanted=names(stored_columns(self.family), "x"),
             bucket=SINCE.format(sql.SQL("u.us")),
             pairs=pairs,
             body=body,

@@ -110,15 +110,30 @@ class Grid:
                 some = filled[filled < len(sums.n)]
                 self._sums(metric).add(some, sums.n[some], sums.sum[some], sums.low[some], sums.high[some])
 
+    def add_sums(self, places: IntArray, areas: IntArray, n: IntArray, parts: list[npt.NDArray[Any]]) -> None:
+        """Add what was added up elsewhere: places in order, each named once; `parts`: n, sum, lowest and highest of
+        each metric in turn, the latter NaN where there is none."""
+        self._count(places, areas, n)
+        for metric, (count, total, low, high) in enumerate(zip(*[iter(parts)] * 4, strict=True)):
+            if count.any():
+                self._sums(metric).add(places, count, total, low, high)
+
     def filled(self) -> npt.NDArray[np.intp]:
         """The places that are to be written."""
         found = self.n > 0
         found[list(self.odd)] = False
         return np.flatnonzero(found)
 
-    def _count(self, places: IntArray, areas: IntArray, n: IntArray) -> None:
-        size = int(places[-1]) + 1
+    def suspect(self, places: IntArray) -> None:
+        """The sums of these places are not to be used."""
+        self._room(int(places.max()) + 1)
+        self.odd.update(places.tolist())
+
+    def _room(self, size: int) -> None:
         self.n, self.area = grown(self.n, size, 0), grown(self.area, size, NOWHERE)
+
+    def _count(self, places: IntArray, areas: IntArray, n: IntArray) -> None:
+        self._room(int(places[-1]) + 1)
         known = self.area[places]
         self.odd.update(places[(known != NOWHERE) & (known != areas)].tolist())
         self.area[places] = areas

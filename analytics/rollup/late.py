@@ -11,6 +11,7 @@ import numpy.typing as npt
 import psycopg
 from psycopg import sql
 
+from analytics.binary import columns_of
 from analytics.columns import Columns
 from analytics.rollup.body import HOLD
 from analytics.rollup.fresh import SINCE, Fresh, instant
@@ -104,6 +105,16 @@ def holds_after(family: Family, metric: Metric, width: Width, frozen: int) -> sq
         width=width.interval,
         frozen=instant(frozen),
     )
+
+
+def touched_since(connection: psycopg.Connection, family: Family, width: Width, start: int) -> tuple[Pairs, Pairs]:
+    """The (device, bucket) pairs from `start` on whose rows wait to be made anew; buckets in µs since 1970 UTC."""
+    query = sql.SQL(
+        "select device, (extract(epoch from bucket) * {})::bigint from rollup.touched "
+        "where family = {} and width = {} and bucket >= {}"
+    ).format(SECOND_US, family.name, width.name, instant(start))
+    device, bucket = columns_of(connection, query, "i4 i8")
+    return device, bucket
 
 
 def remake(connection: psycopg.Connection, fresh: Fresh, family: Family, width: Width, until: int) -> int:

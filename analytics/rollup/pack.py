@@ -32,7 +32,7 @@ def sent(family: Family, grid: Grid) -> Iterator[Any]:
     return (metric for metric, sums in zip(family.metrics, grid.metrics, strict=True) if sums)
 
 
-def pack(grid: Grid, bucket_us: int, devices: npt.NDArray[np.int32], places: IntArray) -> bytes:
+def pack(grid: Grid, bucket_us: int, devices: IntArray, places: IntArray) -> bytes:
     """The rows of some places as one COPY stream. `bucket_us`: µs since 1970 UTC; `devices`: place → id."""
     bucket = np.full(len(places), bucket_us - EPOCH_2000_US)
     fields: list[Field] = [

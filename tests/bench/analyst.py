@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Spending(meters.Meters):
         super().__init__()
         self.process_s: dict[str, float] = defaultdict(float)
         self.server_s: dict[str, float] = defaultdict(float)
+        self.beside_s: Callable[[], float] = lambda: 0.0  # of the thread beside
         self._postmaster = psutil.Process(postmaster)
         self._server: psutil.Process | None = None
 
@@ -57,9 +58,21 @@ class Spending(meters.Meters):
             return times.user + times.system
         return 0.0
 
+    def _beside_server_s(self) -> float:
+        """What the second connection costs; only rollups have one."""
+        total = 0.0
+        with contextlib.suppress(psutil.Error):
+            for one in self._postmaster.children():
+                if self._server and one.pid != self._server.pid and "dothi_analyst" in " ".join(one.cmdline()):
+                    times = one.cpu_times()
+                    total += times.user + times.system
+        return total
+
     def write(self, file: Path) -> None:
         """All of it as JSON."""
         spent = {"process": dict(self.process_s), "server": dict(self.server_s), "wall": dict(self.work_s)}
+        for where, more in (("process", self.beside_s()), ("server", self._beside_server_s())):
+            spent[where]["rollups"] = spent[where].get("rollups", 0.0) + more
         counts = {"rounds": self.rounds, "rows": self.rows, "missing": self.missing, "failures": self.failures}
         fresh = file.with_suffix(".new")
         fresh.write_text(json.dumps({**spent, "counts": counts}))
@@ -97,6 +110,10 @@ class Ahead:
         """As if it were that late."""
         self._rollups.tick(connection, self._clock())
 
+    def beside_s(self) -> float:
+        """CPU seconds of the thread beside."""
+        return float(getattr(self._rollups.hands, "cpu_s", 0.0))
+
 
 def main() -> None:
     """Until SIGTERM."""
@@ -110,6 +127,7 @@ def main() -> None:
 
     threading.Thread(target=keep_writing, daemon=True).start()
     followers = [Ahead(one, clock) if one.name == "rollups" else one for one in analyst.followers()]
+    spending.beside_s = lambda: sum(one.beside_s() for one in followers if isinstance(one, Ahead))
     analyst.run(analyst.Analyst(database, followers, spending, stop))
 
 
