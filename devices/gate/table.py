@@ -22,6 +22,7 @@ AREAS = 64
 UNKNOWN_ID = AREAS + MOST_AREAS * AREA_BYTES
 RING = UNKNOWN_ID + ID_BYTES
 HASHES, VALID, SEEN = ID_BYTES, ID_BYTES + 64, ID_BYTES + 68
+SYNCED = 60_000
 FULLEST = 0.7
 SMALLEST = 1024
 NOBODY = bytes(32)
@@ -71,9 +72,18 @@ class Table:
         return int.from_bytes(self._map[at : at + 8], "little")
 
     @property
-    def full(self) -> bool:
-        """Whether it has to grow before more devices come in."""
-        return len(self) >= FULLEST * self.capacity
+    def room(self) -> int:
+        """Devices that it takes at most."""
+        return int(FULLEST * self.capacity)
+
+    @property
+    def synced(self) -> int:
+        """The registry's xmin up to which changes are in the table; 0 for a new one."""
+        return self._number(SYNCED)
+
+    @synced.setter
+    def synced(self, xmin: int) -> None:
+        self._map[SYNCED : SYNCED + 8] = struct.pack("<Q", xmin)
 
     def set_areas(self, areas: Sequence[str]) -> None:
         """The areas under which devices may publish."""
@@ -86,7 +96,7 @@ class Table:
         self._map[LIMIT : LIMIT + 4] = struct.pack("<I", per_second)
 
     def put(self, device: str, hashes: Hashes) -> None:
-        """Write a device's tokens; a token's last use is forgotten when the token changes. Raises ValueError if full."""
+        """Write a device's tokens; the last use of one that changes is forgotten. Raises ValueError when full."""
         at = self._place(device, add=True)
         record = self._map[at : at + SEEN + 8]
         for slot, new in enumerate(hashes):
@@ -118,16 +128,18 @@ class Table:
         used, (boot, connected, left), rest = numbers[0:2], numbers[2:5], numbers[5:13]
         now = struct.unpack_from("<I", self._map, BOOT)[0]
         topic = self._map[at + SEEN + 64 : at + RECORD_BYTES].split(b"\0")[0].decode(errors="replace")
-        return Seen((used[0], used[1]), connected if boot == now else 0, left, *rest, topic)
+        return Seen((used[0], used[1]), connected if boot == now else 0, left, *rest, topic)  # type: ignore[call-arg]  # eight numbers
 
-    def uses(self) -> dict[str, tuple[int, int]]:
-        """Last use of both tokens by device, of all devices."""
+    def used_since(self, since: int) -> list[tuple[str, int, int]]:
+        """Tokens used at or after `since` (seconds since 1970): device, slot, when."""
         records = np.frombuffer(self._map, np.uint8, self.capacity * RECORD_BYTES, HEADER_BYTES)
-        there = records.reshape(-1, RECORD_BYTES)
-        there = there[there[:, 0] != 0]
-        ids = np.ascontiguousarray(there[:, :ID_BYTES]).view(f"S{ID_BYTES}").ravel()
-        used = np.ascontiguousarray(there[:, SEEN : SEEN + 8]).view("<u4")
-        return {name.decode(): (int(a), int(b)) for name, (a, b) in zip(ids.tolist(), used.tolist(), strict=True)}
+        records = records.reshape(-1, RECORD_BYTES)
+        used = np.ascontiguousarray(records[:, SEEN : SEEN + 8]).view("<u4")
+        found: list[tuple[str, int, int]] = []
+        for row, slot in np.argwhere(used >= max(since, 1)).tolist():
+            name = records[row, :ID_BYTES].tobytes().rstrip(b"\0").decode()
+            found.append((name, slot, int(used[row, slot])))
+        return found
 
     @property
     def unknown(self) -> tuple[int, int, str]:
@@ -150,7 +162,7 @@ class Table:
             if there[0] == 0:
                 if not add:
                     raise KeyError(device)
-                if self.full:
+                if len(self) >= self.room:
                     raise ValueError(f"{self.path} is full at {len(self)} devices")
                 self._map[at : at + ID_BYTES] = padded
                 self._map[COUNT : COUNT + 8] = struct.pack("<Q", len(self) + 1)
@@ -175,7 +187,11 @@ def create(path: Path, tokens: Mapping[str, Hashes], room: int = 0, before: Tabl
         file.write(header)
         file.truncate(HEADER_BYTES + capacity * RECORD_BYTES)
     fill(temporary, capacity, tokens, before)
-    os.replace(temporary, path)
+    if before is not None:
+        owned = before.path.stat()
+        temporary.chmod(owned.st_mode & 0o777)
+        os.chown(temporary, owned.st_uid, owned.st_gid)
+    temporary.replace(path)
     return Table(path)
 
 
@@ -192,10 +208,9 @@ def fill(path: Path, capacity: int, tokens: Mapping[str, Hashes], before: Table 
     if before is not None:
         old = np.frombuffer(before._map, np.uint8, before.capacity * RECORD_BYTES, HEADER_BYTES)
         old = old.reshape(-1, RECORD_BYTES)
-        found = {name: row for row, name in enumerate(old[:, :ID_BYTES].copy().view(f"S{ID_BYTES}").ravel().tolist())}
-        rows = [(place, found[name]) for place, name in zip(places.tolist(), ids.tolist(), strict=True) if name in found]
-        for place, row in rows:
-            records[place, SEEN:] = old[row, SEEN:]
+        names = old[:, :ID_BYTES].copy().view(f"S{ID_BYTES}").ravel()
+        _, new_rows, old_rows = np.intersect1d(ids, names, return_indices=True)
+        records[places[new_rows], SEEN:] = old[old_rows, SEEN:]
     records.flush()
 
 

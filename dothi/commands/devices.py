@@ -12,7 +12,7 @@ from devices import registry
 from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
 from dothi import trial
-from dothi.commands import catalogue
+from dothi.commands import catalogue, credentials
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
@@ -26,6 +26,9 @@ COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state",
 
 for command in (catalogue.families, catalogue.profiles, catalogue.check, catalogue.decode):
     app.command()(command)
+
+
+app.add_typer(credentials.app, name="credentials")
 
 
 @app.callback()

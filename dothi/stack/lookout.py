@@ -7,11 +7,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 
+from dothi.stack.admission import Admission
 from dothi.stack.queues import TOPICS, Limits, Queues, number
 from ingest.serve import Pages, serve
 from ingest.session import address, credentials
@@ -42,12 +44,14 @@ class Lookout(threading.Thread):
         port: int,
         metrics: Callable[[], bytes],
         trouble: Callable[[], str | None],
+        tables: Sequence[Path] = (),
     ) -> None:
-        """`database`: as the writer; `brokers`: name, URL and limits of each."""
+        """`database`: as the writer; `brokers`: name, URL and limits of each; `tables`: of the gates of our own."""
         super().__init__(name="lookout", daemon=True)
         self.known = Known()
         self.queues = [Queues(name, limits) for name, _, limits in brokers]
         self.events = Events()
+        self._admission = Admission(tables)
         self._database = database
         self._urls = [url for _, url, _ in brokers]
         self._page = (port, Pages(metrics, trouble))
@@ -89,6 +93,7 @@ class Lookout(threading.Thread):
                 ) as connection:
                     while True:
                         await self._look(connection)
+                        await self._admission.follow(connection, time.monotonic())
                         await asyncio.sleep(LOOK_S)
             except psycopg.Error as error:
                 log.warning("registry cannot be watched", reason=str(error).strip())
