@@ -83,16 +83,19 @@ def latest_view(family: Family) -> ViewBody:
 
 
 def device_view() -> ViewBody:
-    """city.device: the registry and when each device was last heard."""
-    columns = "d.device p.profile p.family a.code:area d.name d.lat d.lon d.state"
-    expressions: dict[str, sql.Composable] = {}
-    for column in columns.split():
-        expression, _, name = column.partition(":")
-        expressions[name or expression[2:]] = sql.SQL(expression)
+    """city.device: the registry and when each device was last heard.
+
+    Area and family are columns of the registry itself, as its indexes have them: only so can the planner walk those in
+    order, and stop at a limit.
+    """
+    columns = "d.device p.profile d.family d.name d.lat d.lon d.state"
+    expressions: dict[str, sql.Composable] = {column[2:]: sql.SQL(column) for column in columns.split()}
+    expressions |= {"area": sql.SQL("lpad(d.area::text, 3, '0')")}
     expressions |= {"last_seen": heard("received"), "last_seq": heard("seq"), "online": sql.SQL("o.online")}
     source = sql.SQL(
-        "from registry.device d join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area "
-        "left join ops.presence o on o.device = d.id left join rollup.newest n on n.device = d.id"
+        "from registry.device d join registry.profile p on p.id = d.profile "
+        "left join ops.presence o on o.device = d.id "
+        "left join rollup.newest n on n.device = d.id and n.family = d.family"
     )
     return expressions, source
 
@@ -101,7 +104,7 @@ def heard(column: str) -> sql.Composed:
     """A column of a device's newest reading; the subquery is run only for who is not in the table, and in a rebuild."""
     asked = sql.SQL(" union all ").join(
         sql.SQL(
-            "(select r.{} from {} r where p.family = {} and r.device = d.id order by r.time desc, r.seq desc limit 1)"
+            "(select r.{} from {} r where d.family = {} and r.device = d.id order by r.time desc, r.seq desc limit 1)"
         ).format(sql.Identifier(column), sql.Identifier("reading", name), sql.Literal(name))
         for name in FAMILIES
     )

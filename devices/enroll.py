@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from devices.envelopes.lorawan import normal_eui
+
 DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 REQUIRED = ("device", "profile", "area")
 OPTIONAL = ("name", "lat", "lon", "alias")
@@ -65,6 +67,7 @@ def check_rows(reader: "csv.DictReader[str]", profiles: Profiles, areas: Collect
     rows: list[Row] = []
     mistakes: list[Mistake] = []
     first_line: dict[str, int] = {}
+    first_alias: dict[str, int] = {}
     for fields in reader:
         line = reader.line_num
         found = list(check_row(line, fields, profiles, areas))
@@ -72,6 +75,11 @@ def check_rows(reader: "csv.DictReader[str]", profiles: Profiles, areas: Collect
         if device in first_line:
             found.append(Mistake(line, "device", device, f"stands on line {first_line[device]} already"))
         first_line.setdefault(device, line)
+        alias = alias_of(fields)
+        if alias in first_alias and not found:
+            found.append(Mistake(line, "alias", alias, f"stands on line {first_alias[alias]} already"))
+        if alias:
+            first_alias.setdefault(alias, line)
         mistakes += found
         if not found:
             rows.append(to_row(fields))
@@ -133,6 +141,20 @@ def check_position(line: int, lat: str, lon: str) -> Iterator[Mistake]:
         yield Mistake(line, "lat" if "lon" in values else "lon", "", "latitude and longitude go together")
 
 
+def alias_of(fields: "dict[str | None, str | None]") -> str:
+    """A row's alias in the form in which it is kept; empty when there is none."""
+    route, _, said = (fields.get("alias") or "").partition(":")
+    return f"{route}:{foreign_name(route, said)}" if route else ""
+
+
+def foreign_name(kind: str, said: str) -> str | None:
+    """A foreign id as messages of this kind of route state it: for LoRaWAN the EUI in one notation; None when it is
+    none."""
+    if kind == "lorawan":
+        return normal_eui(said)
+    return said if said and "\0" not in said else None
+
+
 def check_alias(line: int, alias: str, profile: str, route: str | None) -> Iterator[Mistake]:
     """A foreign name is written route:name, and the route is that of the profile."""
     if not alias:
@@ -140,8 +162,13 @@ def check_alias(line: int, alias: str, profile: str, route: str | None) -> Itera
     said, colon, foreign_id = alias.partition(":")
     if route is None:
         yield Mistake(line, "alias", alias, f"profile {profile} has its own topic and needs no alias")
-    elif said != route or not colon or not foreign_id or "\0" in foreign_id:
-        yield Mistake(line, "alias", alias, f"{route}:name, where name is what the foreign system calls the device")
+    elif said != route or not colon or foreign_name(route, foreign_id) is None:
+        name = (
+            "EUI, 16 hex digits"
+            if route == "lorawan"
+            else "name, where name is what the foreign system calls the device"
+        )
+        yield Mistake(line, "alias", alias, f"{route}:{name}")
 
 
 def number(text: str) -> float | None:
@@ -160,5 +187,5 @@ def to_row(fields: "dict[str | None, str | None]") -> Row:
         number(fields.get("lat") or ""),
         number(fields.get("lon") or ""),
         route or None,
-        foreign_id or None,
+        foreign_name(route, foreign_id) if route else None,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.codecs import encode
 from devices.family import Family, Metric
-from devices.native import MAX_SEQ, RESERVED, Extra, note_refused, too_deep
+from devices.native import MAX_SEQ, RESERVED, WAY, Extra, note_refused, too_deep
 from devices.paths import MISSING, Path, find, first, leaves, path, without
 from devices.raw import TooDeep, as_number, clean, shown, storable
 from devices.reading import Reading, hash_seq
@@ -18,12 +18,16 @@ from devices.units import SAME, Conversion, UnknownUnit, conversion
 from devices.values import no_metric, value_of
 
 ELSE = "*"
+UPLINK_TIME: tuple[Path, ...] = (("time",),)
+UPLINK_COUNT: tuple[Path, ...] = (("count",),)
+UPLINK_OWN = frozenset([("eui",), ("model",), *((name,) for name in WAY)])
+LONGEST_AGO_S = 2**28
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where a metric stands in the document. `states`: the device's words → ours, `*` for every other word, None for
-    a word that says nothing of this metric."""
+    """Where a metric stands in the document. `units`: where the document names units by the path of the value;
+    `states`: the device's words → ours, `*` for every other word, None for a word that says nothing of this metric."""
 
     metric: Metric
     place: int
@@ -31,13 +35,19 @@ class Field:
     unit: str
     convert: Conversion
     unit_paths: tuple[Path, ...]
+    units: Path | None
     states: dict[str, str | None]
     between: tuple[Path, Path] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How a profile reads a foreign document. `roots`: where the fields' paths may start, the first that is there."""
+    """How a profile reads a foreign document.
+
+    `roots`: where the fields' paths may start, the first that is there; `ago_paths`: how long before its time, or
+    before receipt where it has none, a document was measured; `uplink`: the document is of a LoRaWAN server, whose
+    time and frame counter count where the profile names no other.
+    """
 
     family: Family
     fields: tuple[Field, ...]
@@ -47,10 +57,13 @@ class Table:
     time_paths: tuple[Path, ...]
     time_unit: str
     time_zone: str | None
+    ago_paths: tuple[Path, ...]
+    ago_unit: Conversion
     seq_paths: tuple[Path, ...]
     dropped: frozenset[Path]
     private_paths: frozenset[Path]
     private_keys: frozenset[str]
+    uplink: bool = False
 
     @property
     def private(self) -> bool:
@@ -63,7 +76,7 @@ def paths_of(entry: str | list[str]) -> tuple[Path, ...]:
     return tuple(path(text) for text in ([entry] if isinstance(entry, str) else entry))
 
 
-def field_from(family: Family, entry: dict[str, Any]) -> Field:
+def field_from(family: Family, entry: dict[str, Any], units: Path | None = None) -> Field:
     """A row of the field table. Raises KeyError, ValueError (UnknownUnit) on a faulty one."""
     unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between"}
     if unknown:
@@ -79,6 +92,7 @@ def field_from(family: Family, entry: dict[str, Any]) -> Field:
         unit=unit,
         convert=SAME if metric.states else conversion(unit, metric.unit),
         unit_paths=paths_of(entry.get("unit_path", [])),
+        units=units,
         states=entry.get("map", {}),
         between=(path(between[0]), path(between[1])) if between else None,
     )
@@ -88,25 +102,32 @@ def table_from(family: Family, document: dict[str, Any]) -> Table:
     """The field table of a profile file. Raises KeyError, TypeError, ValueError on a faulty one."""
     time, match = document.get("time", {}), document.get("match", {})
     private = document.get("private", [])
+    units = path(document["units"]) if "units" in document else None
     return Table(
         family=family,
-        fields=tuple(field_from(family, entry) for entry in document["fields"]),
+        fields=tuple(field_from(family, entry, units) for entry in document["fields"]),
         roots=paths_of(document.get("roots", ["."])),
         match_path=path(match["path"]) if match else None,
         match_value=match.get("value"),
         time_paths=paths_of(time.get("path", [])),
         time_unit=time.get("unit", "rfc3339"),
         time_zone=time.get("zone"),
+        ago_paths=paths_of(time.get("ago", [])),
+        ago_unit=conversion(time.get("ago_unit", "s"), "s"),
         seq_paths=paths_of(document.get("seq", {}).get("path", [])),
         dropped=frozenset(paths_of(document.get("drop", []))),
         private_paths=frozenset(path(text) for text in private if "." in text),
         private_keys=frozenset(text for text in private if "." not in text),
+        uplink=document.get("route") == "lorawan",
     )
 
 
 def fits(table: Table, document: object) -> bool:
     """Whether a document says that it is of the kind that the profile reads."""
-    return table.match_path is None or find(document, table.match_path) == table.match_value
+    if table.match_path is None:
+        return True
+    found = find(document, table.match_path)
+    return found == table.match_value or (isinstance(found, list) and table.match_value in found)
 
 
 def redacted(table: Table, document: object) -> object:
@@ -140,6 +161,9 @@ def read_document(table: Table, document: object, payload: bytes) -> Reading | R
     seq = read_seq(table, document, root, used)
     if isinstance(time, Rejected) or isinstance(seq, Rejected):
         return time if isinstance(time, Rejected) else seq  # type: ignore[return-value]  # one of them is
+    ago = read_ago(table, document, root, used) if table.ago_paths else 0
+    if isinstance(ago, Rejected):
+        return ago
     values = [nan] * len(table.family.metrics)
     refused: dict[str, Rejected] = {}
     raws: Extra = {}
@@ -149,7 +173,10 @@ def read_document(table: Table, document: object, payload: bytes) -> Reading | R
         return next(iter(refused.values()), None) or nothing_found(table, document)
     extra = rest_of(table, document, frozenset(used))
     note_refused(extra, refused, raws)
-    return Reading(time, hash_seq(payload) if seq is None else seq, None, values, extra or None, payload)
+    number = hash_seq(payload) if seq is None else seq
+    if time is None:
+        return Reading(None, number, None, values, extra or None, payload, ago)
+    return Reading(time - ago, number, None, values, extra or None, payload)
 
 
 def take(
@@ -168,12 +195,16 @@ def take(
     keys, raw = first_below(document, root, field.paths)
     if raw is MISSING or field.metric.name in refused or not isnan(values[field.place]):
         return  # not there, or an earlier row of the table has spoken for the metric
+    if isinstance(raw, Rejected):  # the codec itself refuses this one value
+        used.add(keys)
+        refused[field.metric.name], raws[field.metric.name] = raw._replace(field=field.metric.name), raw.value
+        return
     word = own_word(field, raw)
     if word is None:
         return
     if word == raw or not isinstance(raw, str):  # a word that was translated is kept as it came, too
         used.add(keys)
-    value = value_of(field.metric, word) if field.metric.states else convert(field, document, root, used, raw)
+    value = value_of(field.metric, word) if field.metric.states else convert(field, document, root, used, keys, raw)
     if isinstance(value, Rejected):
         refused[field.metric.name], raws[field.metric.name] = value, raw
     else:
@@ -192,10 +223,12 @@ def own_word(field: Field, raw: object) -> object | None:
     return word if word in field.metric.states else field.states.get(ELSE, word)
 
 
-def convert(field: Field, document: object, root: Path, used: set[Path], raw: object) -> float | Rejected:
-    """The raw number in the metric's unit and range."""
+def convert(field: Field, document: object, root: Path, used: set[Path], at: Path, raw: object) -> float | Rejected:
+    """The raw number, which stands at the path `at`, in the metric's unit and range."""
     change = field.convert
-    keys, unit = first_below(document, root, field.unit_paths)
+    below = at[len(root) :] if at[: len(root)] == root else at
+    candidates = field.unit_paths if field.units is None else (*field.unit_paths, field.units + below)
+    keys, unit = first_below(document, root, candidates)
     if isinstance(unit, str):
         used.add(keys)
         try:
@@ -236,15 +269,32 @@ def seconds_between(document: object, field: Field) -> float:
 def read_time(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The time that the document states; None when it states none."""
     keys, raw = first_below(document, root, table.time_paths)
+    if raw is MISSING and table.uplink:
+        keys, raw = first(document, UPLINK_TIME)
     if raw is MISSING:
         return None
     used.add(keys)
     return parse_time(raw, table.time_unit, table.time_zone)
 
 
+def read_ago(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected:
+    """Microseconds before the document's time at which it was measured; below 0 is after it."""
+    keys, raw = first_below(document, root, table.ago_paths)
+    if raw is MISSING:
+        return 0
+    number = as_number(raw)
+    seconds = nan if number is None else table.ago_unit(number)
+    if not abs(seconds) <= LONGEST_AGO_S:
+        return Rejected("time", Reason.BAD_TIME, ".".join(keys), shown(raw), "expected how long ago, at most 9 years")
+    used.add(keys)
+    return round(seconds * SECOND)
+
+
 def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The sequence number that the document states; None when it states none."""
     keys, raw = first_below(document, root, table.seq_paths)
+    if raw is MISSING and table.uplink:
+        keys, raw = first(document, UPLINK_COUNT)
     if raw is MISSING:
         return None
     if type(raw) is not int or not 0 <= raw <= MAX_SEQ:
@@ -256,13 +306,16 @@ def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int
 
 def rest_of(table: Table, document: object, used: frozenset[Path]) -> Extra:
     """What no field took and the profile does not drop, under dotted names; nulls and empty objects say nothing."""
+    skipped = used | table.dropped
     extra = {
-        clean(".".join(keys)): storable(item)
-        for keys, item in leaves(document, used | table.dropped)
+        clean(".".join(keys)): storable(item.value if isinstance(item, Rejected) else item)
+        for keys, item in leaves(document, skipped | UPLINK_OWN if table.uplink else skipped)
         if item is not None and item != {} and item != []
     }
     for name in RESERVED & extra.keys():
         extra[f"message.{name}"] = extra.pop(name)
+    if table.uplink and isinstance(document, dict):
+        extra |= {name: storable(document[name]) for name in WAY if name in document and (name,) not in table.dropped}
     return extra
 
 
@@ -280,3 +333,11 @@ def nothing_found(table: Table, document: dict[str, object]) -> Rejected:
     """A document in which no field of the table stands."""
     metrics = tuple(field.metric for field in table.fields)
     return no_metric(metrics, [str(name) for name in document])
+
+
+KEPT_NAMES = frozenset((*RESERVED, "radio", "server"))
+
+
+def unknown_fields(reading: Reading) -> int:
+    """How many fields a message held that its profile does not know: all that is kept beside refused values."""
+    return len(reading.extra.keys() - KEPT_NAMES) if reading.extra else 0

@@ -14,7 +14,9 @@ Extra = dict[str, object]
 MAX_SEQ = 2**63 - 1
 MAX_TIME_MS = 253_402_300_799_999  # the end of year 9999
 KNOWN = frozenset(("time", "seq", "boot", "metrics"))
-RESERVED = frozenset(("rejected", "reasons"))
+WAY = ("radio", "server")
+"""Names in `extra` for how a message reached us: they may differ when it comes again and be the same reading."""
+RESERVED = frozenset(("rejected", "reasons", *WAY))
 
 
 def native_reader(family: Family) -> Callable[[object, bytes], Reading | Rejected]:

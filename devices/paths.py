@@ -1,4 +1,5 @@
-"""Dotted paths into a document: `after.box.0`, `cover:0.apower`. A number is a place where a list stands."""
+"""Dotted paths into a document: `after.box.0`, `cover:0.apower`. A number is a place where a list stands; a dot that
+belongs to a name is written `\\.`."""
 
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ MISSING = object()
 
 def path(text: str) -> Path:
     """The keys of a dotted path. `.` alone is the document itself."""
-    return () if text == "." else tuple(text.split("."))
+    return () if text == "." else tuple(key.replace("\0", ".") for key in text.replace("\\.", "\0").split("."))
 
 
 def find(document: object, keys: Path) -> object:

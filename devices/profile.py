@@ -1,18 +1,18 @@
 """What one device model sends and how it becomes readings: one YAML file each under `profiles/`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from devices.alarm import Alarm, alarms_from
 from devices.codecs import CODECS, encode
 from devices.codecs.frames import FRAME_CODECS, FrameCodec, server_decoded, unpacked
-from devices.documents import read_yaml
+from devices.documents import Shelf
 from devices.envelopes import Packet, opener_of
 from devices.family import FAMILIES, Family
 from devices.identity import OFFLINE_AFTER, name_in, offline_after_in
 from devices.mapping import Table, fits, redacted, table_from, table_reader
-from devices.native import native_reader
+from devices.native import MAX_SEQ, native_reader
 from devices.panel import Panel, default_panel, panel_from
 from devices.raw import shown
 from devices.reading import Reading, hash_seq
@@ -26,7 +26,7 @@ Reader = Callable[[object, bytes], Reading | Rejected]
 KEYS = frozenset(
     (
         *("title", "family", "codec", "route", "interval_s", "behaviour", "examples", "source"),
-        *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge"),
+        *("roots", "match", "fields", "time", "seq", "drop", "private", "acknowledge", "units"),
         *("vendor", "model", "offline_after", "alarms", "panel"),
     )
 )
@@ -89,9 +89,10 @@ class Profile:
             return [self._read_one(unpacked_documents, payload)]
         results = []
         for place, document in enumerate(unpacked_documents, 1):
-            result = self._read_one(document, payload)
-            if isinstance(result, Reading) and result.seq < 0:
-                result = result._replace(seq=hash_seq(b"%d/" % place + payload))
+            result = document if isinstance(document, Rejected) else self._read_one(document, payload)
+            if isinstance(result, Reading):
+                own = hash_seq(b"%d/" % place + payload) if result.seq < 0 else result.seq + (place - 1 << 32)
+                result = result._replace(seq=min(own, MAX_SEQ))
             results.append(placed(result, place, len(unpacked_documents), payload))
         return results or [empty_list()]
 
@@ -240,4 +241,4 @@ def fitting(route: Route, document: object) -> Profile | Rejected:
     return Rejected("profile", Reason.WRONG_SHAPE, "type", value, detail)
 
 
-PROFILES: dict[str, Profile] = {name: profile_from(name, document) for name, document in read_yaml("profiles").items()}
+PROFILES: Mapping[str, Profile] = Shelf("profiles", profile_from)

@@ -11,7 +11,8 @@ class Reading(NamedTuple):
     `seq`: as sent (0 or more), else `hash_seq` of the payload (negative); `boot`: as sent;
     `values`: one per metric of the family in its order, NaN = absent, a state as its place in `Metric.states`;
     `extra`: all else, fit for a jsonb column: unknown fields under their own names, refused values under `rejected`
-    and why under `reasons`; `payload`: the bytes that this reading came from, without private fields.
+    and why under `reasons`; `payload`: the bytes that this reading came from, without private fields;
+    `ago`: without a time, microseconds before receipt at which it was measured (a device that knows only that).
     """
 
     time: int | None
@@ -20,6 +21,7 @@ class Reading(NamedTuple):
     values: list[float]
     extra: dict[str, object] | None
     payload: bytes
+    ago: int = 0
 
     @property
     def partial(self) -> bool:

@@ -33,6 +33,9 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     UNKNOWN_STATE = "unknown_state"
     NUL_CHARACTER = "nul_character"
+    NOT_MEASURED = "not_measured"
+
+    BEFORE_BIRTH = "before_birth"
 
     CONFLICT = "conflict"
     REFUSED_BY_DATABASE = "refused_by_database"
@@ -143,6 +146,14 @@ MEANING: dict[Reason, dict[str, str]] = {
     Reason.NUL_CHARACTER: {
         "en": "The text holds a NUL character, which a database cannot store.",
         "vi": "Văn bản chứa ký tự NUL mà cơ sở dữ liệu không lưu được.",
+    },
+    Reason.BEFORE_BIRTH: {
+        "en": "Sparkplug data came by alias while the birth that explains it is not known.",
+        "vi": "Dữ liệu Sparkplug đến bằng alias khi chưa biết bản tin khai sinh (BIRTH) giải thích nó.",
+    },
+    Reason.NOT_MEASURED: {
+        "en": "The device itself says that it did not measure: it is being calibrated, or it is faulty.",
+        "vi": "Chính thiết bị báo không đo: đang hiệu chuẩn hoặc bị lỗi.",
     },
     Reason.CONFLICT: {
         "en": "A reading with the same device, time and number but other values is stored already.",

@@ -1,6 +1,7 @@
 """Foreign systems: their topics, how their messages are opened, what names the device; one file each in `routes/`."""
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,14 +60,52 @@ def matches(pattern: str, topic: str) -> bool:
     return len(wanted) == len(levels) and all(w in ("+", level) for w, level in zip(wanted, levels, strict=True))
 
 
+def exactness(pattern: str) -> tuple[int, ...]:
+    """How much a filter says, from the left: a word before `+` before `#`; compare with `<`, smaller is more exact."""
+    return tuple({"+": 1, "#": 2}.get(level, 0) for level in pattern.split("/"))
+
+
 def route_of(topic: str) -> Route | None:
-    """The foreign route that takes the topic, if any."""
-    return next((route for route in ROUTES.values() if any(matches(pattern, topic) for pattern in route.topics)), None)
+    """The foreign route that takes the topic, if any; of several the one whose filter is the most exact."""
+    found = [(exactness(pattern), name) for name, pattern in _filters() if matches(pattern, topic)]
+    return ROUTES[min(found)[1]] if found else None
+
+
+def rivals_of(route: Route, routes: Iterable[Route]) -> tuple[str, ...]:
+    """Filters of other routes that take a topic away from this one: they overlap with one of its own and rank before
+    it. A broker hands a message to the inbox of every route that subscribes to its topic; one of them reads it."""
+    return tuple(
+        pattern
+        for other in routes
+        if other.name != route.name
+        for pattern in other.topics
+        if any(
+            overlap(pattern, own) and (exactness(pattern), other.name) < (exactness(own), route.name)
+            for own in route.topics
+        )
+    )
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some topic passes both filters."""
+    return _overlap(one.split("/"), other.split("/"))
+
+
+def _overlap(one: list[str], other: list[str]) -> bool:
+    if "#" in (one[:1] + other[:1]):
+        return True
+    if not one or not other:
+        return one == other
+    return (one[0] == other[0] or "+" in (one[0], other[0])) and _overlap(one[1:], other[1:])
+
+
+def _filters() -> Iterator[tuple[str, str]]:
+    return ((name, pattern) for name, route in ROUTES.items() for pattern in route.topics)
 
 
 def routes_of(kind: str) -> list[Route]:
-    """The routes that share a kind."""
-    return [route for route in ROUTES.values() if route.kind == kind]
+    """The routes that share a kind; first the one of that very name, which takes any message of the kind."""
+    return sorted((route for route in ROUTES.values() if route.kind == kind), key=lambda route: route.name != kind)
 
 
 def native_topic(topic: str) -> tuple[str, str] | None:

@@ -73,6 +73,18 @@ def parse_text(text: str, zone: str | None) -> int | Rejected:
     return time_us if EARLIEST <= time_us <= LATEST else _bad(text, "beyond the years 1 to 9999")
 
 
+def repaired(raw: object) -> str | None:
+    """An RFC 3339 time of a server, also one whose second `-` was left out; None when it is no time.
+
+    >>> repaired("2020-0327T12:39:05.547336Z")
+    '2020-03-27T12:39:05.547336Z'
+    """
+    if not isinstance(raw, str):
+        return None
+    text = re.sub(r"^(\d{4}-\d\d)(\d\d[Tt ])", r"\1-\2", raw[:80])
+    return None if isinstance(parse_text(text, None), Rejected) else text
+
+
 def check_time(time_us: int, received_us: int, late_us: int, future_us: int) -> Rejected | None:
     """Whether a reading of this time may be stored: not more than `future_us` ahead of receipt nor `late_us` behind it.
 

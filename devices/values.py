@@ -3,9 +3,11 @@
 from difflib import get_close_matches
 from math import isfinite
 
+from devices.causes import likely_cause
 from devices.family import Metric
 from devices.raw import as_number, clean, shown
 from devices.rejected import Reason, Rejected
+from devices.spelling import number_as_text
 
 
 def value_of(metric: Metric, raw: object) -> float | Rejected:
@@ -23,7 +25,9 @@ def state_of(metric: Metric, raw: object) -> float | Rejected:
         near = get_close_matches(raw[:80], metric.states, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return _rejected(Reason.UNKNOWN_STATE, metric, raw, f"expected one of {', '.join(metric.states)}{hint}")
-    return _rejected(Reason.WRONG_TYPE, metric, raw, f"expected a text, one of {', '.join(metric.states)}")
+    place = raw if type(raw) is int and 0 <= raw < len(metric.states) else None
+    hint = "" if place is None else f"; perhaps the place of a state; send its name ({metric.states[place]})"
+    return _rejected(Reason.WRONG_TYPE, metric, raw, f"expected a text, one of {', '.join(metric.states)}{hint}")
 
 
 def number_of(metric: Metric, raw: object) -> float | Rejected:
@@ -42,53 +46,21 @@ def number_of(metric: Metric, raw: object) -> float | Rejected:
 
 def wrong_type(metric: Metric, raw: object) -> Rejected:
     """Something other than a number where a number belongs."""
-    if isinstance(raw, str) and "\0" in raw:
-        return _rejected(Reason.NUL_CHARACTER, metric, raw, "the text holds a NUL character; send a number")
-    what = "text"
-    if isinstance(raw, bool):
-        what = "true or false"
-    elif isinstance(raw, str):
-        if is_number(raw):
-            what = "a number as text; send it without quotes"
-        elif is_number(raw.replace(",", ".", 1)):
-            what = "a number as text with a decimal comma; send it without quotes and with a point"
+    if isinstance(raw, str):
+        if "\0" in raw:
+            return _rejected(Reason.NUL_CHARACTER, metric, raw, "the text holds a NUL character; send a number")
+        what = number_as_text(raw, metric.low, metric.high)
+    elif isinstance(raw, bool):
+        what = "true or false" + ("; send 1 or 0" if metric.low <= raw <= metric.high else "")
     else:
         what = "a list or an object" if isinstance(raw, list | dict) else "no number"
     return _rejected(Reason.WRONG_TYPE, metric, raw, f"{what}; expected a number, {expected(metric)}")
-
-
-def is_number(text: str) -> bool:
-    """Whether a short text spells a number."""
-    try:
-        float(text[:40])
-    except ValueError:
-        return False
-    return len(text) <= 40
 
 
 def expected(metric: Metric) -> str:
     """The legal range with its unit."""
     unit = "" if metric.unit == "1" else f" {metric.unit}"
     return f"{metric.low:.10g} to {metric.high:.10g}{unit}"
-
-
-def likely_cause(metric: Metric, number: float) -> str | None:
-    """What mistakes of decoders would explain a number out of range, the most telling first."""
-    for full in (65536.0, 6553.6, 655.36):
-        if metric.low < 0 and full / 2 <= number < full and metric.low <= number - full <= 0:
-            return f"an unsigned 16-bit read of a negative number ({number - full:g})"
-    if metric.unit == "Cel" and metric.high < number <= metric.high * 1.8 + 32:
-        return f"degrees Fahrenheit ({(number - 32) / 1.8:.1f} Cel)"
-    if metric.unit == "Cel" and 200 <= number <= 373:
-        return f"kelvin ({number - 273.15:.1f} Cel)"
-    if metric.unit == "1" and (metric.low, metric.high) == (0, 1) and 1 < number <= 100:
-        return f"a percentage; send a share from 0 to 1 ({number / 100:g})"
-    if metric.name == "latitude" and 90 < abs(number) <= 180:
-        return "latitude and longitude swapped"
-    for scale in (10, 100, 1000):
-        if metric.low <= number / scale <= metric.high:
-            return f"a factor of {scale} ({number / scale:g})"
-    return None
 
 
 def nearest(name: str, metrics: tuple[Metric, ...]) -> str | None:

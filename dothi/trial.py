@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from devices import registry
 from devices.enroll import Row
-from devices.envelopes import Packet, opener_of
+from devices.envelopes import Notice, Packet, opener_of
 from devices.profile import PROFILES, Profile
 from devices.route import route_of, routes_of
 from dothi.errors import Refused, WrongUsage
@@ -37,6 +37,7 @@ def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str 
             raise WrongUsage(f"--area {area!r} is not a zone of the plan; the zones are {', '.join(areas)}")
         device = f"try-{profile_name}"
         topic = topic_of(profile, area, device, topic)
+        require_reading(profile, topic, payload)
         since = server_time(connection)
         if introduce(connection, Row(device, profile_name, area), profile, topic, payload):
             time.sleep(KNOWN_AFTER_S)
@@ -72,6 +73,20 @@ def introduce(connection: Connection, row: Row, profile: Profile, topic: str, pa
             row = row._replace(route=profile.route, foreign_id=name)
     result = registry.enroll(connection, [row])
     return bool(result.new or result.changed or row.foreign_id)
+
+
+def require_reading(profile: Profile, topic: str, payload: bytes) -> None:
+    """Refuse a message that would be taken and leave no trace. Raises Refused.
+
+    Only where one message can be judged alone: other openers know from earlier ones what it means.
+    """
+    if profile.route != "lorawan":
+        return
+    route = route_of(topic) or routes_of(profile.route)[0]
+    parts = opener_of(route)(topic, payload)
+    said = [part.detail for part in parts if isinstance(part, Notice)]
+    if len(said) == len(parts):
+        raise Refused(f"the message carries no reading, by design of {route.name}: {said[0]}")
 
 
 def foreign_id(kind: str, topic: str, payload: bytes) -> str | None:

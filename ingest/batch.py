@@ -1,18 +1,22 @@
 """Readings in columns, one set per family; closed by rows, bytes or age."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 import msgspec
 
+from devices.envelopes import Notice
 from devices.family import FAMILIES, Family
+from devices.native import RESERVED
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time
 from ingest.route import Device, Outcome
 from ingest.window import Arrival, Source
 
+NOT_UNKNOWN = RESERVED | {"port"}
+"""Names in `extra` that say how a message came and what was refused of it."""
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
 
@@ -64,6 +68,15 @@ class Ack(NamedTuple):
     payload: bytes
 
 
+class Heard(NamedTuple):
+    """What a foreign system says of a device of ours. `at`: time of receipt, microseconds since 1970 UTC."""
+
+    device: Device
+    notice: Notice
+    inbox: str
+    at: int
+
+
 class Columns:
     """Readings of one family; `values` holds all metrics of all rows one after the other."""
 
@@ -85,7 +98,7 @@ class Columns:
 
     def add(self, device: Device, reading: Reading, when: int, origin: tuple[Arrival, bytes, bytes]) -> None:
         """One row. `when`: its time, microseconds since 1970 UTC."""
-        _, seq, boot, values, extra, _ = reading
+        _, seq, boot, values, extra, _, _ = reading
         self.time.append(when)
         self.seq.append(seq)
         self.boot.append(boot)
@@ -131,6 +144,9 @@ class Batch:
         self.columns: dict[str, Columns] = {}
         self.quarantine: list[Quarantined] = []
         self.presence: dict[int, tuple[bool, int]] = {}
+        self.notices: Counter[str] = Counter()  # by kind
+        self.heard: list[Heard] = []  # those of devices that went, came or could not be decoded
+        self.unknown: Counter[str] = Counter()  # fields that a profile does not know, by profile
         self.asked: list[Asked] = []
         self.acks: list[Ack] = []  # made by the transaction that commits
         self.replayed: list[tuple[int, int]] = []  # (id, received) of quarantine that this batch sends through again
@@ -170,13 +186,18 @@ class Batch:
         return self.ledger[ledger_key(arrival)]
 
     def add(self, outcome: Outcome, arrival: Arrival, topic: bytes, count: Count) -> None:
-        """One reading or rejection of a message."""
+        """One reading, rejection or notice of a message."""
         device, claimed, result, payload = outcome
+        if isinstance(result, Notice):
+            self._hear(device, result, arrival)
+            return
         count.received += 1
         if device is not None and isinstance(result, Reading):
             refused = self._store(device, result, (arrival, topic, payload))
             if refused is None:
-                count.partial += result.extra is not None and result.partial
+                if result.extra is not None:
+                    count.partial += result.partial
+                    self.unknown[device.profile.name] += len(result.extra.keys() - NOT_UNKNOWN)
                 return
             result = refused
         assert isinstance(result, Rejected)
@@ -188,13 +209,22 @@ class Batch:
                 self.asked.append(Asked(device, arrival, payload))
         self.quarantine.append(Quarantined(Origin(arrival, topic, payload), claimed, profile, result))
 
+    def _hear(self, device: Device | None, notice: Notice, arrival: Arrival) -> None:
+        """A notice is outside the ledger, as the status messages of our own devices are."""
+        self.notices[notice.kind] += 1
+        if device is None or device.retired or notice.kind == "other":
+            return
+        self.heard.append(Heard(device, notice, arrival.source.inbox, arrival.received))
+        if notice.kind != "codec_error":
+            self.presence[device.id] = (notice.kind == "online", arrival.received)
+
     def _store(self, device: Device, reading: Reading, origin: tuple[Arrival, bytes, bytes]) -> Rejected | None:
         """Put a reading among the columns of its family, unless its time cannot be believed."""
         family = device.profile.family
         when, received = reading.time, origin[0].received
         if when is None:
-            when = received
-        elif not received - self._late[family.name] <= when <= received + self._future:
+            when = received - reading.ago
+        if when != received and not received - self._late[family.name] <= when <= received + self._future:
             refused = check_time(when, received, self._late[family.name], self._future)
             if refused:
                 return refused

@@ -2,6 +2,7 @@
 
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
@@ -31,6 +32,8 @@ class Meters:
         self.quarantined = 0
         self.partial = 0
         self.batches = 0
+        self.notices: Counter[str] = Counter()  # messages without a reading by design, by kind
+        self.unknown: Counter[str] = Counter()  # fields that a profile does not know, by profile
         self.commit_s = 0.0  # sum
         self.commits = [0] * (len(COMMIT_BOUNDS_S) + 1)  # by bound, the last one is "longer"
         self.settled_at: float | None = None  # monotonic clock
@@ -134,6 +137,19 @@ class Figures:
                 family = kind(f"dothi_{name}", text, labels=["worker"])
                 family.add_metric(label, value)
                 yield family
+        for name, text, by, counts in (
+            ("notices", "Messages of foreign systems that carry no reading by design", "kind", self._meters.notices),
+            (
+                "unknown_fields",
+                "Fields kept in extra because the profile does not know them",
+                "profile",
+                self._meters.unknown,
+            ),
+        ):
+            family = CounterMetricFamily(f"dothi_{name}", text, labels=["worker", by])
+            for one, count in sorted(counts.items()):
+                family.add_metric([*label, one], count)
+            yield family
         commit = HistogramMetricFamily("dothi_commit_seconds", "From BEGIN to COMMIT of a batch", labels=["worker"])
         bounds = [*map(str, COMMIT_BOUNDS_S), "+Inf"]
         commit.add_metric(

@@ -13,6 +13,7 @@ the broker sends everything again.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from ingest.batch import Batch, Limits
 from ingest.points import reached
@@ -23,12 +24,19 @@ from ingest.writer import Writer
 PRESENCE = {b"online": True, b"offline": False}
 
 
-async def pipeline(window: Window, router: Router, writer: Writer, limits: Limits) -> None:
-    """Carry readings until cancelled. One batch is being filled while the one before it is being committed."""
+def unheard(_: Batch) -> None:
+    """Nobody wants to know."""
+
+
+async def pipeline(
+    window: Window, router: Router, writer: Writer, limits: Limits, hear: Callable[[Batch], None] = unheard
+) -> None:
+    """Carry readings until cancelled. One batch is being filled while the one before it is being committed; `hear` is
+    given every batch that is."""
     closed: asyncio.Queue[Batch] = asyncio.Queue(maxsize=1)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(fill(window, router, limits, closed))
-        tasks.create_task(settle(closed, writer, window))
+        tasks.create_task(settle(closed, writer, window, hear))
 
 
 async def fill(window: Window, router: Router, limits: Limits, closed: asyncio.Queue[Batch]) -> None:
@@ -54,9 +62,13 @@ def read(arrival: Arrival, router: Router, batch: Batch) -> None:
             continue
         for outcome in router.read(inbox, topic, payload):
             batch.add(outcome, arrival, topic, count)
+    for asked, words in router.requests(inbox):
+        arrival.source.publish(asked.encode(errors="replace"), words)
 
 
-async def settle(closed: asyncio.Queue[Batch], writer: Writer, window: Window) -> None:
+async def settle(
+    closed: asyncio.Queue[Batch], writer: Writer, window: Window, hear: Callable[[Batch], None] = unheard
+) -> None:
     """Batches → committed → acknowledged."""
     while True:
         batch = await closed.get()
@@ -64,4 +76,5 @@ async def settle(closed: asyncio.Queue[Batch], writer: Writer, window: Window) -
         reached("after_commit_before_puback")
         batch.acknowledge()
         window.release(batch.arrivals)
+        hear(batch)
         reached("between_batches")

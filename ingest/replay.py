@@ -14,7 +14,7 @@ import msgspec
 from ingest.batch import Batch, Limits, ledger_key
 from ingest.metrics import Meters
 from ingest.mqtt import Publish
-from ingest.route import Router
+from ingest.route import Outcome, Router
 from ingest.settle import timestamp
 from ingest.window import Arrival
 from ingest.writer import Connect, Connection, Writer
@@ -142,14 +142,15 @@ def batch_of(rows: list[Kept], router: Router, limits: Limits, tally: Replayed) 
         if row.size > len(row.payload):
             tally.incomplete += 1
             continue
-        trial = through(row, router, Batch(limits))
-        if len(trial.quarantine) == sum(count.received for count in trial.ledger.values()):
+        outcomes = router.read(row.inbox, row.topic, row.payload)
+        trial = through(row, outcomes, Batch(limits))
+        if trial.quarantine and len(trial.quarantine) == sum(count.received for count in trial.ledger.values()):
             tally.refused += 1
             reason = trial.quarantine[0].rejected.reason.value
             tally.reasons[reason] = tally.reasons.get(reason, 0) + 1
             continue
         tally.replayed += 1
-        through(row, router, batch)
+        through(row, outcomes, batch)
         batch.replayed.append((row.id, row.received))
         booked = batch.ledger[ledger_key(batch.arrivals[-1])]
         booked.received -= 1  # it is in the ledger already, as one received and quarantined
@@ -157,10 +158,10 @@ def batch_of(rows: list[Kept], router: Router, limits: Limits, tally: Replayed) 
     return batch
 
 
-def through(row: Kept, router: Router, batch: Batch) -> Batch:
-    """Read a message into the batch."""
+def through(row: Kept, outcomes: list[Outcome], batch: Batch) -> Batch:
+    """Take what a message became into the batch. One that turns out to carry no reading leaves the ledger."""
     arrival = Arrival(Archive(row.inbox), row.received, [Publish(row.topic, row.payload, 0, False)], row.size)
     count = batch.arrived(arrival)
-    for outcome in router.read(row.inbox, row.topic, row.payload):
+    for outcome in outcomes:
         batch.add(outcome, arrival, row.topic, count)
     return batch

@@ -1,22 +1,25 @@
 """Topic → device → profile, or Rejected; and the registry as this worker knows it, kept fresh while it runs."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 
-from devices.envelopes import Packet, opener_of
+from devices.envelopes import Notice, Packet, opener_of
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.registry import AliasChange, Change, changed_since
 from devices.rejected import Reason, Rejected
-from devices.route import Route
+from devices.route import Route, matches, rivals_of
 
 log = structlog.get_logger("ingest.route")
 
 REFRESH_S = 1.0
+MOST_REQUESTS = 100
+"""Of one route, waiting to be sent; a request that is lost is made again when the next message asks for it."""
 
 
 class Device(NamedTuple):
@@ -31,11 +34,12 @@ class Device(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one reading of a message became. `device` is the id that was claimed, known or not."""
+    """What one reading of a message became; a part that carries none by design is a Notice. `claimed` is the id that
+    was claimed, known or not."""
 
     device: Device | None
     claimed: str | None
-    result: Reading | Rejected
+    result: Reading | Rejected | Notice
     payload: bytes
 
 
@@ -46,6 +50,10 @@ class Router:
         """`routes`: the foreign routes by inbox name."""
         self._routes = routes
         self._openers = {name: opener_of(route) for name, route in routes.items()}
+        self._rivals = {name: rivals_of(route, routes.values()) for name, route in routes.items()}
+        self._requests: dict[str, deque[tuple[str, bytes]]] = {
+            name: deque(maxlen=MOST_REQUESTS) for name, opener in self._openers.items() if hasattr(opener, "requests")
+        }
         self._devices: dict[bytes, Device] = {}
         self._topics: dict[bytes, Device] = {}
         self._aliases: dict[tuple[str, str], bytes] = {}
@@ -61,7 +69,8 @@ class Router:
         return found if isinstance(found, Device) else None
 
     def read(self, inbox: str, topic: bytes, payload: bytes) -> list[Outcome]:
-        """A message → its readings and rejections, at least one. Never raises, whatever the bytes."""
+        """A message → its readings, rejections and notices; none when another route's inbox reads it. Never raises,
+        whatever the bytes."""
         route = self._routes.get(inbox)
         if route:
             return self._read_foreign(route, topic, payload)
@@ -109,15 +118,37 @@ class Router:
 
     def _read_foreign(self, route: Route, topic: bytes, payload: bytes) -> list[Outcome]:
         """A message of a foreign route: what it holds names the device, or its topic does."""
+        text, opener = topic.decode(errors="replace"), self._openers[route.name]
+        if any(matches(pattern, text) for pattern in self._rivals[route.name]):
+            return []
         outcomes: list[Outcome] = []
-        for part in self._openers[route.name](topic.decode(errors="replace"), payload):
-            if isinstance(part, Packet):
+        for part in opener(text, payload):
+            if isinstance(part, Notice):
+                outcomes.append(Outcome(self._device_of(route, part.foreign_id), part.foreign_id, part, b""))
+            else:
                 outcomes += self._read_packet(route, part)
+        waiting = self._requests.get(route.name)
+        if waiting is not None:
+            made: list[tuple[str, bytes]] = opener.requests  # type: ignore[attr-defined]  # it has: see __init__
+            waiting += made
+            made.clear()
         return outcomes
+
+    def requests(self, inbox: str) -> list[tuple[str, bytes]]:
+        """Messages (topic, payload) that a route's opener wants sent, such as a request for a birth; each once."""
+        waiting = self._requests.get(inbox)
+        made = [*waiting] if waiting else []
+        if waiting:
+            waiting.clear()
+        return made
+
+    def _device_of(self, route: Route, foreign_id: str | None) -> Device | None:
+        """The device that a foreign system calls so."""
+        return self._devices.get(self._aliases.get((route.kind, foreign_id or ""), b""))
 
     def _read_packet(self, route: Route, packet: Packet) -> list[Outcome]:
         foreign_id, entity, raw = packet
-        device = self._devices.get(self._aliases.get((route.kind, foreign_id or ""), b""))
+        device = self._device_of(route, foreign_id)
         if device is None:
             rejected = entity if isinstance(entity, Rejected) else unknown_device(route, foreign_id)
             return [Outcome(None, foreign_id, rejected, b"" if route.private else raw)]

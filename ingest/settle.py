@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from devices.native import WAY
 from ingest.batch import Columns
 from ingest.pack import EPOCH_2000_US, Prepared, column_names, pack, pack_array
 from ingest.poison import refuses_rows, store_or_name
@@ -136,17 +137,16 @@ async def judge(connection: Connection, columns: Columns, batch: int, rows: list
 
 
 async def compare(connection: Connection, columns: Columns, staging: sql.Identifier) -> list[tuple[int, bool]]:
-    """Each staged row's place, and whether the row stored under its key has the same values. The lateral keeps it one
-    index look-up per row."""
-    compared = [*columns.family.index, "extra"]
+    """Each staged row's place, and whether the row stored under its key has the same values, whichever way it came. The
+    lateral keeps it one index look-up per row."""
     cursor = await connection.execute(
         sql.SQL(
             "select s.ordinal, ({}) is not distinct from ({}) from {} s"
             " cross join lateral (select * from {} r where r.device = s.device and r.time = s.time and r.seq = s.seq"
             "  and r.time between %s and %s offset 0) r"
         ).format(
-            sql.SQL(", ").join(sql.Identifier("s", name) for name in compared),
-            sql.SQL(", ").join(sql.Identifier("r", name) for name in compared),
+            said_by("s", columns),
+            said_by("r", columns),
             staging,
             table_of(columns),
         ),
@@ -154,6 +154,13 @@ async def compare(connection: Connection, columns: Columns, staging: sql.Identif
         prepare=False,
     )
     return await cursor.fetchall()
+
+
+def said_by(row: str, columns: Columns) -> sql.Composed:
+    """What the device said in a row: its values, and `extra` without how it reached us."""
+    values = [sql.SQL("{}").format(sql.Identifier(row, name)) for name in columns.family.index]
+    extra = sql.SQL("nullif({} - {}::text[], '{{}}')").format(sql.Identifier(row, "extra"), list(WAY))
+    return sql.SQL(", ").join([*values, extra])
 
 
 def table_of(columns: Columns) -> sql.Identifier:

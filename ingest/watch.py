@@ -22,7 +22,7 @@ Connection = psycopg.AsyncConnection[Any]
 
 
 class Event(NamedTuple):
-    """A row of ops.event. `time`: seconds since 1970."""
+    """A row of ops.event. `time`: seconds since 1970; `device`: its id, where it is of one."""
 
     time: float
     kind: str
@@ -30,6 +30,7 @@ class Event(NamedTuple):
     inbox: str | None
     message: str
     detail: dict[str, Any]
+    device: str | None = None
 
 
 def possible_loss(kind: str, start: float, end: float, message: str, inbox: str | None = None, **more: object) -> Event:
@@ -54,14 +55,22 @@ class Events:
         log.error(event.message, kind=event.kind, inbox=event.inbox, detail=event.detail)
         self.waiting.append(event)
 
+    def note(self, event: Event) -> None:
+        """Something that is no fault of ours: store it when possible."""
+        log.info(event.message, kind=event.kind, inbox=event.inbox)
+        self.waiting.append(event)
+
     async def write(self, connection: Connection) -> None:
         """Store all that wait."""
         while self.waiting:
             event = self.waiting[0]
             await connection.execute(
-                "insert into ops.event (time, kind, severity, inbox, message, detail) "
-                "values (to_timestamp(%s), %s, %s, %s, %s, %s)",
-                (event.time, event.kind, event.severity, event.inbox, event.message, Jsonb(event.detail)),
+                "insert into ops.event (time, kind, severity, inbox, device, message, detail) "
+                "values (to_timestamp(%s), %s, %s, %s, %s, %s, %s)",
+                (
+                    *(event.time, event.kind, event.severity, event.inbox, event.device, event.message),
+                    Jsonb(event.detail),
+                ),
             )
             if self.waiting and self.waiting[0] is event:  # a full deque drops its oldest meanwhile
                 self.waiting.popleft()

@@ -15,6 +15,7 @@ from devices.route import ROUTES
 from ingest.batch import Limits
 from ingest.host import Host
 from ingest.metrics import Figures, Meters
+from ingest.notices import Herald
 from ingest.pipeline import pipeline
 from ingest.route import Router
 from ingest.serve import Pages, serve
@@ -71,7 +72,7 @@ async def run(worker: Worker) -> None:
     writer = Writer(connect, worker.number, meters)
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(carry(worker, window, host, writer, connect)),
+            tasks.create_task(carry(worker, window, host, writer, connect, Herald(meters, events))),
             tasks.create_task(report(worker, figures, register, events, connect)),
             tasks.create_task(observe(figures, writer, window, meters)),
         ]
@@ -99,14 +100,14 @@ def connector(worker: Worker) -> Connect:
     return connect
 
 
-async def carry(worker: Worker, window: Window, host: Host, writer: Writer, connect: Connect) -> None:
+async def carry(worker: Worker, window: Window, host: Host, writer: Writer, connect: Connect, herald: Herald) -> None:
     """Know the devices, then carry readings until cancelled."""
     router = Router(ROUTES)
     await first_registry(router, connect)
     host.assign(worker.inboxes)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(router.keep_fresh(connect))
-        tasks.create_task(pipeline(window, router, writer, worker.limits))
+        tasks.create_task(pipeline(window, router, writer, worker.limits, herald.hear))
         tasks.create_task(host.follow(worker.assignment))
         tasks.create_task(announce(worker, host))
 

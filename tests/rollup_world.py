@@ -73,7 +73,10 @@ class World:
             (name, name),
         ).fetchall():
             self.admin.execute(f"delete from {table}")
-        self.admin.execute("delete from ops.batch; delete from ops.consumer; delete from rollup.touched")
+        self.admin.execute(
+            "delete from ops.batch; delete from ops.consumer; delete from rollup.touched; "
+            "delete from rollup.area_open_state"
+        )
         self.admin.execute("update rollup.closed set until = '2100-01-01'")
         self.admin.execute(
             "update rollup.closed set until = date_trunc(case width when '1d' then 'day' when '1h' then 'hour' "
@@ -137,7 +140,9 @@ class World:
 
     def restart(self) -> None:
         """A new process follows the stream."""
-        self.follower = Rollups(CONSUMER, clock=lambda: self.now, budget_s=self.budget_s, beside=self.beside)
+        self.follower = Rollups(
+            CONSUMER, clock=lambda: self.now, budget_s=self.budget_s, beside=self.beside, open_every_s=0.0
+        )
         with self.analyst.transaction():
             self.follower.reset(self.analyst)
 

@@ -176,9 +176,9 @@ def test_every_word_is_used(built: dict[str, dict[str, Any]]) -> None:
             assert json.dumps(texts["vi"], ensure_ascii=False)[1:-1] in everything, key
 
 
-def test_states_of_the_headline_metrics_are_translated() -> None:
+def test_states_are_translated() -> None:
     for family in FAMILIES.values():
-        for metric in family.metrics[:3]:
+        for metric in family.metrics:
             assert not [state for state in metric.states if f"state.{state}" not in catalogue()], metric.name
 
 

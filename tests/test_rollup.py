@@ -300,7 +300,7 @@ def test_a_bucket_waits_for_batches_that_were_there_in_time(connections: Connect
     world.take()
     world.write([seconds_after(world, 20)])
     world.admin.execute("update ops.batch set committed = %s where xid > (select xid from ops.consumer)", (midnight(),))
-    world.now = midnight() + timedelta(hours=1, seconds=19)
+    world.now = midnight() + timedelta(hours=1, seconds=14)
     world.tick()
     assert world.position()[0][1].endswith('17:00:00+00")') or world.position()[1] == 0
     world.now += timedelta(seconds=2)

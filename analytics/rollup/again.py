@@ -61,6 +61,11 @@ class Again:
         return bool(self._found)
 
     @property
+    def family(self) -> str:
+        """The name of the family."""
+        return self._rollings[0].family.name
+
+    @property
     def over(self) -> bool:
         """Whether all is in the sums."""
         return not any(rolling.reading_again for rolling in self._rollings)

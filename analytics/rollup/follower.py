@@ -20,6 +20,7 @@ from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
 from analytics.rollup.intervals import Intervals
 from analytics.rollup.late import remake, touch_late, touched_since
+from analytics.rollup.open_areas import OpenAreas
 from analytics.rollup.rolling import Rolling
 from analytics.rollup.shape import gauges_only
 from analytics.rollup.width import DAY, HOUR, SECOND_US, WIDTHS
@@ -27,7 +28,7 @@ from devices.family import FAMILIES
 
 log = structlog.get_logger("analytics.rollup")
 
-GRACE_US = 20 * SECOND_US
+GRACE_US = 15 * SECOND_US
 # Each piece is some thousand devices of millions: they are looked up, the registry is not read as a whole for each.
 PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 
@@ -35,7 +36,8 @@ PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 class Rollups:
     """Follower `rollups`. `consumer`: the name under which the caller takes batches; `budget_s`: work in one tick,
     so that other followers are not kept waiting; beyond it each family and width still gets one step ahead; `beside`:
-    whether a second connection does what is large, or the caller's."""
+    whether a second connection does what is large, or the caller's; `open_every_s`: how often at most the open buckets
+    of areas are written."""
 
     name = "rollups"
 
@@ -45,15 +47,18 @@ class Rollups:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         budget_s: float = 2.0,
         beside: bool = True,
+        open_every_s: float = 1.0,
     ) -> None:
         self.budget_s = budget_s
         self.hands: Beside | Here = Here()
         self._beside = beside
+        self._open_every_s = open_every_s
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
         self._pending: set[tuple[str, str]] = set()
         self._again: list[Again] = []
+        self._open_areas: dict[str, OpenAreas] = {}
         self._intervals = Intervals()
 
     @property
@@ -79,6 +84,11 @@ class Rollups:
         self._again = [again for widths in self._rollings.values() for again in self._read_again(connection, widths)]
         for again in self._again:
             self.hands.give(again.job)
+        self._open_areas = {
+            family: OpenAreas(widths[HOUR.name], widths[DAY.name])
+            for family, widths in self._rollings.items()
+            if HOUR.name in widths and widths[HOUR.name].summing
+        }
 
     def _read_again(self, connection: psycopg.Connection, widths: dict[str, Rolling]) -> Iterator[Again]:
         summing = [rolling for rolling in widths.values() if rolling.reading_again]
@@ -105,6 +115,8 @@ class Rollups:
                     rolling.suspect(columns.device[rows], columns.time[rows])
                     continue
             rolling.take(columns, rows, now)
+        if columns.family.name in self._open_areas:
+            self._open_areas[columns.family.name].dirty = True
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Make anew what was touched, then close what has ended, as far as the budget reaches."""
@@ -116,6 +128,9 @@ class Rollups:
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
                 while self._advance(connection, rolling, microseconds(now)) and time.monotonic() < deadline:
                     pass
+        for areas in self._open_areas.values():
+            if areas.due(self._open_every_s):
+                areas.write(connection, microseconds(now), self._interval_s(connection, areas.hour), self._open_every_s)
 
     def _remake(self, connection: psycopg.Connection, deadline: float) -> None:
         for family, width in sorted(self._pending, key=lambda pair: WIDTHS[pair[1]].seconds):
@@ -131,6 +146,9 @@ class Rollups:
         while self._again and (self._add_again() or self.hands.step(connection)):
             if time.monotonic() >= deadline:
                 break
+        for again in self._again:
+            if again.over and again.family in self._open_areas:
+                self._open_areas[again.family].dirty = True
         self._again = [again for again in self._again if not again.over]
 
     def _add_again(self) -> bool:
@@ -141,7 +159,7 @@ class Rollups:
         """One step towards closing the next bucket; False when there is nothing to do yet."""
         job = rolling.closing
         if job is None:
-            if now < rolling.ends + GRACE_US or not self._may_close(connection, rolling):
+            if now < rolling.ends + GRACE_US or not self._may_close(connection, rolling, now):
                 return False
             self.hands.give(rolling.begin(connection, self._interval_s(connection, rolling)))
             return True
@@ -157,7 +175,7 @@ class Rollups:
         self._intervals.follow(connection)
         return self._intervals.of(rolling.places.devices[: rolling.places.count])
 
-    def _may_close(self, connection: psycopg.Connection, rolling: Rolling) -> bool:
+    def _may_close(self, connection: psycopg.Connection, rolling: Rolling, now: int) -> bool:
         """Whether everything is taken that was there in time, and days have all their hours."""
         family, width = rolling.family, rolling.width
         if rolling.reading_again and rolling.keeps(rolling.until):
@@ -169,8 +187,8 @@ class Rollups:
             return False
         behind = connection.execute(
             "select from ops.consumer c where c.consumer = %s and exists(select from ops.batch b where b.xid > c.xid "
-            "and b.committed < timestamptz 'epoch' + %s * interval '1 us')",
-            (self._consumer, rolling.ends + GRACE_US),
+            "and b.committed < now() - %s * interval '1 us')",  # by the server's clock, for the batch has its time
+            (self._consumer, now - rolling.ends - GRACE_US),
         ).fetchone()
         return behind is None
 
@@ -180,6 +198,8 @@ class Rollups:
         whole = rolling.is_whole(bucket)
         grid = rolling.finish(connection)
         self._pending.add((rolling.family.name, rolling.width.name))
+        if rolling.family.name in self._open_areas:
+            self._open_areas[rolling.family.name].dirty = True
         if rolling.width is HOUR and gauges_only(rolling.family):
             day = self._rollings[rolling.family.name][DAY.name]
             start = DAY.floor(bucket)

@@ -3,7 +3,7 @@
 from psycopg import sql
 
 from analytics.rollup.body import AHEAD, bucket_body, closed_until, place, readings_body
-from analytics.rollup.shape import gauges_only, shown, stored_columns, summed_columns
+from analytics.rollup.shape import area_columns, gauges_only, shown, stored_columns, summed_columns
 from analytics.rollup.width import DAY, HOUR, MINUTE, Width, stored_widths
 from devices.family import FAMILIES, Family
 from devices.relations import ViewBody
@@ -41,7 +41,8 @@ def device_view(family: Family, width: Width) -> ViewBody:
     )
     # Bucket by bucket, not grouped by time: a query about closed buckets then asks no device for its open ones.
     opened = sql.SQL("select {shown} from {open_rows} join registry.area a on a.id = x.area").format(
-        shown=select_list(device_columns(family, width, sql.SQL("o.bucket"))), open_rows=open_rows(family, width)
+        shown=select_list(device_columns(family, width, sql.SQL("o.bucket"))),
+        open_rows=open_rows(family, width, closed_until(family, width)),
     )
     return united(device_columns(family, width, sql.SQL("x.bucket")), closed, opened)
 
@@ -62,12 +63,12 @@ def complete(width: Width) -> sql.Composable:
     return sql.SQL("least(1, x.n * p.interval_s / {})").format(sql.Literal(width.seconds))
 
 
-def open_rows(family: Family, width: Width) -> sql.Composable:
-    """From-items o (bucket), d, p and x (stored columns) of the buckets that are not closed."""
+def open_rows(family: Family, width: Width, since: sql.Composable) -> sql.Composable:
+    """From-items o (bucket), d, p and x (stored columns) of the buckets from `since` on."""
     return sql.SQL(
         "generate_series({until}, {ahead}, {step}) o(bucket) cross join ({joined}) cross join lateral ({body}) x"
     ).format(
-        until=closed_until(family, width),
+        until=since,
         ahead=AHEAD,
         step=width.interval,
         joined=JOINED.format(family=sql.Literal(family.name)),
@@ -103,14 +104,30 @@ def minute_view(family: Family) -> ViewBody:
 def area_view(family: Family, width: Width) -> ViewBody:
     """city.<family>_area_<width>: all devices of an area together, one row per bucket and area."""
     columns = area_view_columns(family)
+    until = closed_until(family, width)
     closed = sql.SQL(
         "select {shown} from {table} x join registry.area a on a.id = x.area where x.bucket < {until}"
     ).format(
-        shown=select_list(columns),
-        table=sql.Identifier("rollup", f"{family.name}_area_{width.name}"),
-        until=closed_until(family, width),
+        shown=select_list(columns), table=sql.Identifier("rollup", f"{family.name}_area_{width.name}"), until=until
     )
-    opened = sql.SQL(
+    written = sql.SQL(
+        "select {shown} from (select o.bucket, o.area, o.devices, o.n, o.filled, {sums} from rollup.area_open o "
+        "where o.family = {family} and o.width = {width} and o.bucket >= {until} and o.bucket < {known}) x "
+        "join registry.area a on a.id = x.area"
+    ).format(
+        shown=select_list(columns),
+        sums=sql.SQL(", ").join(
+            sql.SQL("(o.sums ->> {})::{} as {}").format(
+                sql.Literal(c.name), sql.SQL(area_columns(family)[c.name]), sql.Identifier(c.name)
+            )
+            for c in summed_columns(family)
+        ),
+        family=sql.Literal(family.name),
+        width=sql.Literal(width.name),
+        until=until,
+        known=area_known_until(family, width),
+    )
+    added_up = sql.SQL(
         "select {shown} from (select o.bucket, x.area, count(*) as devices, sum({complete}) as filled, "
         "sum(x.n) as n, {sums} from {open_rows} group by o.bucket, x.area) x join registry.area a on a.id = x.area"
     ).format(
@@ -120,9 +137,17 @@ def area_view(family: Family, width: Width) -> ViewBody:
             sql.SQL("{}(x.{name}) as {name}").format(sql.SQL(c.join), name=sql.Identifier(c.name))
             for c in summed_columns(family)
         ),
-        open_rows=open_rows(family, width),
+        open_rows=open_rows(family, width, area_known_until(family, width)),
     )
-    return united(columns, closed, opened)
+    return united(columns, closed, written, added_up)
+
+
+def area_known_until(family: Family, width: Width) -> sql.Composable:
+    """Up to where buckets of areas are closed or in rollup.area_open; asked once per statement."""
+    return sql.SQL(
+        "greatest({}, (select s.until from rollup.area_open_state s where s.family = {} and s.width = {} "
+        "and s.as_of > now() - interval '10 minutes'))"
+    ).format(closed_until(family, width), sql.Literal(family.name), sql.Literal(width.name))
 
 
 def area_view_columns(family: Family) -> Expressions:
@@ -149,7 +174,7 @@ def select_list(expressions: Expressions) -> sql.Composable:
     )
 
 
-def united(columns: Expressions, closed: sql.Composable, opened: sql.Composable) -> ViewBody:
-    """Both halves as one view."""
+def united(columns: Expressions, *parts: sql.Composable) -> ViewBody:
+    """All parts as one view."""
     outer: Expressions = {name: sql.Identifier("r", name) for name in columns}
-    return outer, sql.SQL("from ({} union all {}) r").format(closed, opened)
+    return outer, sql.SQL("from ({}) r").format(sql.SQL(" union all ").join(parts))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from cbor2 import CBORError
 
 from devices.codecs.cbor import decode_cbor, encode_cbor
+from devices.codecs.circular10 import decode_circular10
 from devices.codecs.json_text import decode_json, encode_json
 from devices.codecs.ngsi import decode_ngsi
 from devices.rejected import Reason, Rejected
@@ -45,6 +46,7 @@ CODECS: dict[str, Callable[[bytes], object]] = {
     "json": _sized(decode_json),
     "native": _sized(decode_native),
     "ngsi": _sized(decode_ngsi),
+    "circular10": _sized(decode_circular10),
 }
 
 

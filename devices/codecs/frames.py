@@ -3,12 +3,31 @@
 from collections.abc import Callable
 from typing import Any
 
+from devices.codecs.cayenne import decode_cayenne
+from devices.codecs.struct_frame import struct_codec
 from devices.rejected import Reason, Rejected
 
 FrameCodec = Callable[[bytes, int | None], object]
-"""Frame and port → document, or a list of documents (stored measurements sent together), or Rejected; never raises."""
+"""Frame and port → document, or a list of documents (stored measurements sent together), or Rejected; never raises.
 
-FRAME_CODECS: dict[str, Callable[[Any], FrameCodec]] = {}
+An element of the list may be Rejected: the part of a frame that cannot be read, behind one that can."""
+
+BUILTIN: dict[str, FrameCodec] = {
+    "cayenne-lpp": lambda frame, port: decode_cayenne(frame),
+}
+
+
+def builtin(name: Any) -> FrameCodec:
+    """A codec that is written in code. Raises ValueError when there is none of that name."""
+    if name not in BUILTIN:
+        raise ValueError(f"codec.builtin is {name}; expected {', '.join(BUILTIN)}")
+    return BUILTIN[name]
+
+
+FRAME_CODECS: dict[str, Callable[[Any], FrameCodec]] = {
+    "builtin": builtin,
+    "struct": struct_codec,
+}
 """The key under `codec:` in a profile → a maker from what stands there; makers raise ValueError on a faulty one."""
 
 
@@ -27,7 +46,9 @@ def unpacked(codec: FrameCodec, document: object) -> object:
     if isinstance(said, Rejected):
         return said
     rest = {key: value for key, value in document.items() if key not in ("frame", "decoded")}
-    return [{**rest, "data": one} for one in said] if isinstance(said, list) else {**rest, "data": said}
+    if isinstance(said, list):
+        return [one if isinstance(one, Rejected) else {**rest, "data": one} for one in said]
+    return {**rest, "data": said}
 
 
 def server_decoded(document: dict[str, Any]) -> object:

@@ -132,7 +132,7 @@ def show_issued(issued: list[Issued], target: TextIO | None, as_json: bool) -> N
     if target:
         with target:
             write_tokens(target, issued)
-        console.print(f"{len(issued)} tokens written to {target.name}; they are nowhere else")
+        console.print(f"{len(issued)} tokens written; they are nowhere else")
     elif as_json:
         print_json([one._asdict() for one in issued])
     else:
@@ -142,7 +142,7 @@ def show_issued(issued: list[Issued], target: TextIO | None, as_json: bool) -> N
 def private(path: Path) -> TextIO:
     """A new file that only we may read. Raises WrongUsage when it is there already or cannot be written."""
     try:
-        return path.open("x", newline="", opener=lambda name, flags: os.open(name, flags, 0o600))
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", newline="")
     except OSError as error:
         raise WrongUsage(f"file {path}: {error.strerror}; name a new file") from None
 

@@ -13,6 +13,7 @@ from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
 from dothi import trial
 from dothi.commands import catalogue, credentials
+from dothi.commands.decode import decode
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
@@ -24,7 +25,7 @@ SHOWN_MISTAKES = 20
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
 
 
-for command in (catalogue.families, catalogue.profiles, catalogue.check, catalogue.decode):
+for command in (catalogue.families, catalogue.profiles, catalogue.check, decode):
     app.command()(command)
 
 

@@ -89,6 +89,7 @@ def access_rules(areas: Sequence[str], routes: Sequence[str], closed: Sequence[s
     """
     ingest = ["read dothi/v1/+/+/up", "read dothi/v1/+/+/status", *(f"read {route}" for route in routes)]
     ingest += ["read $SYS/#", "write dothi/v1/+/+/ack", "write dothi/v1/+/+/down", "write dothi/alarms/#"]
+    ingest += ["write spBv1.0/+/NCMD/+"]  # to ask a Sparkplug node for its birth
     gateway = [f"write dothi/v1/{area}/+/{end}" for area in areas for end in ("up", "status")]
     gateway += [f"write {route}" for route in routes if route not in closed]
     gateway += ["read dothi/v1/+/+/ack", "read dothi/v1/+/+/down", "read dothi/alarms/#"]

@@ -1,0 +1,117 @@
+"""NGSI notifications and entities: each entity is a packet, named by its id; number plates never get further."""
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from devices.codecs import CODECS, encode
+from devices.envelopes.packet import Notice, Opened, Opener, Packet
+from devices.paths import without
+from devices.raw import clean
+from devices.rejected import Rejected
+from devices.route import Route
+from devices.units import UnknownUnit, ucum
+
+PLATES = frozenset(
+    ("license_plate", "licensePlate", "licence_plate", "licencePlate", "vehiclePlateIdentifier", "plate", "plateNumber")
+)
+"""Attributes that name a person's vehicle. They are taken out before anything is kept, whatever the entity."""
+_PLATE_BYTES = re.compile(rb"plate", re.IGNORECASE)
+_STAMP = r"[-_.:/]?\d{4}-?\d\d-?\d\d[T ]\d\d[-:]?\d\d(?:[-:]?\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"
+_STAMPED = re.compile(rf"(.+?)(?:{_STAMP}){{1,2}}", re.ASCII | re.DOTALL)
+_PAIR = re.compile(r"\s*([^=|;]{1,40})[=|]([^;|]{1,40})\s*")
+MAX_MEASURED = 64
+
+
+def open_ngsi(route: Route) -> Opener:
+    """The opener of a route that a context broker notifies."""
+    del route
+
+    def open_message(topic: str, payload: bytes) -> Opened:
+        del topic
+        document = CODECS["ngsi"](payload)
+        if isinstance(document, Rejected):
+            return [Packet(None, document, b"" if _PLATE_BYTES.search(payload) else payload)]
+        entities = entities_of(document)
+        if not entities:
+            return [Notice(None, "other", "a notification without entities")]
+        alone = len(entities) == 1
+        return [packet(entity, payload, alone) for entity in entities]
+
+    return open_message
+
+
+def entities_of(document: object) -> list[object]:
+    """The entities that a document lists; none where a notification lists none."""
+    if isinstance(document, dict) and isinstance(document.get("data"), list):
+        return list(document["data"])
+    return document if isinstance(document, list) and document else [document]
+
+
+def packet(entity: object, payload: bytes, alone: bool) -> Packet:
+    """One entity. Its bytes are the message's own where it is alone and holds nothing private."""
+    if not isinstance(entity, dict):
+        return Packet(None, entity, payload if alone else encode(entity, payload))
+    private = bool(_PLATE_BYTES.search(payload))
+    try:
+        shared: Any = without(entity, frozenset(), PLATES) if private else entity
+    except RecursionError:
+        return Packet(None, entity if not private else {}, b"")
+    kept = payload if alone and shared == entity else encode(shared, payload)
+    name = shared.get("id")
+    return Packet(foreign_name(name) if isinstance(name, str) and name else None, with_measured(shared), kept)
+
+
+def foreign_name(entity_id: str) -> str:
+    """The id of an entity without the time that many observations carry at its end, so that one name stays."""
+    match = _STAMPED.fullmatch(entity_id) if len(entity_id) < 400 else None
+    return clean(match[1] if match else entity_id)
+
+
+def with_measured(entity: dict[str, Any]) -> dict[str, Any]:
+    """A Device or DeviceMeasurement with its values under `measured`, by the property that each is said to be.
+
+    Smart Data Models, dataModel.Device: a Device packs them into `value` as `l=0.22;t=21.2` in the order of
+    `controlledProperty`; a DeviceMeasurement has one, `numValue`.
+    """
+    found = entity.get("controlledProperty")
+    names = [found] if isinstance(found, str) else found
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names[:MAX_MEASURED]):
+        return entity
+    values = [entity["numValue"]] if "numValue" in entity else packed_values(entity.get("value"))
+    if not values or len(values) != len(names) or len(names) > MAX_MEASURED:
+        return entity
+    measured = dict(zip(names, values, strict=True))
+    taken = {key: value for key, value in entity.items() if key not in ("numValue", "value")}
+    unit = entity.get("unit", entity.get("unitCode"))
+    if isinstance(unit, str) and known_unit(unit):
+        taken["unitCode"] = {"measured": dict.fromkeys(names, unit)}
+        taken.pop("unit", None)
+    return {**taken, "measured": measured}
+
+
+def packed_values(said: object) -> list[object]:
+    """The values of `l%3D0.22%3Bt%3D21.2`, or of a plain number; empty when it is neither."""
+    if isinstance(said, int | float) and not isinstance(said, bool):
+        return [said]
+    text = unquote(said[:4000]) if isinstance(said, str) else ""
+    pairs = [_PAIR.fullmatch(part) for part in text.split(";") if part.strip()]
+    if pairs and all(pairs):
+        return [number_or_text(pair[2]) for pair in pairs if pair]
+    return [number_or_text(text)] if isinstance(number_or_text(text), float) else []
+
+
+def number_or_text(text: str) -> float | str:
+    """The number that a text spells, else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def known_unit(name: str) -> bool:
+    """Whether a unit can be converted; a reference to some register of the sender cannot."""
+    try:
+        return bool(ucum(name[:40]))
+    except UnknownUnit:
+        return False

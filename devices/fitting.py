@@ -1,0 +1,183 @@
+"""Which profile a packet of a foreign system fits, where no registry tells: by what it says of itself, else by trying.
+
+A frame fits a profile whose codec takes all of it and whose values are all legal; most metrics win.
+"""
+
+import re
+from math import isnan
+from typing import NamedTuple
+
+from devices.codecs.frames import FRAME_CODECS
+from devices.envelopes import Packet
+from devices.laws import mapped_metrics
+from devices.mapping import fits, unknown_fields
+from devices.profile import PROFILES, Profile
+from devices.raw import shown
+from devices.reading import Reading
+from devices.rejected import Reason, Rejected
+
+LEAST_MODEL = 4
+"""Letters of a model's name that are looked for in what a message says; shorter ones stand anywhere."""
+_MODEL_KEYS = (
+    "model",
+    "deviceProfileName",
+    "device_profile_name",
+    "deviceName",
+    "device_name",
+    "device_id",
+    "brand_id",
+)
+
+
+class Chosen(NamedTuple):
+    """A profile, what it makes of the packet, and how it was found: None where the message itself says its kind."""
+
+    profile: Profile
+    results: list[Reading | Rejected]
+    how: str | None
+
+
+class Trial(NamedTuple):
+    """What a profile makes of a packet. `metrics`: legal values, `strange`: fields it does not know, `share`: of the
+    metrics it can have, those that were there."""
+
+    profile: Profile
+    results: list[Reading | Rejected]
+    clean: bool
+    metrics: int
+    strange: int
+    share: float
+
+    @property
+    def rank(self) -> tuple[int, int, float]:
+        """The higher the better."""
+        return self.metrics, -self.strange, self.share
+
+
+def chosen(kind: str, packet: Packet) -> Chosen | Rejected:
+    """The profile for a packet, or why there is none."""
+    document = packet.document
+    if isinstance(document, Rejected):
+        return document
+    candidates = [p for p in PROFILES.values() if p.route == kind and p.table and fits(p.table, document)]
+    if isinstance(document, dict) and "frame" in document and "decoded" not in document:
+        candidates = [p for p in candidates if p.codec != "decoded"]
+    stated = [p for p in candidates if p.table and p.table.match_path is not None]
+    trials = [trial(profile, packet) for profile in stated or candidates]
+    if not trials:
+        return undecided(kind, document, trials) if is_frame(document) else unfitting(kind, document)
+    if len(trials) == 1 and (stated or not is_shared(kind)):
+        return Chosen(trials[0].profile, trials[0].results, None)
+    hinted = [one for one in trials if is_hinted(one.profile, document)]
+    for group, how in ((hinted, "model"), (trials, "match" if stated else "trial")):
+        best = best_of(group)
+        if best:
+            return Chosen(best.profile, best.results, how)
+    for group, how in ((hinted, "model"), (trials, "trial")):
+        if len(group) == 1:
+            return Chosen(group[0].profile, group[0].results, how)
+    return undecided(kind, document, trials)
+
+
+def is_shared(kind: str) -> bool:
+    """Whether many models of devices speak on routes of this kind, so that none is meant unless it is named."""
+    profiles = [profile for profile in PROFILES.values() if profile.route == kind]
+    return len(profiles) > 1 or any(profile.codec in ("decoded", *FRAME_CODECS) for profile in profiles)
+
+
+def trial(profile: Profile, packet: Packet) -> Trial:
+    """What a profile makes of a packet."""
+    results = profile.map(packet.document, packet.payload)
+    readings = [result for result in results if isinstance(result, Reading)]
+    metrics = sum(not isnan(value) for reading in readings for value in reading.values)
+    mapped = len(mapped_metrics(profile)) * max(len(readings), 1)
+    strange = sum(map(unknown_fields, readings))
+    clean = len(readings) == len(results) and not any(reading.partial for reading in readings)
+    return Trial(profile, results, clean, metrics, strange, metrics / mapped)
+
+
+def best_of(trials: list[Trial]) -> Trial | None:
+    """The best trial that is good enough, codecs for any device last; None when none is, or several that differ are."""
+    framed = any(one.profile.codec in FRAME_CODECS for one in trials)
+    good = [one for one in trials if one.metrics and (one.clean or not framed)]
+    particular = [one for one in good if one.profile.codec != "builtin"]
+    ranked = sorted(particular or good, key=lambda one: one.rank, reverse=True)
+    rivals = [one for one in ranked if one.rank == ranked[0].rank]
+    return ranked[0] if rivals and all(alike(one, ranked[0]) for one in rivals) else None
+
+
+def alike(one: Trial, other: Trial) -> bool:
+    """Whether two trials come to the same readings."""
+    return one.profile.family is other.profile.family and [values(r) for r in one.results] == [
+        values(r) for r in other.results
+    ]
+
+
+def values(result: Reading | Rejected) -> list[str] | None:
+    """A reading's values, comparable also where some are absent."""
+    return [repr(value) for value in result.values] if isinstance(result, Reading) else None
+
+
+def is_hinted(profile: Profile, document: object) -> bool:
+    """Whether the message names the profile's model: `milesight-am102` in `AM102-868M` or `milesight-iot/am102`."""
+    _, _, model = profile.name.partition("-")
+    model = folded(model)
+    return len(model) >= LEAST_MODEL and any(model in folded(text) for text in said_of_model(document))
+
+
+def said_of_model(document: object, depth: int = 0) -> list[str]:
+    """The texts by which servers name a device's model, its profile or the device itself, and its tags."""
+    if not isinstance(document, dict) or depth > 3:
+        return []
+    found: list[str] = []
+    for key, item in document.items():
+        if key in _MODEL_KEYS and isinstance(item, str):
+            found.append(item[:200])
+        elif key == "tags" and isinstance(item, dict):
+            found += [str(tag)[:200] for tag in item.values()]
+        elif key not in ("decoded", "data"):
+            found += said_of_model(item, depth + 1)
+    return found
+
+
+def folded(text: str) -> str:
+    """Letters and digits alone, in lower case."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def unfitting(kind: str, document: object) -> Rejected:
+    """No profile of the kind takes such a document."""
+    stated = [p.table for p in PROFILES.values() if p.route == kind and p.table]
+    said = document.get("type") if isinstance(document, dict) else None
+    value = None if said is None else shown(said)
+    expected = ", ".join(sorted({str(table.match_value) for table in stated if table.match_value})) or "none"
+    detail = f"no profile of {kind} takes a message of type {value}; expected {expected}; write a profile for it"
+    return Rejected("profile", Reason.WRONG_SHAPE, "type", value, detail)
+
+
+def is_frame(document: object) -> bool:
+    """Whether a document carries the bytes of a frame."""
+    return isinstance(document, dict) and isinstance(document.get("frame"), bytes)
+
+
+def undecided(kind: str, document: object, trials: list[Trial]) -> Rejected:
+    """None of the profiles fits, or several do and differ."""
+    good = [one for one in trials if one.clean and one.metrics]
+    frame = document["frame"] if isinstance(document, dict) and is_frame(document) else b""
+    if good:
+        best = sorted(good, key=lambda one: one.rank, reverse=True)
+        names = ", ".join(one.profile.name for one in best if one.rank == best[0].rank)
+        detail = f"several profiles fit and differ: {names}; give --profile, or name the model at the server"
+    elif is_frame(document):
+        port = document.get("port") if isinstance(document, dict) else None
+        tried = f"none of {len(trials)} profiles" if trials else f"no profile of {kind}"
+        detail = f"{tried} reads this frame of {len(frame)} bytes (port {port}) to its end"
+        detail += " with legal values; give --profile, or have the server decode it"
+    else:
+        nearest = max(trials, key=lambda one: one.metrics)
+        first = next((one for one in nearest.results if isinstance(one, Rejected)), None)
+        if first:
+            return first
+        detail = f"none of the {len(trials)} profiles of {kind} finds a metric"
+    value = shown(frame) if frame else None
+    return Rejected("profile", Reason.WRONG_SHAPE, None, value, detail)
