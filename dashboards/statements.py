@@ -9,7 +9,13 @@ from devices.profile import PROFILES
 
 HEADLINE = 3  # metrics of a family that fit on a row of a wall
 SHORTEST_S = 60.0
-UNITS = {"ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "kW.h": "kWh"}  # UCUM → as people write it
+# UCUM → as people write it
+UNITS = {
+    "ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "m3/h": "m³/h", "m3": "m³", "kW.h": "kWh",
+    "kvar.h": "kvarh", "V.A": "VA", "W/m2": "W/m²", "m/s2": "m/s²", "umol/(m2.s)": "µmol/(m²·s)", "uS/cm": "µS/cm",
+    "[ppm]": "ppm", "[ppb]": "ppb", "[ppth]": "‰", "[pH]": "pH", "{NTU}": "NTU", "{PtCo}": "Pt-Co",
+    "dB[SPL]": "dB", "mm[Hg]": "mmHg", "/min": "1/min", "MBy": "MB",
+}  # fmt: skip
 
 
 @cache

@@ -28,7 +28,7 @@ class Metric:
     sdm: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one family is one object: what is derived from it can be kept by it
 class Family:
     """Metrics observed together, in the order of the file; `index` gives a metric's place by its name.
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from devices.codecs.frames import FRAME_CODECS
 from devices.envelopes import Packet
 from devices.laws import mapped_metrics
-from devices.mapping import fits, unknown_fields
+from devices.mapping import fits
+from devices.native import RESERVED
 from devices.profile import PROFILES, Profile
 from devices.raw import shown
 from devices.reading import Reading
@@ -54,8 +55,8 @@ class Trial(NamedTuple):
         return self.metrics, -self.strange, self.share
 
 
-def chosen(kind: str, packet: Packet) -> Chosen | Rejected:
-    """The profile for a packet, or why there is none."""
+def chosen(kind: str, packet: Packet, hint: str = "") -> Chosen | Rejected:
+    """The profile for a packet, or why there is none. `hint`: what else may name the model, such as a file's name."""
     document = packet.document
     if isinstance(document, Rejected):
         return document
@@ -68,14 +69,14 @@ def chosen(kind: str, packet: Packet) -> Chosen | Rejected:
         return undecided(kind, document, trials) if is_frame(document) else unfitting(kind, document)
     if len(trials) == 1 and (stated or not is_shared(kind)):
         return Chosen(trials[0].profile, trials[0].results, None)
-    hinted = [one for one in trials if is_hinted(one.profile, document)]
-    for group, how in ((hinted, "model"), (trials, "match" if stated else "trial")):
-        best = best_of(group)
+    for said, how in (([hint], "hint"), (said_of_model(document), "model")):
+        named = hinted(trials, said)
+        best = best_of(named) or (named[0] if len(named) == 1 else None)
         if best:
             return Chosen(best.profile, best.results, how)
-    for group, how in ((hinted, "model"), (trials, "trial")):
-        if len(group) == 1:
-            return Chosen(group[0].profile, group[0].results, how)
+    best = best_of(trials) or (trials[0] if len(trials) == 1 else None)
+    if best:
+        return Chosen(best.profile, best.results, "match" if stated else "trial")
     return undecided(kind, document, trials)
 
 
@@ -91,7 +92,7 @@ def trial(profile: Profile, packet: Packet) -> Trial:
     readings = [result for result in results if isinstance(result, Reading)]
     metrics = sum(not isnan(value) for reading in readings for value in reading.values)
     mapped = len(mapped_metrics(profile)) * max(len(readings), 1)
-    strange = sum(map(unknown_fields, readings))
+    strange = sum(len(reading.extra.keys() - RESERVED) for reading in readings if reading.extra)
     clean = len(readings) == len(results) and not any(reading.partial for reading in readings)
     return Trial(profile, results, clean, metrics, strange, metrics / mapped)
 
@@ -108,21 +109,41 @@ def best_of(trials: list[Trial]) -> Trial | None:
 
 def alike(one: Trial, other: Trial) -> bool:
     """Whether two trials come to the same readings."""
-    return one.profile.family is other.profile.family and [values(r) for r in one.results] == [
-        values(r) for r in other.results
-    ]
+    return [values(one.profile, r) for r in one.results] == [values(other.profile, r) for r in other.results]
 
 
-def values(result: Reading | Rejected) -> list[str] | None:
-    """A reading's values, comparable also where some are absent."""
-    return [repr(value) for value in result.values] if isinstance(result, Reading) else None
+def values(profile: Profile, result: Reading | Rejected) -> dict[str, float] | None:
+    """A reading's values by metric; families may differ where both have the metric."""
+    if isinstance(result, Rejected):
+        return None
+    metrics = zip(profile.family.metrics, result.values, strict=True)
+    return {metric.name: value for metric, value in metrics if not isnan(value)}
 
 
-def is_hinted(profile: Profile, document: object) -> bool:
-    """Whether the message names the profile's model: `milesight-am102` in `AM102-868M` or `milesight-iot/am102`."""
-    _, _, model = profile.name.partition("-")
-    model = folded(model)
-    return len(model) >= LEAST_MODEL and any(model in folded(text) for text in said_of_model(document))
+def hinted(trials: list[Trial], said: list[str]) -> list[Trial]:
+    """The trials whose model is named: `milesight-am102` by `AM102-868M`; the longest name of a model wins."""
+    texts = [parts_of(text) for text in said]
+    models = [(model_of(one.profile), one) for one in trials]
+    found = [(len("".join(model)), one) for model, one in models if any(stands_in(model, text) for text in texts)]
+    longest = max((length for length, _ in found), default=0)
+    return [one for length, one in found if length == longest]
+
+
+def stands_in(model: list[str], text: list[str]) -> bool:
+    """Whether the parts of a name follow one another in a text; its last part may go on there: EM4301 in EM4301CT."""
+    size = len(model)
+    for start in range(len(text) - size + 1 if model else 0):
+        here = text[start : start + size]
+        if here[:-1] == model[:-1] and here[-1].startswith(model[-1]):
+            return True
+    return False
+
+
+def model_of(profile: Profile) -> list[str]:
+    """The parts of the model's name as texts are searched for it, with the vendor's where it is short."""
+    first, _, rest = profile.name.partition("-")
+    model = parts_of(profile.model or rest)
+    return model if len("".join(model)) >= LEAST_MODEL else [*parts_of(profile.vendor or first), *model]
 
 
 def said_of_model(document: object, depth: int = 0) -> list[str]:
@@ -140,9 +161,9 @@ def said_of_model(document: object, depth: int = 0) -> list[str]:
     return found
 
 
-def folded(text: str) -> str:
-    """Letters and digits alone, in lower case."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+def parts_of(text: str) -> list[str]:
+    """Words and numbers of a text, in lower case."""
+    return re.findall(r"[a-z0-9]+", text.lower())
 
 
 def unfitting(kind: str, document: object) -> Rejected:

@@ -27,7 +27,8 @@ LONGEST_AGO_S = 2**28
 @dataclass(frozen=True, slots=True)
 class Field:
     """Where a metric stands in the document. `units`: where the document names units by the path of the value;
-    `states`: the device's words → ours, `*` for every other word, None for a word that says nothing of this metric."""
+    `states`: the device's words → ours, `*` for every other word, None for a word that says nothing of this metric;
+    `signed`: whether the device can send a value below zero."""
 
     metric: Metric
     place: int
@@ -38,6 +39,7 @@ class Field:
     units: Path | None
     states: dict[str, str | None]
     between: tuple[Path, Path] | None
+    signed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def paths_of(entry: str | list[str]) -> tuple[Path, ...]:
 
 def field_from(family: Family, entry: dict[str, Any], units: Path | None = None) -> Field:
     """A row of the field table. Raises KeyError, ValueError (UnknownUnit) on a faulty one."""
-    unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between"}
+    unknown = entry.keys() - {"metric", "path", "unit", "unit_path", "map", "between", "signed"}
     if unknown:
         raise ValueError(f"unknown key {min(unknown)} in the field of {entry['metric']}")
     place = family.index[entry["metric"]]
@@ -95,6 +97,7 @@ def field_from(family: Family, entry: dict[str, Any], units: Path | None = None)
         units=units,
         states=entry.get("map", {}),
         between=(path(between[0]), path(between[1])) if between else None,
+        signed=bool(entry.get("signed", metric.low < 0)),
     )
 
 
@@ -333,11 +336,3 @@ def nothing_found(table: Table, document: dict[str, object]) -> Rejected:
     """A document in which no field of the table stands."""
     metrics = tuple(field.metric for field in table.fields)
     return no_metric(metrics, [str(name) for name in document])
-
-
-KEPT_NAMES = frozenset((*RESERVED, "radio", "server"))
-
-
-def unknown_fields(reading: Reading) -> int:
-    """How many fields a message held that its profile does not know: all that is kept beside refused values."""
-    return len(reading.extra.keys() - KEPT_NAMES) if reading.extra else 0

@@ -19,6 +19,12 @@ class Reason(StrEnum):
     TOO_DEEP = "too_deep"
     WRONG_SHAPE = "wrong_shape"
 
+    CODEC_ERROR = "codec_error"
+    CODEC_TIMEOUT = "codec_timeout"
+    CODEC_MEMORY = "codec_memory"
+    CODEC_CRASH = "codec_crash"
+    CODEC_PUT_ASIDE = "codec_put_aside"
+
     BAD_SEQ = "bad_seq"
     BAD_BOOT = "bad_boot"
     BAD_TIME = "bad_time"
@@ -94,6 +100,26 @@ MEANING: dict[Reason, dict[str, str]] = {
     Reason.WRONG_SHAPE: {
         "en": "The message can be read, but is not built as the profile expects.",
         "vi": "Đọc được bản tin nhưng cấu trúc không như hồ sơ mong đợi.",
+    },
+    Reason.CODEC_ERROR: {
+        "en": "The vendor's codec reports an error or cannot be run.",
+        "vi": "Bộ giải mã của hãng báo lỗi hoặc không chạy được.",
+    },
+    Reason.CODEC_TIMEOUT: {
+        "en": "The vendor's codec did not finish in time.",
+        "vi": "Bộ giải mã của hãng chạy quá thời gian cho phép.",
+    },
+    Reason.CODEC_MEMORY: {
+        "en": "The vendor's codec used more memory than allowed.",
+        "vi": "Bộ giải mã của hãng dùng quá bộ nhớ cho phép.",
+    },
+    Reason.CODEC_CRASH: {
+        "en": "The process in which the vendor's codec runs ended unexpectedly.",
+        "vi": "Tiến trình chạy bộ giải mã của hãng kết thúc bất ngờ.",
+    },
+    Reason.CODEC_PUT_ASIDE: {
+        "en": "The vendor's codec failed too often and is put aside for a while.",
+        "vi": "Bộ giải mã của hãng lỗi quá nhiều lần nên tạm ngừng sử dụng.",
     },
     Reason.BAD_SEQ: {
         "en": "The sequence number is not a whole number from 0 to 2^63-1.",

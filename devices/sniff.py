@@ -189,15 +189,15 @@ def is_sparkplug(payload: bytes) -> bool:
 
 
 def senml(payload: bytes, document: object) -> str | None:
-    """SenML packs, JSON and CBOR."""
-    pack = decode_cbor(payload) if document is None and payload[:1] > b"\x7f" else document
-    if not isinstance(pack, list) or not pack or not all(isinstance(record, dict) and record for record in pack):
+    """SenML packs, JSON and CBOR; there a list of maps whose keys are the labels -6 to 8 (RFC 8428, 6)."""
+    if len(payload) > 3 and 0x80 < payload[0] <= 0x9F and 0xA0 < payload[1] <= 0xBF:
+        return f"senml/{UNNAMED}" if payload[2] <= 8 or 0x20 <= payload[2] <= 0x25 else None
+    if not isinstance(document, list) or not document or not all(isinstance(one, dict) and one for one in document):
         return None
-    labels = {key for record in pack for key in record}
+    labels = {key for record in document for key in record}
     if labels <= _SENML_LABELS and labels & {"v", "vs", "vb", "vd", "s"} and labels & {"n", "bn"}:
         return f"senml/{UNNAMED}"
-    cbor = all(isinstance(label, int) and not isinstance(label, bool) and -6 <= label <= 8 for label in labels)
-    return f"senml/{UNNAMED}" if cbor and labels & {0, -2} else None
+    return None
 
 
 def ngsi(payload: bytes, document: object) -> str | None:

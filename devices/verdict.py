@@ -20,7 +20,7 @@ from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
 from devices.route import ROUTES, Route, native_topic, route_of, routes_of
-from devices.sniff import Sniffed, sniff
+from devices.sniff import UNNAMED, Sniffed, sniff
 
 LONGEST_FRAME = 255
 PATTERN_MARKS = frozenset("{}<>()$ +#;…")
@@ -51,11 +51,12 @@ class Verdict(NamedTuple):
 class Judge:
     """Judges messages one after another; openers that remember (births) do so from one message to the next.
 
-    `now_us`: microseconds since 1970, to believe times by.
+    `now_us`: microseconds since 1970, to believe times by; `hint`: what may name a device's model, a file's name.
     """
 
-    def __init__(self, now_us: int) -> None:
+    def __init__(self, now_us: int, hint: str = "") -> None:
         self._now_us = now_us
+        self._hint = hint
         self._openers: dict[str, Opener] = {}
 
     def judge(self, payload: bytes, topic: str | None, profile: Profile | None) -> Verdict:
@@ -78,7 +79,7 @@ class Judge:
         detail = f"no route takes topic {topic}; expected dothi/v1/{{area}}/{{device}}/up or one of {topics}"
         refused = Outcome(None, None, Rejected("route", Reason.UNKNOWN_ROUTE, "topic", topic[:200], detail))
         found = self._by_content(payload, sniff(payload))
-        if PATTERN_MARKS & {*topic} and legal_values(found.outcomes):
+        if PATTERN_MARKS & {*topic}:
             return found._replace(notes=[f"{topic} is no topic but a pattern for one", *found.notes])
         useful = [outcome for outcome in found.outcomes if not isinstance(outcome.result, Rejected)]
         return Verdict(found.system, [refused, *useful], found.notes)
@@ -114,7 +115,7 @@ class Judge:
             outcomes, more = self._native(payload, None)
             return Verdict(system, outcomes, notes + more)
         route = route_of(topic) or ROUTES[system]
-        return Verdict(route.name, self._opened(route, topic, payload, named=False), notes)
+        return Verdict(route.name, unnamed(self._opened(route, topic, payload, named=False)), notes)
 
     def _unrecognised(self, payload: bytes) -> Verdict:
         """Content of no known system: a bare frame, else a document read by vocabulary."""
@@ -123,13 +124,23 @@ class Judge:
             return Verdict("document", self._documents(None, document, payload), [BY_VOCABULARY])
         frame = frame_in(payload)
         if frame:
-            packet = Packet(None, {"eui": None, "port": None, "frame": frame}, payload)
-            return Verdict("frame", self._fitted("lorawan", packet, named=False), [BARE_FRAME])
+            return Verdict("frame", self._frame(frame, payload), [BARE_FRAME])
         if isinstance(document, Rejected):
             return Verdict("document", [Outcome(None, None, document)], [])
         detail = "a single value; expected a message; a topic may tell what it is: give --topic"
         refused = Rejected("profile", Reason.WRONG_SHAPE, None, str(document)[:200], detail)
         return Verdict("document", [Outcome(None, None, refused)], [])
+
+    def _frame(self, frame: bytes, payload: bytes) -> list[Outcome]:
+        """A bare frame: of the device whose profile reads it whole, else Cayenne LPP, which reads much that it is not."""
+        packet = Packet(None, {"eui": None, "port": None, "frame": frame}, payload)
+        found = self._fitted("lorawan", packet, named=False)
+        cayenne = ROUTES.get("cayenne")
+        if cayenne is None or ("cayenne" not in self._hint.lower() and legal_values(found)):
+            return found
+        last = unnamed(self._opened(cayenne, topic_on(cayenne), frame, named=False))
+        refused = [outcome for outcome in last if isinstance(outcome.result, Rejected)]
+        return refused or last
 
     def _native(self, payload: bytes, device: str | None) -> tuple[list[Outcome], list[str]]:
         """Our own message, whose profile only the registry knows: the native one that has most of its metrics."""
@@ -157,7 +168,7 @@ class Judge:
 
     def _fitted(self, kind: str, packet: Packet, named: bool) -> list[Outcome]:
         """The readings of a packet; `named`: the platform would need to know the device."""
-        found = chosen(kind, packet)
+        found = chosen(kind, packet, self._hint)
         if isinstance(found, Chosen):
             outcomes = [
                 Outcome(packet.foreign_id, found.profile, one, found.profile.family, found.how) for one in found.results
@@ -197,6 +208,11 @@ class Judge:
 
 BY_VOCABULARY = "no profile describes it: metrics are guessed by the names of fields; write a profile before it is used"
 BARE_FRAME = "taken as the bare bytes of a frame"
+
+
+def unnamed(outcomes: list[Outcome]) -> list[Outcome]:
+    """Outcomes without the names that only a made-up topic gave."""
+    return [one._replace(device=None) if one.device and UNNAMED in one.device else one for one in outcomes]
 
 
 def legal_values(outcomes: list[Outcome]) -> int:

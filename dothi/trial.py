@@ -14,6 +14,7 @@ from devices import registry
 from devices.enroll import Row
 from devices.envelopes import Notice, Packet, opener_of
 from devices.profile import PROFILES, Profile
+from devices.reading import Reading
 from devices.route import route_of, routes_of
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack
@@ -36,7 +37,7 @@ def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str 
         if area not in areas:
             raise WrongUsage(f"--area {area!r} is not a zone of the plan; the zones are {', '.join(areas)}")
         device = f"try-{profile_name}"
-        topic = topic_of(profile, area, device, topic)
+        topic = topic or topic_of(profile, area, device, payload)
         require_reading(profile, topic, payload)
         since = server_time(connection)
         if introduce(connection, Row(device, profile_name, area), profile, topic, payload):
@@ -45,14 +46,16 @@ def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str 
         return wait_for_verdict(connection, profile, device, topic, since)
 
 
-def topic_of(profile: Profile, area: str, device: str, topic: str | None) -> str:
-    """The topic given, or the one that a device of this profile uses."""
-    if topic:
-        return topic
+def topic_of(profile: Profile, area: str, device: str, payload: bytes) -> str:
+    """The topic that a device of this profile uses; of several the first on which the message is understood."""
     if profile.route is None:
         return f"dothi/v1/{area}/{device}/up"
-    first = routes_of(profile.route)[0].topics[0]
-    return first.replace("+", device).replace("#", device)
+    filters = [pattern for route in routes_of(profile.route) for pattern in route.topics]
+    topics = [pattern.replace("+", device).replace("#", device) for pattern in filters]
+    understood = (
+        topic for topic in topics if any(isinstance(result, Reading) for result in profile.read(payload, topic))
+    )
+    return next(understood, topics[0])
 
 
 def server_time(connection: Connection) -> object:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,6 +172,23 @@ def test_a_topic_of_two_routes_is_stored_once(stack: RunningStack, rooms: dict[s
     stack.publish(topic, shape(eui, datetime.now(UTC) - timedelta(minutes=6)))
     assert gained(stack, "lorawan", before, 1) == (1, 1, 0, 0)
     assert ledger(stack, "shelly") == others
+
+
+@pytest.mark.parametrize("eui", ["00000000000000a1", "00000000000000a4"])
+def test_a_message_can_be_tried(stack: RunningStack, tmp_path: Path, eui: str) -> None:
+    file = tmp_path / "message.json"
+    file.write_text(json.dumps(SERVERS[eui][2](f"00000000000000e{eui[-1]}", datetime.now(UTC))))
+    tried = stack.dothi("devices", "try", str(file), "--profile", "lorawan-indoor", "--json")
+    said = json.loads(tried.stdout)
+    assert (said["stored"], said["temperature"], said["seq"]) == (True, 28, 26)
+
+
+def test_trying_what_carries_no_reading_says_so(stack: RunningStack, tmp_path: Path) -> None:
+    file = tmp_path / "message.json"
+    file.write_text(json.dumps({"cmd": "txd", "EUI": "00000000000000e9"}))
+    tried = stack.dothi("devices", "try", str(file), "--profile", "lorawan-indoor", check=False)
+    assert tried.returncode == 1
+    assert "carries no reading" in tried.stderr
 
 
 def test_a_stranger_is_quarantined_with_the_alias_to_enrol(stack: RunningStack, rooms: dict[str, str]) -> None:

@@ -264,7 +264,7 @@ def test_a_notification_speaks_of_several_devices() -> None:
     one = fitting(ROUTES["ngsi"], entities[0])
     assert not isinstance(one, Rejected)
     assert one.name == "ngsi-weather-observed"
-    other = fitting(ROUTES["ngsi"], {"type": "NoiseLevelObserved"})
+    other = fitting(ROUTES["ngsi"], {"type": "SolarEnergy"})
     assert isinstance(other, Rejected)
     assert "WeatherObserved" in other.detail
 

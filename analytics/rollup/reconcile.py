@@ -6,10 +6,10 @@ import psycopg
 from psycopg import sql
 
 from analytics.rollup.shape import area_columns, table_columns
-from analytics.rollup.views import rollup_views
+from analytics.rollup.views import family_views
 from analytics.rollup.width import MINUTE, Width, stored_widths
 from devices.family import FAMILIES, Family
-from devices.relations import grow_table, refuse_change, replace_view, with_retries
+from devices.relations import grow_table, refuse_change, replace_view, shared, with_retries
 from devices.relations import table_columns as present_columns
 
 
@@ -22,7 +22,13 @@ def reconcile_rollups(connection: psycopg.Connection) -> list[str]:
     for family in FAMILIES.values():
         for width in stored_widths(family):
             done += with_retries(connection, partial(reconcile_width, connection, family, width))
-    for name, body in rollup_views().items():
+    return done + shared(connection, [partial(reconcile_views, family) for family in FAMILIES.values()])
+
+
+def reconcile_views(family: Family, connection: psycopg.Connection) -> list[str]:
+    """The views of one family."""
+    done = []
+    for name, body in family_views(family).items():
         done += with_retries(connection, partial(replace_view, connection, name, body))
     return done
 

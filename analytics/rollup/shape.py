@@ -6,6 +6,7 @@ Per gauge and counter: `_sum`, `_min`, `_max`, `_n` (readings with the metric); 
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from psycopg import sql
@@ -25,6 +26,7 @@ class Stored(NamedTuple):
     join: str  # "sum", "min", "max", or "" where parts cannot be joined
 
 
+@cache
 def stored_columns(family: Family) -> list[Stored]:
     """What is kept of each metric, in the order of the table: wide columns first, against padding."""
     found = [column for metric in family.metrics for column in metric_columns(metric)]

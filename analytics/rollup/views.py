@@ -5,17 +5,12 @@ from psycopg import sql
 from analytics.rollup.body import AHEAD, bucket_body, closed_until, place, readings_body
 from analytics.rollup.shape import area_columns, gauges_only, shown, stored_columns, summed_columns
 from analytics.rollup.width import DAY, HOUR, MINUTE, Width, stored_widths
-from devices.family import FAMILIES, Family
+from devices.family import Family
 from devices.relations import ViewBody
 
 Expressions = dict[str, sql.Composable]
 
 JOINED = sql.SQL("registry.device d join registry.profile p on p.id = d.profile and p.family = {family}")
-
-
-def rollup_views() -> dict[str, ViewBody]:
-    """View of schema city → its body, of all families."""
-    return {name: body for family in FAMILIES.values() for name, body in family_views(family).items()}
 
 
 def family_views(family: Family) -> dict[str, ViewBody]:

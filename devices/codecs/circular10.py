@@ -1,8 +1,8 @@
 """Lines of Vietnam's automatic environmental stations (Circular 10/2021/TT-BTNMT, article 39 and annex 15) → documents.
 
-One line a parameter: name, value, unit, time `YYYYMMDDhhmmss` (Vietnam's), status; between them a tab, CRLF or LF after
-them. Status 00: measuring, 01: calibrating, 02: faulty; only 00 makes a value. Also taken: `;`, `|` or blanks between the
-columns, a byte order mark, UTF-16, Windows-1258, a decimal comma, a heading line.
+One line a parameter: name, value, unit, time `YYYYMMDDhhmmss` (Vietnam's), status; between them a tab, CRLF or LF
+after them. Status 00: measuring, 01: calibrating, 02: faulty; only 00 makes a value. Also taken: `;`, `|` or blanks
+between the columns, a byte order mark, UTF-16, Windows-1258, a decimal comma, a heading line.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Names and units as stations of Circular 10/2021/TT-BTNMT write them: symbols of annex 15 and their common spellings."""
+"""Names and units as stations of Circular 10/2021/TT-BTNMT write them: the symbols of annex 15 and other spellings."""
 
 import unicodedata
 
-# Symbol (our key: without comma or dot) → other spellings. Folding drops case, blanks and everything but letters and digits.
+# Symbol (our key: without comma or dot) → other spellings. Only letters and digits count, in either case.
 _SPELLINGS: dict[str, str] = {
     "Flow": "flow luuluong q",
     "Temp": "temp temperature nhietdo t to",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devices.codecs.cayenne import decode_cayenne
+from devices.codecs.js import js_codec
 from devices.codecs.struct_frame import struct_codec
 from devices.rejected import Reason, Rejected
 
@@ -26,6 +27,7 @@ def builtin(name: Any) -> FrameCodec:
 
 FRAME_CODECS: dict[str, Callable[[Any], FrameCodec]] = {
     "builtin": builtin,
+    "js": js_codec,
     "struct": struct_codec,
 }
 """The key under `codec:` in a profile → a maker from what stands there; makers raise ValueError on a faulty one."""

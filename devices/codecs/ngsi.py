@@ -112,7 +112,7 @@ def from_feature(feature: dict[str, Any]) -> dict[str, Any]:
 
 
 def short_name(name: object) -> str:
-    """The last part of a full name (IRI): `https://uri.etsi.org/ngsi-ld/name` → `name`; `@id`, `@type` as NGSI has them."""
+    """The last part of a full name (IRI), `https://uri.etsi.org/ngsi-ld/name` → `name`; `@id` and `@type` without @."""
     text = str(name)
     if text in ("@id", "@type", "@value"):
         return text[1:]

@@ -18,7 +18,7 @@ Finish = Callable[[Any, dict[str, Any]], object]
 def finisher(entry: dict[str, Any], kind: Type, place: Place) -> Finish | None:
     """Bits, then what means no value, then scale and offset or a formula, then words. None when nothing is to do."""
     cut, change, words = bit_field(entry, kind, place), conversion(entry, place), mapping(entry, place)
-    nothing = entry.get("null", [])
+    nothing = entry.get("missing", [])
     nulls = frozenset(nothing if isinstance(nothing, list) else [nothing])
     if not cut and not nulls and not words:
         return change

@@ -40,7 +40,7 @@ Step = Callable[[Scan], None]
 
 class Place(NamedTuple):
     """Where in the YAML a step stands: `where` as text, `order` of bytes, `known` names before it, `written` the names
-    given out, `repeated` whether the step can run more than once for one document."""
+    that the steps here give, `repeated` whether the step can run more than once for one document."""
 
     where: str
     order: str
@@ -77,8 +77,7 @@ class Place(NamedTuple):
         if not isinstance(entry, str) or not entry.isidentifier() or not entry.isascii():
             raise self.bad(f"name {entry!r}; expected letters, digits and _, no digit in front")
         self.known.add(entry)
-        if not entry.startswith("_"):
-            self.written.add(entry)
+        self.written.add(entry)
         return entry
 
 

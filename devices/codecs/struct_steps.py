@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devices.codecs.struct_convert import ELSE
-from devices.codecs.struct_formula import NO_VALUE, Evaluate
+from devices.codecs.struct_formula import NO_VALUE
 from devices.codecs.struct_scan import Place, Scan, Step, cut_off, refused
 from devices.codecs.struct_table import flags_step, table_step
 from devices.codecs.struct_values import value_step
@@ -41,23 +41,24 @@ def step_from(entry: object, place: Place) -> Step:
     return value_step(entry, place)
 
 
-def condition(text: object, place: Place) -> Callable[[Scan], bool]:
-    """Whether a formula holds; one without a value does not."""
-    evaluate = place.below("when").formula(text)
+def computed(text: object, place: Place) -> Callable[[Scan], Any]:
+    """The value of a formula, in which `left` is how many bytes are left; None where it has none."""
+    evaluate = place.formula(text, "left")
+    counts = isinstance(text, str) and "left" in text
 
-    def holds(scan: Scan) -> bool:
+    def value(scan: Scan) -> Any:
         try:
-            return bool(evaluate(scan.names))
+            return evaluate({**scan.names, "left": scan.end - scan.at} if counts else scan.names)
         except NO_VALUE:
-            return False
+            return None
 
-    return holds
+    return value
 
 
 def when_step(entry: dict[str, Any], place: Place) -> Step:
     """`{when: formula, fields: […], else: […]}`."""
     place.checked(entry, ("when", "fields", "else"))
-    holds = condition(entry.get("when", "true"), place)
+    holds = computed(entry.get("when", "true"), place.below("when"))
     yes = steps_from(entry["fields"], place.below("fields"))
     no = steps_from(entry["else"], place.below("else")) if "else" in entry else None
 
@@ -73,7 +74,7 @@ def when_step(entry: dict[str, Any], place: Place) -> Step:
 def switch_step(entry: dict[str, Any], place: Place) -> Step:
     """`{switch: formula, cases: {1: […], "*": […]}}`; without `*` any other value is refused."""
     place.checked(entry, ("switch", "cases"))
-    evaluate = place.below("switch").formula(entry["switch"])
+    evaluate = computed(entry["switch"], place.below("switch"))
     cases = entry.get("cases")
     if not isinstance(cases, dict) or not cases:
         raise place.below("cases").bad("expected values with their steps, such as {1: […], 2: […]}")
@@ -81,7 +82,7 @@ def switch_step(entry: dict[str, Any], place: Place) -> Step:
     otherwise, words = steps.get(ELSE), ", ".join(str(value) for value in steps)
 
     def step(scan: Scan) -> None:
-        value = evaluated(evaluate, scan)
+        value = evaluate(scan)
         chosen = steps.get(value, otherwise)
         if chosen is None:
             problem = f"{entry['switch']} is {value}; expected one of {words}; the profile does not know this message"
@@ -89,14 +90,6 @@ def switch_step(entry: dict[str, Any], place: Place) -> Step:
         chosen(scan)
 
     return step
-
-
-def evaluated(evaluate: Evaluate, scan: Scan) -> Any:
-    """The value of a formula, None where it has none."""
-    try:
-        return evaluate(scan.names)
-    except NO_VALUE:
-        return None
 
 
 def skip_step(entry: dict[str, Any], place: Place) -> Step:
@@ -109,10 +102,10 @@ def skip_step(entry: dict[str, Any], place: Place) -> Step:
             scan.at = scan.end
 
         return to_end
-    evaluate = place.below("skip").formula(count)
+    evaluate = computed(count, place.below("skip"))
 
     def step(scan: Scan) -> None:
-        size = evaluated(evaluate, scan)
+        size = evaluate(scan)
         if not isinstance(size, int) or size < 0 or scan.at + size > scan.end:
             raise cut_off(scan, "what is skipped", size if isinstance(size, int) else 1)
         scan.at += size
@@ -125,12 +118,12 @@ def repeat_step(entry: dict[str, Any], place: Place) -> Step:
     that list. `index` counts from 0."""
     place.checked(entry, ("repeat", "fields", "list"))
     count = entry["repeat"]
-    evaluate = None if count == "rest" else place.below("repeat").formula(count)
+    evaluate = None if count == "rest" else computed(count, place.below("repeat"))
     run = record_of(entry, place._replace(known=place.known | {"index"}))
     name = place.name(entry["list"]) if "list" in entry else None
 
     def step(scan: Scan) -> None:
-        wanted = MAX_RECORDS if evaluate is None else evaluated(evaluate, scan)
+        wanted = MAX_RECORDS if evaluate is None else evaluate(scan)
         if not isinstance(wanted, int) or not 0 <= wanted <= MAX_RECORDS:
             raise refused(scan, scan.at, str(count), f"{count} is {wanted}; expected 0 to {MAX_RECORDS} repetitions")
         records = []
@@ -174,7 +167,7 @@ def record_of(entry: dict[str, Any], place: Place) -> Callable[[Scan, int], dict
         names["index"] = index
         fields(scan)
         scan.names = outer
-        return {name: names[name] for name in names if name in own}
+        return {name: value for name, value in names.items() if name in own and name[0] != "_"}
 
     return run
 

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from devices.codecs.struct_formula import NO_VALUE
-from devices.codecs.struct_scan import Place, Scan, Step, cut_off, refused, rejection
+from devices.codecs.struct_scan import Place, Scan, Step, cut_off, put, refused, rejection
 from devices.codecs.struct_values import named_type
 from devices.rejected import Reason
 
 MakeSteps = Callable[[object, Place], Step]
-Entries = Callable[[str], tuple[Step, bool] | None]
 
 
 def table_step(entry: dict[str, Any], place: Place, make: MakeSteps) -> Step:
@@ -45,7 +44,7 @@ def table_step(entry: dict[str, Any], place: Place, make: MakeSteps) -> Step:
                 scan.end = scan.at + size
             found = find(key)
             if found is not None:
-                found[0](scan)
+                found(scan)
             elif length is None:
                 scan.documents.append(unknown_key(scan, start, key))
                 scan.at = outer
@@ -65,30 +64,51 @@ def unknown_key(scan: Scan, at: int, key: str) -> object:
     return rejection(scan.frame, at, key, problem, Reason.WRONG_SHAPE)
 
 
-def entries_from(table: object, place: Place, make: MakeSteps) -> Callable[[str], tuple[Step, str] | None]:
+def entries_from(table: object, place: Place, make: MakeSteps) -> Callable[[str], Step | None]:
     """Finds what a key stands for. Raises BadSpec."""
     if not isinstance(table, dict) or not table:
         raise place.bad('expected keys in hexadecimal with what they stand for, such as {"0175": {name, type}}')
     widths = {len(key) for key in table if isinstance(key, str)}
-    exact: dict[str, tuple[Step, str]] = {}
-    loose: list[tuple[str, tuple[Step, str]]] = []
+    exact: dict[str, Step] = {}
+    loose: list[tuple[str, Step]] = []
     for key, entry in table.items():
         below = place.below(str(key))
         if not isinstance(key, str) or len(key) % 2 or len(widths) > 1 or set(key.lower()) - set("0123456789abcdef*"):
             raise below.bad('a key is hexadecimal text in quotes, all of one length, such as "0175" or "**75"')
-        step = make(entry if isinstance(entry, list) else [entry], below._replace(repeated=True))
+        steps = entry if isinstance(entry, list) else [entry]
+        step = make(steps, below._replace(repeated=True)) if len(steps) == 1 else together(steps, below, make)
         if "*" in key:
-            loose.append((key.lower(), (step, key)))
+            loose.append((key.lower(), step))
         else:
-            exact[key.lower()] = (step, key)
+            exact[key.lower()] = step
     if not loose:
         return exact.get
 
-    def find(key: str) -> tuple[Step, str] | None:
+    def find(key: str) -> Step | None:
         found = exact.get(key)
-        return found or next((entry for pattern, entry in loose if fits(pattern, key)), None)
+        return found or next((step for pattern, step in loose if fits(pattern, key)), None)
 
     return find
+
+
+def together(entries: list[object], place: Place, make: MakeSteps) -> Step:
+    """The steps of one key, whose formulas mean the values of this key and not those of one like it before."""
+    inner = place._replace(known=set(place.known), written=set(), repeated=False)
+    run = make(entries, inner)
+    own = inner.written
+    place.known.update(inner.known)
+    place.written.update(inner.written)
+
+    def step(scan: Scan) -> None:
+        outer = scan.names
+        scan.names = inside = {name: value for name, value in outer.items() if name not in own}
+        before = len(inside)
+        run(scan)
+        scan.names = outer
+        for name in [*inside][before:]:
+            put(outer, name, inside[name])
+
+    return step
 
 
 def fits(pattern: str, key: str) -> bool:

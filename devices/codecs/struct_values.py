@@ -9,7 +9,7 @@ from devices.codecs.struct_scan import Place, Scan, Step, cut_off, put, refused
 from devices.codecs.struct_types import SIZED, NotThisType, Type, type_named
 from devices.rejected import Reason
 
-FINISH_KEYS = frozenset(("name", "bit", "bits", "signed", "scale", "offset", "null", "map", "formula", "expect"))
+FINISH_KEYS = frozenset(("name", "bit", "bits", "signed", "scale", "offset", "missing", "map", "formula", "expect"))
 VALUE_KEYS = FINISH_KEYS | {"type", "size", "at", "parts"}
 _MISSING = object()
 
@@ -143,12 +143,14 @@ def size_of(entry: dict[str, Any], kind: Type, place: Place) -> int | Callable[[
     size = entry.get("size")
     if size == "rest":
         return lambda scan: scan.end - scan.at
+    if isinstance(size, dict):
+        return up_to(place.below("size").checked(size, ("until",)), place.below("size"))
     if isinstance(size, int) and not isinstance(size, bool):
         if size < 1:
             raise place.below("size").bad(f"{size}; expected 1 or more bytes, or rest")
         return lambda scan: size
     if size is None:
-        raise place.bad(f"size is missing; {', '.join(SIZED)} need one: bytes, a formula, or rest")
+        raise place.bad(f"size is missing; {', '.join(SIZED)} need one: bytes, a formula, {{until: …}} or rest")
     evaluate = place.below("size").formula(size)
 
     def measured(scan: Scan) -> int:
@@ -156,6 +158,22 @@ def size_of(entry: dict[str, Any], kind: Type, place: Place) -> int | Callable[[
             return int(evaluate(scan.names))
         except NO_VALUE:
             return -1
+
+    return measured
+
+
+def up_to(size: dict[str, Any], place: Place) -> Callable[[Scan], int]:
+    """`{until: "ff"}`: the bytes before the next of this value, or all that are left."""
+    try:
+        stop = bytes.fromhex(str(size.get("until")))
+    except ValueError:
+        stop = b""
+    if not stop:
+        raise place.bad('expected the bytes that follow, in hexadecimal, such as {until: "ff"}')
+
+    def measured(scan: Scan) -> int:
+        found = scan.frame.find(stop, scan.at, scan.end)
+        return (scan.end if found < 0 else found) - scan.at
 
     return measured
 

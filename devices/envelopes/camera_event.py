@@ -7,7 +7,7 @@ occupancy, each with a count of its own), `<camera>/health`.
 import re
 from typing import Any, NamedTuple
 
-from devices.envelopes.camera_topics import About, about
+from devices.envelopes.camera_topics import UNKNOWN, About, about
 from devices.envelopes.packet import Notice, Opened, Packet
 from devices.raw import clean
 
@@ -41,11 +41,20 @@ def opened_event(camera: str | None, event: Event, document: Document, payload: 
     """
     found = as_counted(about(event.topic), event.data)
     if found.part == "none":
+        found = guessed(event.data)
+    if found.part == "none":
         return [
             Notice(camera, "other", f"an event of topic {clean(event.topic[:100])}, which none of our families takes")
         ]
     told = {**document, **summary(found, event.data)}
     return [Packet(named(camera, found, event), told, payload)]
+
+
+def guessed(data: Document) -> About:
+    """What an event of an unknown topic is about: a count, or something that begins and ends."""
+    if type(first_of(data, COUNT_NAMES)) is int:
+        return About("counter", "count")
+    return UNKNOWN if active_of(data) is None else About("event", "other")
 
 
 def as_counted(found: About, data: Document) -> About:

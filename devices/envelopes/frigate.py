@@ -77,7 +77,7 @@ def of_camera(levels: list[str], payload: bytes) -> Opened:
         return [Notice(camera, "other", "a picture; pictures belong in the recorder and are not stored")]
     if subject == "status":
         return status(camera, last, payload)
-    if subject in SWITCHES or last in ENDINGS:
+    if subject in SWITCHES or subject in ENDINGS or last in ENDINGS:
         return [Notice(camera, "other", f"{subject}: a setting of the camera")]
     if subject == "motion" and not rest:
         return switched(camera, {"camera": camera, "event_kind": "motion"}, payload)

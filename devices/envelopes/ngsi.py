@@ -59,7 +59,8 @@ def packet(entity: object, payload: bytes, alone: bool) -> Packet:
         return Packet(None, entity if not private else {}, b"")
     kept = payload if alone and shared == entity else encode(shared, payload)
     name = shared.get("id")
-    return Packet(foreign_name(name) if isinstance(name, str) and name else None, with_measured(shared), kept)
+    document = with_measurands(with_measured(shared))
+    return Packet(foreign_name(name) if isinstance(name, str) and name else None, document, kept)
 
 
 def foreign_name(entity_id: str) -> str:
@@ -88,6 +89,21 @@ def with_measured(entity: dict[str, Any]) -> dict[str, Any]:
         taken["unitCode"] = {"measured": dict.fromkeys(names, unit)}
         taken.pop("unit", None)
     return {**taken, "measured": measured}
+
+
+def with_measurands(entity: dict[str, Any]) -> dict[str, Any]:
+    """An observation with what its `measurand` lists (`NO, 45, GQ, nitrogen monoxide`, also with `|`) as attributes,
+    where it has no attribute of the name: earlier versions of the data models only had these."""
+    listed = entity.get("measurand")
+    if not isinstance(listed, list):
+        return entity
+    texts = [row for row in listed[:MAX_MEASURED] if isinstance(row, str)]
+    columns = [[part.strip() for part in re.split(r"[,|]", text)] for text in texts]
+    found = {row[0]: row for row in columns if len(row) > 1 and row[0] and row[0] not in entity}
+    units = {name: row[2] for name, row in found.items() if len(row) > 2 and known_unit(row[2])}
+    said = entity.get("unitCode")
+    stated = said if isinstance(said, dict) else {}
+    return {**entity, **{name: number_or_text(row[1]) for name, row in found.items()}, "unitCode": units | stated}
 
 
 def packed_values(said: object) -> list[object]:

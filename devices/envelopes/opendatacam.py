@@ -1,7 +1,7 @@
 """OpenDataCam counts: `/status` and `/recording/<id>/counter` documents, a packet per counting line (area).
 
-Source: https://opendatacam.github.io/opendatacam/apidoc/. It offers them over HTTP; whatever forwards them publishes each
-to `opendatacam/<camera>/…`. A line is named `<camera>/<area id>`.
+Source: https://opendatacam.github.io/opendatacam/apidoc/. It offers them over HTTP; whatever forwards them publishes
+each to `opendatacam/<camera>/…`. A line is named `<camera>/<area id>`.
 """
 
 from typing import Any

@@ -54,7 +54,7 @@ def open_message(topic: str, payload: bytes) -> Opened:
     if not isinstance(document, dict):
         detail = f"{shown(document)}; expected an object: a status, a notification or an answer"
         return [Packet(device, Rejected("envelope", Reason.WRONG_SHAPE, None, shown(document), detail), payload)]
-    if isinstance(document.get("src"), str) and document["src"] and ("method" in document or "result" in document):
+    if isinstance(document.get("src"), str) and document["src"] and document.keys() & {"method", "result", "error"}:
         device = clean(document["src"]) if device is None or what == "rpc" else device
     return opened(device, what, document, payload)
 
@@ -64,7 +64,7 @@ def device_and_rest(topic: str) -> tuple[str | None, str]:
     levels = clean(topic).split("/")
     for place in range(len(levels) - 1, 0, -1):
         if levels[place] in ("status", "events"):
-            return "/".join(levels[:place]), "/".join(levels[place + 1 :])
+            return "/".join(levels[:place]) or None, "/".join(levels[place + 1 :])
     name = "/".join(levels[:-1]) or None
     return (name, levels[-1]) if levels[-1] in ("online", "rpc") else (None, "")
 

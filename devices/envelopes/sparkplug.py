@@ -205,7 +205,7 @@ def before_birth(place: Place, aliases: list[int | None]) -> Rejected:
     birth = "DBIRTH" if place.device else "NBIRTH"
     detail = (
         f"{len(aliases)} metrics without a name (alias {shown}): no {birth} of {place.foreign_id} is known; data came "
-        f"before the birth, or the platform was started since; a rebirth is requested, the node must accept "
-        f"Node Control/Rebirth"
+        f"before the birth, or the platform was started since; ingest asks the node for its births, for which it must "
+        f"accept Node Control/Rebirth"
     )
     return Rejected("envelope", Reason.BEFORE_BIRTH, "alias", shown, detail)

@@ -64,14 +64,20 @@ def open_tasmota(route: Route) -> Opener:
     return Tasmota()
 
 
-def device_and_kind(topic: str) -> tuple[str, str] | None:
-    """`tele/a/b/SENSOR` → (`a/b`, `SENSOR`); also `a/b/tele/SENSOR`, the other order that Tasmota can be set to."""
+def device_and_kind(topic: str) -> tuple[str | None, str] | None:
+    """`tele/a/b/SENSOR` → (`a/b`, `SENSOR`); also `a/b/tele/SENSOR`, the other order that Tasmota can be set to.
+
+    Without a topic (a message in a file) it is a reading of some device.
+    """
+    if not topic:
+        return None, "SENSOR"
     levels = clean(topic).split("/")
+    device = ""
     if len(levels) >= 3 and levels[0] in PREFIXES:
-        return "/".join(levels[1:-1]), levels[-1]
-    if len(levels) >= 3 and levels[-2] in PREFIXES:
-        return "/".join(levels[:-2]), levels[-1]
-    return None
+        device = "/".join(levels[1:-1])
+    elif len(levels) >= 3 and levels[-2] in PREFIXES:
+        device = "/".join(levels[:-2])
+    return (device, levels[-1]) if device and levels[-1] else None
 
 
 def wrong_topic(topic: str) -> Rejected:
@@ -80,14 +86,14 @@ def wrong_topic(topic: str) -> Rejected:
     return Rejected("envelope", Reason.UNKNOWN_ROUTE, "topic", topic[:200], f"{shown(topic)}: {detail}")
 
 
-def presence(device: str, payload: bytes) -> Notice:
+def presence(device: str | None, payload: bytes) -> Notice:
     """The last will: Online or Offline."""
     text = payload.decode(errors="replace").strip()
     kind = {"online": "online", "offline": "offline"}.get(text.lower(), "other")
     return Notice(device, kind, f"LWT: {shown(text)}"[:200])  # type: ignore[arg-type]  # one of the kinds
 
 
-def parts_of(device: str, kind: str, document: dict[str, Any], payload: bytes) -> Opened:
+def parts_of(device: str | None, kind: str, document: dict[str, Any], payload: bytes) -> Opened:
     """What a JSON message holds: the sensors of the device, and of those that it bridges (`ZbReceived`)."""
     wrapper = next((name for name in _WRAPPERS if isinstance(document.get(name), dict)), None)
     inner: dict[str, Any] = document[wrapper] if wrapper else document
@@ -100,7 +106,11 @@ def parts_of(device: str, kind: str, document: dict[str, Any], payload: bytes) -
     return [Notice(device, "other", f"{kind}: no sensor; {shown(document)}"[:200])]
 
 
-def bridged_part(device: str, address: str, said: object, payload: bytes, alone: bool) -> Packet:
+def bridged_part(device: str | None, address: str, said: object, payload: bytes, alone: bool) -> Packet:
     """A Zigbee device behind a Tasmota bridge: named by the bridge and its own name, or its short address."""
     name = next((said[key] for key in ("Name", "Device") if isinstance(said, dict) and said.get(key)), address)
-    return Packet(clean(f"{device}/{name}")[:300], said, payload if alone else encode({address: said}, payload))
+    return Packet(
+        clean(f"{device}/{name}" if device else str(name))[:300],
+        said,
+        payload if alone else encode({address: said}, payload),
+    )

@@ -1,4 +1,4 @@
-"""A Tasmota status → one flat document: quantities by their own names, whatever sensor they come from; phases summed."""
+"""A Tasmota status → one flat document: quantities by their own names, whatever sensor has them; phases summed."""
 
 from typing import Any
 

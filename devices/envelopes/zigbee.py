@@ -1,7 +1,8 @@
 """zigbee2mqtt: each device's state under `<base>/<friendly name>`, the bridge's own words under `<base>/bridge/…`.
 
 Source: https://www.zigbee2mqtt.io/guide/usage/mqtt_topics_and_messages.html. The state is merged and sent again
-whenever one value changes: values beside the fresh one may be old, and only `last_seen` tells when the device last spoke.
+whenever one value changes: values beside the fresh one may be old, and only `last_seen` tells when the device last
+spoke. A device is named by its friendly name, or by its address where the message itself states it.
 """
 
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ class Zigbee:
 
     def __call__(self, topic: str, payload: bytes) -> Opened:
         """One message: the state of a device, or what bridge or device say of themselves."""
+        if not topic:
+            return [self._state("", payload)]
         levels = clean(topic).split("/")[self._base :]
         if not levels or not levels[0]:
             detail = f"{shown(topic)} names no device; expected <base topic>/<friendly name>"
@@ -66,13 +69,13 @@ class Zigbee:
             value = document if not isinstance(document, Rejected) else payload.decode(errors="replace")
             document = {attribute: value}
         if not isinstance(document, dict):
-            return Packet(name, document, payload)
+            return Packet(name or None, document, payload)
         foreign_id, described = identity(name, document)
         known = self._known.get(name)
         if known:
             units = {key: unit for key, unit in known.units.items() if key in document}
             described |= ({"unitCode": units} if units else {}) | ({"model": known.model} if known.model else {})
-        return Packet(foreign_id, described, payload)
+        return Packet(foreign_id or None, described, payload)
 
 
 def open_zigbee(route: Route) -> Opener:
@@ -97,7 +100,7 @@ def presence(payload: bytes) -> tuple[NoticeKind, str]:
     """`online`, `offline`, or either as `{"state": …}`."""
     document = CODECS["json"](payload) if payload[:1] in (b"{", b'"') else payload.decode(errors="replace").strip()
     said = document.get("state") if isinstance(document, dict) else document
-    return (_STATES.get(said, "other") if isinstance(said, str) else "other"), shown(said)[:200]
+    return (_STATES.get(said, "other") if isinstance(said, str) else "other"), f"state: {shown(said)}"[:200]
 
 
 def is_scalar(document: object, payload: bytes) -> bool:

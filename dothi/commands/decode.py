@@ -22,10 +22,13 @@ from dothi.output import console, print_json, print_table
 
 FUTURE_US = 5 * 60 * 1_000_000
 NEW_YEAR_1971_US = 365 * 86_400 * 1_000_000
+LEVELS = 5
+"""Of a path that may name a model: collections keep `vendor/model/uplink/payload.json`."""
 HOW = {
     "trial": "this profile alone reads the whole message, or most of it",
     "match": "this profile reads most of it",
     "model": "the message names this model",
+    "hint": "the file's name names this model",
     "metrics": "this profile has these metrics; others have them too",
     "vocabulary": "by the names of fields; no profile describes this device",
 }
@@ -49,7 +52,7 @@ def decode(
     """
     told = profile_named(profile) if profile is not None else None
     content = read_file(file, iter([sys.stdin.buffer.read()]) if str(file) == "-" else None)
-    document = verdict_on(content, topic, told)
+    document = verdict_on(content, topic, told, "/".join(file.parts[-LEVELS:]))
     if as_json:
         print_json(document)
     else:
@@ -59,10 +62,12 @@ def decode(
         raise Refused(f"rejected: {rejected['reason']}: {rejected['detail']}")
 
 
-def verdict_on(content: bytes, topic: str | None, profile: Profile | None) -> dict[str, Any]:
-    """The document of the contract for a file: all readings, and the first rejection; notices and notes behind."""
+def verdict_on(content: bytes, topic: str | None, profile: Profile | None, hint: str = "") -> dict[str, Any]:
+    """The document of the contract for a file: all readings, and the first rejection; notices and notes behind.
+
+    `hint`: the file's name, which may name the device's model."""
     now_us = time.time_ns() // 1000
-    judge = Judge(now_us)
+    judge = Judge(now_us, hint)
     messages, notes = messages_in(content)
     verdicts = [judge.judge(payload, topic or said, profile) for said, payload in messages]
     return decoded(verdicts, notes, now_us)

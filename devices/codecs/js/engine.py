@@ -1,0 +1,76 @@
+"""Runs vendors' codecs: one worker per process of ours, started when it is first needed and again when it was lost."""
+
+import atexit
+import os
+import threading
+from collections.abc import Sequence
+
+from devices.codecs.js.breaker import Breaker
+from devices.codecs.js.source import JsCodec
+from devices.codecs.js.worker_process import Answer, Frame, Lost, WorkerProcess
+
+CHUNK = 256  # frames a request
+STRIKING = "KCMT"
+"""Letters of answers that count against a codec."""
+
+
+class Engine:
+    """Answers per frame, in order, for several threads one after the other. Letters as in worker.py, and K (killed),
+    C (worker ended), A (put aside: the text is the seconds), U (the worker cannot be started)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._worker: WorkerProcess | None = None
+        self.breaker = Breaker()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None when there is none."""
+        return self._worker.pid if self._worker else None
+
+    def run(self, codec: JsCodec, frames: Sequence[Frame]) -> list[Answer]:
+        """An answer for every frame. A frame that costs too much or takes the worker along costs only its own."""
+        answers: list[Answer] = []
+        with self._lock:
+            while len(answers) < len(frames):
+                aside_s = self.breaker.aside_s(codec.sha256)
+                if aside_s:
+                    return answers + [Answer("A", f"{aside_s:.0f}")] * (len(frames) - len(answers))
+                self._run_some(codec, frames[len(answers) : len(answers) + CHUNK], answers)
+        return answers
+
+    def _run_some(self, codec: JsCodec, frames: Sequence[Frame], answers: list[Answer]) -> None:
+        try:
+            if self._worker is None:
+                self._worker = WorkerProcess()
+            for answer in self._worker.answers(codec, frames):
+                self._take(codec, answer, answers)
+        except Lost as lost:
+            self._worker = None
+            self._take(codec, lost.answer, answers)
+        except OSError as error:
+            answers += [Answer("U", str(error))] * len(frames)
+
+    def _take(self, codec: JsCodec, answer: Answer, answers: list[Answer]) -> None:
+        answers.append(answer)
+        if answer.letter in STRIKING:
+            self.breaker.strike(codec.sha256)
+
+    def close(self) -> None:
+        """End the worker; the next frame starts another."""
+        with self._lock:
+            if self._worker is not None:
+                self._worker.close()
+                self._worker = None
+
+    def after_fork(self) -> None:
+        """In a forked child: the worker is the parent's."""
+        self._lock = threading.Lock()
+        if self._worker is not None:
+            self._worker.forget()
+            self._worker = None
+
+
+ENGINE = Engine()
+atexit.register(ENGINE.close)
+os.register_at_fork(after_in_child=ENGINE.after_fork)
