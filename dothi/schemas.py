@@ -70,7 +70,12 @@ def family_schema() -> Schema:
                 "label": both_languages(),
                 "headline": described(TEXT, "The gauge by which the map judges; the first gauge unless stated"),
                 "worse": one_of(get_args(Worse), "Which values of the headline are the bad ones"),
-                "metrics": {"type": "object", "minProperties": 1, "propertyNames": name, "additionalProperties": metric()},
+                "metrics": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "propertyNames": name,
+                    "additionalProperties": metric(),
+                },
             },
             ("label", "metrics"),
         ),
@@ -80,7 +85,12 @@ def family_schema() -> Schema:
 def metric() -> Schema:
     """An entry under `metrics`: a number with unit and range, or a state with its words."""
     kinds = [kind for kind in get_args(Kind) if kind != "state"]
-    states = {"type": "array", "minItems": 2, "uniqueItems": True, "items": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}}
+    states = {
+        "type": "array",
+        "minItems": 2,
+        "uniqueItems": True,
+        "items": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
+    }
     properties = {
         "unit": one_of(UNITS, "UCUM code"),
         "range": described({"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}, "Of working instruments"),
@@ -116,7 +126,9 @@ def profile_properties() -> Schema:
         "route": one_of(sorted({route.kind for route in ROUTES.values()}), "None for the platform's own topics"),
         "codec": codec(),
         "interval_s": described({"type": "number", "exclusiveMinimum": 0}, "Seconds between two readings"),
-        "offline_after": described({"type": "number", "minimum": 1, "maximum": 1000}, "Missed intervals; 3 unless stated"),
+        "offline_after": described(
+            {"type": "number", "minimum": 1, "maximum": 1000}, "Missed intervals; 3 unless stated"
+        ),
         "acknowledge": described({"type": "boolean"}, "Whether its devices are told on …/ack what is settled"),
         "panel": panel(),
         "alarms": {"type": "array", "items": alarm()},
@@ -165,7 +177,7 @@ def time() -> Schema:
 def panel() -> Schema:
     """How its readings are best shown."""
     properties = {"form": one_of(get_args(Form)), "metrics": {"type": "array", "minItems": 1, "items": TEXT}}
-    properties |= {key: NUMBER for key in sorted(PANEL_KEYS - properties.keys())}
+    properties |= dict.fromkeys(sorted(PANEL_KEYS - properties.keys()), NUMBER)
     both = {"dependentRequired": {"amber": ["red"], "red": ["amber"]}}
     return thing(properties, ("form", "metrics"), "A hint: with red below amber, low values are the bad ones") | both
 
@@ -188,7 +200,7 @@ def alarm() -> Schema:
 
 def curve() -> Schema:
     """How the simulator moves a metric."""
-    numbers = {key: NUMBER for key in ("mean", "swing", "peak", "noise", "rate", "start", "hold")}
+    numbers = dict.fromkeys(("mean", "swing", "peak", "noise", "rate", "start", "hold"), NUMBER)
     weights = {"type": "object", "additionalProperties": NUMBER}
     decimals = {"type": "integer", "minimum": 0}
     return thing({"curve": one_of(sorted(CURVES)), **numbers, "weights": weights, "decimals": decimals}, ("curve",))

@@ -245,7 +245,8 @@ class Embedded:
         port = self.metrics_port("up")
         pages = Report(self.supervisor, self.plan.folder, lambda: self.ready)
         tables = [broker.table_path(self.plan.folder, shard) for shard in range(len(self.brokers))]
-        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables)
+        logs = [self.plan.folder / f"log/broker-{shard}.log" for shard in range(len(self.brokers))]
+        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables, logs)
         pages.queues = self.lookout.queues
         self.lookout.start()
 

@@ -14,6 +14,7 @@ import psycopg
 import structlog
 
 from dothi.stack.admission import Admission
+from dothi.stack.door import Door
 from dothi.stack.queues import TOPICS, Limits, Queues, number
 from ingest.serve import Pages, serve
 from ingest.session import address, credentials
@@ -45,13 +46,15 @@ class Lookout(threading.Thread):
         metrics: Callable[[], bytes],
         trouble: Callable[[], str | None],
         tables: Sequence[Path] = (),
+        logs: Sequence[Path] = (),
     ) -> None:
-        """`database`: as the writer; `brokers`: name, URL and limits of each; `tables`: of the gates of our own."""
+        """`database`: as the writer; `brokers`: name, URL and limits of each; `tables` and `logs`: of our own ones."""
         super().__init__(name="lookout", daemon=True)
         self.known = Known()
         self.queues = [Queues(name, limits) for name, _, limits in brokers]
         self.events = Events()
         self._admission = Admission(tables)
+        self._door = Door(logs)
         self._database = database
         self._urls = [url for _, url, _ in brokers]
         self._page = (port, Pages(metrics, trouble))
@@ -100,6 +103,8 @@ class Lookout(threading.Thread):
                 await asyncio.sleep(AGAIN_S)
 
     async def _look(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        for event in self._door.events(time.time()):
+            self.events.note(event)
         await self.events.write(connection)
         row = await (await connection.execute(AREAS)).fetchone()
         assert row is not None  # a select without from always gives a row
