@@ -80,7 +80,7 @@ class Beside:
         self._jobs: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
-        self._error: Exception | None = None
+        self.failed: Exception | None = None
         self._connection: psycopg.Connection | None = None
         self._thread: threading.Thread | None = None
 
@@ -96,8 +96,8 @@ class Beside:
 
     def step(self, _connection: psycopg.Connection) -> bool:
         """There is nothing for the caller to do. Raises what failed."""
-        if self._error:
-            raise self._error
+        if self.failed:
+            raise self.failed
         return False
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class Beside:
                     job.step(connection)
                     self.cpu_s = time.thread_time()
         except Exception as error:  # it belongs to whoever gave the job
-            self._error = None if self._closed else error
+            self.failed = None if self._closed else error
 
     def _next(self) -> Job | None:
         with self._changed:

@@ -20,11 +20,10 @@ def reconcile_views(connection: psycopg.Connection) -> list[str]:
     for family in FAMILIES.values():
         for complete in (True, False):
             done += with_retries(connection, partial(reconcile_newest, connection, family, complete))
-    done += with_retries(connection, partial(replace_newest, connection))
     views = {f"latest_{family.name}": latest_view(family) for family in FAMILIES.values()} | {"device": device_view()}
     for name, body in views.items():
         done += with_retries(connection, partial(replace_city_view, connection, name, body))
-    return done
+    return done + with_retries(connection, partial(drop_newest, connection))
 
 
 def reconcile_newest(connection: psycopg.Connection, family: Family, complete: bool) -> list[str]:
@@ -45,21 +44,12 @@ def reconcile_newest(connection: psycopg.Connection, family: Family, complete: b
     return [f"created rollup.{name}"]
 
 
-def replace_newest(connection: psycopg.Connection) -> list[str]:
-    """rollup.newest: what all families have, for one look at every device. Empty during a rebuild."""
-    branches = [
-        sql.SQL("select device, {}::text as family, area, time, seq, received from {}").format(
-            sql.Literal(family.name), newest_table(family, True)
-        )
-        for family in FAMILIES.values()
-    ]
-    text = sql.SQL(" union all ").join(branches).as_string(connection)
-    present = connection.execute("select obj_description(to_regclass('rollup.newest'))").fetchone()
-    if present == (text,):
+def drop_newest(connection: psycopg.Connection) -> list[str]:
+    """rollup.newest, by which city.device once found when each device was heard."""
+    if connection.execute("select to_regclass('rollup.newest')").fetchone() == (None,):
         return []
-    connection.execute(sql.SQL("create or replace view rollup.newest as " + text))
-    connection.execute(sql.SQL("comment on view rollup.newest is {}").format(sql.Literal(text)))
-    return ["made rollup.newest"]
+    connection.execute("drop view rollup.newest")
+    return ["dropped rollup.newest"]
 
 
 def latest_view(family: Family) -> ViewBody:
@@ -93,19 +83,27 @@ def device_view() -> ViewBody:
     expressions |= {"area": sql.SQL("lpad(d.area::text, 3, '0')")}
     expressions |= {"last_seen": heard("received"), "last_seq": heard("seq"), "online": sql.SQL("o.online")}
     source = sql.SQL(
-        "from registry.device d join registry.profile p on p.id = d.profile "
-        "left join ops.presence o on o.device = d.id "
-        "left join rollup.newest n on n.device = d.id and n.family = d.family"
+        "from registry.device d join registry.profile p on p.id = d.profile left join ops.presence o on o.device = d.id"
     )
     return expressions, source
 
 
 def heard(column: str) -> sql.Composed:
-    """A column of a device's newest reading; the subquery is run only for who is not in the table, and in a rebuild."""
-    asked = sql.SQL(" union all ").join(
-        sql.SQL(
-            "(select r.{} from {} r where d.family = {} and r.device = d.id order by r.time desc, r.seq desc limit 1)"
-        ).format(sql.Identifier(column), sql.Identifier("reading", name), sql.Literal(name))
-        for name in FAMILIES
+    """A column of a device's newest reading, looked up in the table of its family alone; the readings themselves are
+    asked only for who is not in it, and in a rebuild."""
+    kept = sql.SQL("(select n.{} from {} n where n.device = d.id)")
+    asked = sql.SQL("(select r.{} from {} r where r.device = d.id order by r.time desc, r.seq desc limit 1)")
+    name = sql.Identifier(column)
+    return sql.SQL("coalesce({}, case when {} then {} end)").format(
+        by_family({family.name: kept.format(name, newest_table(family, True)) for family in FAMILIES.values()}),
+        REBUILDING,
+        by_family({family: asked.format(name, sql.Identifier("reading", family)) for family in FAMILIES}),
     )
-    return sql.SQL("coalesce(n.{}, case when {} then ({}) end)").format(sql.Identifier(column), REBUILDING, asked)
+
+
+def by_family(expressions: dict[str, sql.Composed]) -> sql.Composed:
+    """Of expressions by family the one of a device d."""
+    cases = sql.SQL(" ").join(
+        sql.SQL("when {} then {}").format(sql.Literal(family), expression) for family, expression in expressions.items()
+    )
+    return sql.SQL("case d.family {} end").format(cases)

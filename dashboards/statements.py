@@ -6,16 +6,10 @@ from importlib.resources import files
 from dashboards.words import Words
 from devices.family import Family, Metric
 from devices.profile import PROFILES
+from devices.units import WRITTEN
 
 HEADLINE = 3  # metrics of a family that fit on a row of a wall
 SHORTEST_S = 60.0
-# UCUM → as people write it
-UNITS = {
-    "ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "m3/h": "m³/h", "m3": "m³", "kW.h": "kWh",
-    "kvar.h": "kvarh", "V.A": "VA", "W/m2": "W/m²", "m/s2": "m/s²", "umol/(m2.s)": "µmol/(m²·s)", "uS/cm": "µS/cm",
-    "[ppm]": "ppm", "[ppb]": "ppb", "[ppth]": "‰", "[pH]": "pH", "{NTU}": "NTU", "{PtCo}": "Pt-Co",
-    "dB[SPL]": "dB", "mm[Hg]": "mmHg", "/min": "1/min", "MBy": "MB",
-}  # fmt: skip
 
 
 @cache
@@ -57,7 +51,7 @@ def shown(metric: Metric, words: Words) -> str:
         return f"{label} || {choose(metric.name, {state: words.state(state) for state in metric.states})}"
     if (metric.unit, metric.low, metric.high) == ("1", 0, 1):
         return f"{label} || round(100 * {metric.name}::numeric) || ' %'"
-    unit = "" if metric.unit == "1" else f" || {literal(' ' + UNITS.get(metric.unit, metric.unit))}"
+    unit = "" if metric.unit == "1" else f" || {literal(' ' + WRITTEN.get(metric.unit, metric.unit))}"
     return f"{label} || round({metric.name}::numeric, {decimals(metric)}){unit}"
 
 

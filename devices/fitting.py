@@ -7,8 +7,10 @@ import re
 from math import isnan
 from typing import NamedTuple
 
+from devices.codecs import CODECS
 from devices.codecs.frames import FRAME_CODECS
 from devices.envelopes import Packet
+from devices.guess import PRIOR
 from devices.laws import mapped_metrics
 from devices.mapping import fits
 from devices.native import RESERVED
@@ -164,6 +166,19 @@ def said_of_model(document: object, depth: int = 0) -> list[str]:
 def parts_of(text: str) -> list[str]:
     """Words and numbers of a text, in lower case."""
     return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def native_profiles(payload: bytes) -> list[Profile]:
+    """The native profiles that have most of the metrics which a message names, the likeliest first."""
+    document = CODECS["native"](payload)
+    first = document[0] if isinstance(document, list) and document else document
+    metrics = first.get("metrics") if isinstance(first, dict) else None
+    if not isinstance(metrics, dict):
+        return []
+    natives = [profile for profile in PROFILES.values() if profile.codec == "native"]
+    counts = {profile.name: len(profile.family.index.keys() & metrics.keys()) for profile in natives}
+    best = [profile for profile in natives if counts[profile.name] == max(counts.values()) > 0]
+    return sorted(best, key=lambda p: PRIOR.index(p.family.name) if p.family.name in PRIOR else len(PRIOR))
 
 
 def unfitting(kind: str, document: object) -> Rejected:

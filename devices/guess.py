@@ -1,10 +1,11 @@
 """A reading of a document that no profile describes, by the names of its fields: for eyes, never for the database."""
 
-from collections.abc import Iterator
+from itertools import islice
 from math import isnan, nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from devices.family import FAMILIES, Family, Metric
+from devices.fields import MAX_FIELDS, Field, fields_of
 from devices.native import Extra, note_refused
 from devices.paths import Path
 from devices.raw import TooDeep, as_number, clean, storable
@@ -16,7 +17,6 @@ from devices.units import UnknownUnit, conversion
 from devices.values import value_of
 from devices.vocabulary import Meaning, word_of
 
-MAX_FIELDS = 2000
 # Of families that explain a document equally well, the earlier one.
 PRIOR = (
     "classroom",
@@ -31,27 +31,11 @@ PRIOR = (
     "server",
 )
 FEW = 5
-# What a record of a list calls its name, its value and its unit; an object with a value beside its unit.
-NAMES, VALUES, UNITS = (
-    ("name", "n", "type", "value_type", "key", "variable", "sensor", "parameter", "measurement", "quantity"),
-    ("value", "v", "val", "reading", "data"),
-    ("unit", "u", "units", "uom", "unitCode", "unit_of_measurement"),
-)
-MARKS = frozenset(("v", "value", "bn", "n"))
 TIMES = ("time", "timestamp", "ts", "datetime", "date_time", "dateobserved", "observedat", "received_at", "receivedat")
 # Where a number without a unit is illegal, but would be legal in the unit that devices prefer.
 USUAL = {"hPa": ("Pa", "kPa"), "V": ("mV",), "kW.h": ("W.h",), "m": ("mm", "cm")}
 YES, NO = frozenset(("true", "yes", "1", "on")), frozenset(("false", "no", "0", "off"))
 YEARS_US = 40 * 366 * 86_400 * 1_000_000
-
-
-class Field(NamedTuple):
-    """A value of the document: where it stands, what it is called, the unit that stands beside it."""
-
-    path: Path
-    name: str
-    raw: object
-    unit: str | None
 
 
 class Guess(NamedTuple):
@@ -65,7 +49,7 @@ class Guess(NamedTuple):
 def guess(document: object, payload: bytes, now_us: int) -> Guess | Rejected:
     """The reading that a document most likely holds, or why none can be guessed. `now_us`: to believe times by."""
     try:
-        fields = [*fields_of(document)][:MAX_FIELDS]
+        fields = [*islice(fields_of(document), MAX_FIELDS)]
         found = {name: matched(family, fields) for name, family in FAMILIES.items()}
         best = max(found, key=lambda name: (score(FAMILIES[name], found[name]), -prior(name)))
         if not found[best]:
@@ -77,41 +61,6 @@ def guess(document: object, payload: bytes, now_us: int) -> Guess | Rejected:
         return Rejected(
             "profile", Reason.TOO_DEEP, None, None, "lists or objects are nested too deeply; expected 32 levels"
         )
-
-
-def fields_of(document: object, path: Path = ()) -> Iterator[Field]:
-    """Every value of a document that is neither an object nor a list."""
-    if len(path) > 32:
-        raise TooDeep
-    if isinstance(document, dict):
-        record = record_of(document, path)
-        if record:
-            yield record
-            return
-        bare = not MARKS.isdisjoint(document)  # a record without a name: `t` is its time, `u` its unit
-        for key, item in document.items():
-            if bare and not isinstance(item, dict | list):
-                yield Field((*path, str(key)), "", item, None)
-            else:
-                yield from fields_of(item, (*path, str(key)))
-    elif isinstance(document, list) and len(document) <= MAX_FIELDS:
-        for place, item in enumerate(document):
-            yield from fields_of(item, (*path, str(place)))
-    elif path and document is not None:
-        yield Field(path, path[-1], document, None)
-
-
-def record_of(document: dict[Any, Any], path: Path) -> Field | None:
-    """The one value of `{"name": …, "value": …}` and of `{"value": …, "unit": …}` below its name."""
-    value = next((document[key] for key in VALUES if key in document), None)
-    if value is None or isinstance(value, dict | list):
-        return None
-    unit = next((document[key] for key in UNITS if isinstance(document.get(key), str)), None)
-    name = next((document[key] for key in NAMES if isinstance(document.get(key), str)), None)
-    if name is not None and word_of(name).meanings:
-        return Field((*path, name), name, value, unit)
-    below = path[-1] if path and not path[-1].isdecimal() else None
-    return Field(path, below, value, unit) if below and (unit or len(document) <= 2) else None
 
 
 def matched(family: Family, fields: list[Field]) -> dict[str, tuple[Field, float, bool]]:
@@ -243,13 +192,24 @@ def refusals(
 
 def time_of(fields: list[Field], now_us: int) -> tuple[int | None, Path | None]:
     """The first field that is called a time and can be one, whatever its unit."""
+    found = time_field(fields, now_us)
+    if found is None:
+        return None, None
+    path, unit = found
+    time = next(parse_time(field.raw, unit, "+07:00") for field in fields if field.path == path)
+    return (None, None) if isinstance(time, Rejected) else (time, path)
+
+
+def time_field(fields: list[Field], now_us: int) -> tuple[Path, str] | None:
+    """Where the document's time stands, and its unit; a text without a zone is Vietnam's."""
+    names = {name.replace("_", "") for name in TIMES}
     for field in fields:
-        if field.name.replace("_", "").lower() in {name.replace("_", "") for name in TIMES}:
-            for unit in ("s", "ms", "us"):
+        if field.name.replace("_", "").lower() in names:
+            for unit in ("rfc3339", "s", "ms", "us"):
                 time = parse_time(field.raw, unit, "+07:00")
                 if isinstance(time, int) and check_time(time, now_us, YEARS_US, 86_400_000_000) is None:
-                    return time, field.path
-    return None, None
+                    return field.path, unit
+    return None
 
 
 def nothing_known(fields: list[Field]) -> Rejected:

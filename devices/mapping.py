@@ -20,7 +20,7 @@ from devices.values import no_metric, value_of
 ELSE = "*"
 UPLINK_TIME: tuple[Path, ...] = (("time",),)
 UPLINK_COUNT: tuple[Path, ...] = (("count",),)
-UPLINK_OWN = frozenset([("eui",), ("model",), *((name,) for name in WAY)])
+UPLINK_OWN = frozenset((name,) for name in ("eui", "model", "device_name", "tags", *WAY))
 LONGEST_AGO_S = 2**28
 
 
@@ -219,6 +219,8 @@ def own_word(field: Field, raw: object) -> object | None:
     if not field.states:
         return raw
     word = {True: "true", False: "false"}[raw] if isinstance(raw, bool) else raw
+    if type(word) is int and -1000 < word < 1000:  # a code: `{"0": closed, "1": open}`
+        word = str(word) if str(word) in field.states else raw
     if not isinstance(word, str):
         return raw
     if word in field.states:
@@ -295,9 +297,10 @@ def read_ago(table: Table, document: object, root: Path, used: set[Path]) -> int
 
 def read_seq(table: Table, document: object, root: Path, used: set[Path]) -> int | Rejected | None:
     """The sequence number that the document states; None when it states none."""
-    keys, raw = first_below(document, root, table.seq_paths)
-    if raw is MISSING and table.uplink:
-        keys, raw = first(document, UPLINK_COUNT)
+    if table.uplink:  # from the top: what a device counts itself may be called `count`, too
+        keys, raw = first(document, table.seq_paths + UPLINK_COUNT)
+    else:
+        keys, raw = first_below(document, root, table.seq_paths)
     if raw is MISSING:
         return None
     if type(raw) is not int or not 0 <= raw <= MAX_SEQ:

@@ -43,9 +43,10 @@ class Profile:
     `codec`: a name of `CODECS`, or the kind of frame codec; `route`: the kind of foreign route its messages come on,
     None for our own topic; `interval_s`: seconds between two readings; `behaviour`: how the simulator moves each
     metric; `examples`: as in the file; `table`: the field table of a foreign format, None for our own message;
-    `acknowledge`: whether its devices are told on `…/ack` what is settled; `vendor`, `model`: who makes it and what
-    stands on it, None for formats that many makers speak; `offline_after`: intervals missed until a device counts as
-    silent; `alarms`: raised unless an operator decides otherwise; `panel`: how its readings are best shown.
+    `acknowledge`: whether its devices are told on `…/ack` what is settled; `source`: where its format is described;
+    `vendor`, `model`: who makes it and what stands on it, None for formats that many makers speak; `offline_after`:
+    intervals missed until a device counts as silent; `alarms`: raised unless an operator decides otherwise; `panel`:
+    how its readings are best shown.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Profile:
     _read_one: Reader = field(repr=False, compare=False)
     _decode: Callable[[bytes], object] = field(repr=False, compare=False)
     acknowledge: bool = False
+    source: str | None = None
     vendor: str | None = None
     model: str | None = None
     offline_after: float = OFFLINE_AFTER
@@ -206,6 +208,7 @@ def _profile_from(name: str, document: dict[str, Any]) -> Profile:
         _read_one=native_reader(family) if table is None else table_reader(table),
         _decode=CODECS.get(codec, CODECS["json"]),
         acknowledge=acknowledge,
+        source=name_in(document, "source"),
         vendor=name_in(document, "vendor"),
         model=name_in(document, "model"),
         offline_after=offline_after_in(document),

@@ -18,7 +18,9 @@ class Route:
     `kind`: whose profiles and aliases it uses; several routes may share one (all LoRaWAN servers do).
     For the plain envelope, `codec` reads the payload and the device's foreign id stands in topic level `device_level`
     (from 0) or at the first of `device_paths`; `entities`: where a message lists several. `private`: undecodable bytes
-    are not kept, since they may hold what must never be stored."""
+    are not kept, since they may hold what must never be stored.
+    `retained`: filters, within `topics`, of what devices say of themselves once and for all: what the broker holds of
+    it is wanted again at every connect, because whoever reads the route next has not heard it."""
 
     name: str
     kind: str
@@ -30,6 +32,7 @@ class Route:
     device_paths: tuple[Path, ...]
     entities: Path | None
     private: bool
+    retained: tuple[str, ...] = ()
 
 
 def route_from(name: str, document: dict[str, Any]) -> Route:
@@ -46,6 +49,7 @@ def route_from(name: str, document: dict[str, Any]) -> Route:
         device_paths=tuple(path(text) for text in device.get("paths", ())),
         entities=path(document["entities"]) if "entities" in document else None,
         private=document.get("private", False),
+        retained=tuple(document.get("retained", ())),
     )
 
 

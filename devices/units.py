@@ -120,6 +120,8 @@ UNITS: dict[str, tuple[str, float, float]] = {
     "kBy": ("storage", 1e-3, 0.0),
     "By": ("storage", 1e-6, 0.0),
     "GBy": ("storage", 1e3, 0.0),
+    "kg/m3": ("mass concentration", 1e9, 0.0),
+    "MHz": ("frequency", 1e6, 0.0),
 }
 
 # What devices, SenML, Home Assistant and UN/CEFACT (the unitCode of NGSI) write.
@@ -186,6 +188,14 @@ CEFACT: dict[str, str | None] = {
     "[pH]": "Q30", "{NTU}": None, "{PtCo}": None, "mg/kg": "NA", "mmol/L": "M33",
     "m3": "MTQ", "L": "LTR", "mL": "MLT", "kg": "KGM", "g": "GRM", "t": "TNE",
     "Mbit/s": "E20", "kbit/s": "C74", "bit/s": "B10", "MBy": "4L", "kBy": "2P", "By": "AD", "GBy": "E34",
+}  # fmt: skip
+
+# UCUM code: as people write it on a screen, where that differs.
+WRITTEN: dict[str, str] = {
+    "ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "m3/h": "m³/h", "m3": "m³", "kW.h": "kWh",
+    "kvar.h": "kvarh", "V.A": "VA", "W/m2": "W/m²", "m/s2": "m/s²", "umol/(m2.s)": "µmol/(m²·s)", "uS/cm": "µS/cm",
+    "[ppm]": "ppm", "[ppb]": "ppb", "[ppth]": "‰", "[pH]": "pH", "{NTU}": "NTU", "{PtCo}": "Pt-Co",
+    "dB[SPL]": "dB", "mm[Hg]": "mmHg", "/min": "1/min", "MBy": "MB",
 }  # fmt: skip
 
 

@@ -4,25 +4,23 @@ Where nobody told the topic or the profile, they are guessed by the content, and
 nothing is guessed: there the topic and the registry decide.
 """
 
-from base64 import b64decode
-from collections.abc import Callable
 from math import isnan
 from typing import NamedTuple
 
-from devices.causes import likely_encoding
 from devices.codecs import CODECS
 from devices.codecs.frames import FRAME_CODECS
 from devices.envelopes import Notice, Opened, Opener, Packet, opener_of
 from devices.family import Family
-from devices.fitting import Chosen, chosen
-from devices.guess import PRIOR, Guess, guess
+from devices.fitting import Chosen, chosen, native_profiles
+from devices.frame_text import frame_in
+from devices.guess import Guess, guess
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
 from devices.route import ROUTES, Route, native_topic, route_of, routes_of
 from devices.sniff import UNNAMED, Sniffed, sniff
+from devices.time import parse_time
 
-LONGEST_FRAME = 255
 PATTERN_MARKS = frozenset("{}<>()$ +#;…")
 """Characters of topics as manuals write them: `<device>/rpc`, `{prefix}/tracker/{serial}`."""
 
@@ -132,7 +130,7 @@ class Judge:
         return Verdict("document", [Outcome(None, None, refused)], [])
 
     def _frame(self, frame: bytes, payload: bytes) -> list[Outcome]:
-        """A bare frame: of the device whose profile reads it whole, else Cayenne LPP, which reads much that it is not."""
+        """A bare frame: of the device whose profile reads it whole, else Cayenne LPP, which takes much that is none."""
         packet = Packet(None, {"eui": None, "port": None, "frame": frame}, payload)
         found = self._fitted("lorawan", packet, named=False)
         cayenne = ROUTES.get("cayenne")
@@ -189,8 +187,12 @@ class Judge:
         document = packet.document
         if isinstance(document, dict):
             document = document.get("decoded") if "frame" in document or "decoded" in document else document
-        guessed = self._documents(packet.foreign_id, document, packet.payload)
-        return [outcome for outcome in guessed if isinstance(outcome.result, Reading)]
+        time = sent_at(packet.document)
+        return [
+            outcome._replace(result=outcome.result._replace(time=outcome.result.time or time))
+            for outcome in self._documents(packet.foreign_id, document, packet.payload)
+            if isinstance(outcome.result, Reading)
+        ]
 
     def _documents(self, device: str | None, document: object, payload: bytes) -> list[Outcome]:
         """A document, or each of a list of them, read by vocabulary."""
@@ -215,6 +217,13 @@ def unnamed(outcomes: list[Outcome]) -> list[Outcome]:
     return [one._replace(device=None) if one.device and UNNAMED in one.device else one for one in outcomes]
 
 
+def sent_at(document: object) -> int | None:
+    """The time that a network server wrote on an uplink."""
+    said = document.get("time") if isinstance(document, dict) and "port" in document else None
+    time = parse_time(said, "rfc3339", "Z") if isinstance(said, str) else None
+    return time if isinstance(time, int) else None
+
+
 def legal_values(outcomes: list[Outcome]) -> int:
     """How many values of metrics the readings hold."""
     readings = [outcome.result for outcome in outcomes if isinstance(outcome.result, Reading)]
@@ -224,19 +233,6 @@ def legal_values(outcomes: list[Outcome]) -> int:
 def is_document(one: object) -> bool:
     """Whether an element of a list is a message of its own rather than one value with its name."""
     return isinstance(one, dict) and not {"value", "v"} & one.keys()
-
-
-def native_profiles(payload: bytes) -> list[Profile]:
-    """The native profiles that have most of the metrics which a message names, the likeliest first."""
-    document = CODECS["native"](payload)
-    first = document[0] if isinstance(document, list) and document else document
-    metrics = first.get("metrics") if isinstance(first, dict) else None
-    if not isinstance(metrics, dict):
-        return []
-    natives = [profile for profile in PROFILES.values() if profile.codec == "native"]
-    counts = {profile.name: len(profile.family.index.keys() & metrics.keys()) for profile in natives}
-    best = [profile for profile in natives if counts[profile.name] == max(counts.values()) > 0]
-    return sorted(best, key=lambda p: PRIOR.index(p.family.name) if p.family.name in PRIOR else len(PRIOR))
 
 
 def of_profile(profile: Profile, opened: Opened) -> list[Outcome]:
@@ -249,23 +245,6 @@ def of_profile(profile: Profile, opened: Opened) -> list[Outcome]:
             results = profile.map(part.document, part.payload)
             outcomes += [Outcome(part.foreign_id, profile, one, profile.family) for one in results]
     return outcomes
-
-
-def frame_in(payload: bytes) -> bytes | None:
-    """The bytes of a frame: as they are, or written as hex or base64 text; None for what can be none."""
-    text = payload.decode("ascii", "replace").strip()
-    readers: dict[str, Callable[[str], bytes]] = {"hex": bytes.fromhex, "base64": from_base64}
-    spaced = text.replace(" ", "").replace("-", "").replace(":", "")
-    encoding = likely_encoding(spaced) or likely_encoding(text)
-    if encoding:
-        return readers[encoding](spaced if encoding == "hex" else text)
-    binary = any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in payload)
-    return payload if binary and len(payload) <= LONGEST_FRAME else None
-
-
-def from_base64(text: str) -> bytes:
-    """The bytes of a text that is known to be base64."""
-    return b64decode(text)
 
 
 def topic_on(route: Route) -> str:

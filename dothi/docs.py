@@ -1,30 +1,35 @@
 """Reference pages made from what the code reads: `python -m dothi.docs` writes them, `--check` refuses drift."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer.main
 
-from devices.family import FAMILIES, Metric
+from devices.family import FAMILIES
 from devices.profile import PROFILES
 from devices.rejected import MEANING
 from devices.route import ROUTES
+from devices.units import CEFACT
 from dothi.cli import assemble
+from dothi.docs_profile import allowed, profile_page
+from dothi.schemas import schemas
 
-FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+ROOT = Path(__file__).parent.parent
+FOLDER, SCHEMAS = ROOT / "docs" / "reference", ROOT / "devices" / "schema"
 NOTE = "<!-- Made by `python -m dothi.docs`; edit what it is made from. -->\n\n"
 
 
 def pages() -> dict[str, str]:
     """File name → text of every page."""
-    made = {
+    made: dict[str, Iterator[str]] = {
         "families.md": families(),
         "profiles.md": profiles(),
         "reasons.md": reasons(),
         "commands.md": commands(),
     }
+    made |= {f"profiles/{name}.md": profile_page(profile) for name, profile in PROFILES.items()}
     return {name: NOTE + "\n".join(lines) + "\n" for name, lines in made.items()}
 
 
@@ -35,19 +40,14 @@ def families() -> Iterator[str]:
     yield "A family is what is observed together: one hypertable `reading.<family>`, one view `city.<family>`."
     for family in FAMILIES.values():
         yield f"\n## {family.name}: {family.label['en']} ({family.label['vi']})\n"
-        yield "| metric | unit (UCUM) | range or states | kind | Vietnamese | English | Smart Data Models |"
-        yield "|---|---|---|---|---|---|---|"
+        yield "| metric | UCUM | UN/CEFACT | range or states | kind | Vietnamese | English | Smart Data Models |"
+        yield "|---|---|---|---|---|---|---|---|"
         for metric in family.metrics:
             label = metric.label
             yield (
-                f"| `{metric.name}` | `{metric.unit}` | {allowed(metric)} | {metric.kind} "
-                f"| {label['vi']} | {label['en']} | {metric.sdm or '–'} |"
+                f"| `{metric.name}` | `{metric.unit}` | {CEFACT[metric.unit] or '–'} | {allowed(metric)} "
+                f"| {metric.kind} | {label['vi']} | {label['en']} | {metric.sdm or '–'} |"
             )
-
-
-def allowed(metric: Metric) -> str:
-    """What values a metric may take."""
-    return ", ".join(metric.states) if metric.states else f"{metric.low:g} to {metric.high:g}"
 
 
 def profiles() -> Iterator[str]:
@@ -60,8 +60,9 @@ def profiles() -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for profile in PROFILES.values():
         route = f"route `{profile.route}`" if profile.route else "`dothi/v1/{area}/{device}/up`"
+        page = f"[`{profile.name}`](profiles/{profile.name}.md)"
         yield (
-            f"| `{profile.name}` | {profile.family.name} | {profile.title['en']} | {route} "
+            f"| {page} | {profile.family.name} | {profile.title['en']} | {route} "
             f"| {profile.interval_s:g} | {'yes' if profile.acknowledge else '–'} | {len(profile.examples)} |"
         )
     yield "\n## Routes\n"
@@ -115,17 +116,32 @@ def command_page(command: Any, context: Any) -> Iterator[str]:
         yield f"| `{names}` | {' '.join(meaning.split()).replace('|', chr(92) + '|')} |"
 
 
+def made() -> dict[Path, str]:
+    """File → text of all that is generated."""
+    folders = {FOLDER: pages(), SCHEMAS: schemas()}
+    return {folder / name: text for folder, texts in folders.items() for name, text in texts.items()}
+
+
+def left_over(files: Iterable[Path]) -> list[Path]:
+    """Pages of what is no more."""
+    return sorted(set(FOLDER.rglob("*.md")) - set(files))
+
+
 def main() -> int:
-    """Write the pages, or say which differ."""
-    made = pages()
+    """Write the files, or say which differ."""
+    files = made()
+    stale = left_over(files)
     if "--check" not in sys.argv:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        for name, text in made.items():
-            (FOLDER / name).write_text(text)
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        for file in stale:
+            file.unlink()
         return 0
-    drifted = [n for n, text in made.items() if not (FOLDER / n).exists() or (FOLDER / n).read_text() != text]
+    drifted = [file for file, text in files.items() if not file.exists() or file.read_text() != text] + stale
     if drifted:
-        sys.stderr.write(f"docs/reference: {', '.join(drifted)} differ from the code; run: python -m dothi.docs\n")
+        names = ", ".join(str(file.relative_to(ROOT)) for file in drifted)
+        sys.stderr.write(f"{names} differ from the code; run: python -m dothi.docs\n")
     return 1 if drifted else 0
 
 

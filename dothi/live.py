@@ -12,15 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from devices.family import FAMILIES, Metric
+from devices.units import WRITTEN
 from dothi.output import LOCAL, console
-from dothi.snapshot import EMPTY, Newest, Reader, Snapshot
+from dothi.snapshot import EMPTY, FamilyLine, Newest, Reader, Snapshot
 
 ROUND_S = 1.0
 PLAIN_EVERY_S = 5.0
 SIDE_BY_SIDE = 100
 """Columns from which the two tables stand beside each other."""
 HEAD_LINES = 3
-UNITS = {"ug/m3": "µg/m³", "Cel": "°C", "deg": "°", "m3/s": "m³/s", "kW.h": "kWh"}
+FEWEST = 3
+"""Lines for families in the smallest terminal."""
 PREFIXES = ("Thành phố ", "Thị xã ", "Huyện ")
 
 
@@ -82,9 +84,12 @@ def render(snapshot: Snapshot, document: dict[str, Any], seconds: float, width: 
     """The whole picture in at most `width` × `height` cells; `seconds`: how long the view has been up."""
     foot = _foot(document)
     wide = width >= SIDE_BY_SIDE
-    room = height - HEAD_LINES - len(foot) - (0 if wide else len(snapshot.families) + 1)
-    gap = [Text()] if room > len(snapshot.newest) + 3 else []
-    tables = [_families(snapshot), _districts(snapshot, room - 1 - 2 * len(gap))]
+    room = height - HEAD_LINES - len(foot)
+    families = _fitting(snapshot, room - 1 - (0 if wide else len(snapshot.newest) + 1))
+    if not wide:
+        room -= len(families) + 1
+    gap = [Text()] if room > max(len(snapshot.newest), len(families) if wide else 0) + 3 else []
+    tables = [_families(families), _districts(snapshot, room - 1 - 2 * len(gap))]
     if wide:
         both = Table.grid(padding=(0, 3))
         both.add_row(*tables)
@@ -125,10 +130,23 @@ def _figures(snapshot: Snapshot, width: int) -> Table:
     return table
 
 
-def _families(snapshot: Snapshot) -> Table:
+def _fitting(snapshot: Snapshot, room: int) -> list[tuple[str, FamilyLine]]:
+    """Label and figures of as many families as there is room for: those with the most devices, the rest as one."""
+    lines, most = list(snapshot.families), max(room, FEWEST)
+    if len(lines) > most:
+        lines.sort(key=lambda line: line.devices, reverse=True)
+    shown, rest = (lines, []) if len(lines) <= most else (lines[: most - 1], lines[most - 1 :])
+    named = [(FAMILIES[line.family].label["en"], line) for line in shown]
+    if rest:
+        devices, online = sum(line.devices for line in rest), sum(line.reporting for line in rest)
+        every = FamilyLine("", devices, online, sum(line.per_minute for line in rest))
+        named.append((f"{len(rest)} more families", every))
+    return named
+
+
+def _families(lines: list[tuple[str, FamilyLine]]) -> Table:
     table = _table("family", "devices >", "online >", "readings/min >")
-    for line in snapshot.families:
-        label = FAMILIES[line.family].label["en"]
+    for label, line in lines:
         table.add_row(label, f"{line.devices:,}", f"{line.reporting:,}", f"{line.per_minute:,.0f}")
     return table
 
@@ -175,7 +193,7 @@ def _value(metric: Metric, value: float | str) -> str:
     if (metric.unit, metric.low, metric.high) == ("1", 0.0, 1.0):
         return f"{100 * value:.0f} %"
     digits = 0 if abs(value) >= 1000 or float(value).is_integer() else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f} {'' if metric.unit == '1' else UNITS.get(metric.unit, metric.unit)}".rstrip()
+    return f"{value:,.{digits}f} {'' if metric.unit == '1' else WRITTEN.get(metric.unit, metric.unit)}".rstrip()
 
 
 def _short(name: str) -> str:

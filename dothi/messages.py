@@ -12,7 +12,8 @@ from dothi.errors import WrongUsage
 
 MAX_FILE = 64 * 1024 * 1024  # bytes
 MOST_MESSAGES = 10_000
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+# Each alternative also ends where the text does, so that an open quote or comment is gone through once only.
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 # What a record of a watched message may hold beside topic and payload: mosquitto_sub -F %j, MQTT Explorer, Node-RED.
 _BESIDE = frozenset(
     ("tst", "timestamp", "time", "qos", "retain", "retained", "payloadlen", "mid", "dup", "_msgid", "properties", "ts")

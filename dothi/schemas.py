@@ -11,7 +11,7 @@ from devices.alarm import ALARM_KEYS, SIDE, Severity
 from devices.codecs import CODECS
 from devices.codecs.frames import BUILTIN, FRAME_CODECS
 from devices.family import FAMILIES, Family, Kind, Worse
-from devices.laws import CURVES, EXAMPLE_KEYS
+from devices.laws import CURVES
 from devices.panel import PANEL_KEYS, Form
 from devices.profile import KEYS
 from devices.rejected import MEANING
@@ -24,6 +24,7 @@ Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 NUMBER: Schema = {"type": "number"}
 TEXT: Schema = {"type": "string", "minLength": 1}
+BYTES: Schema = {"type": "string", "pattern": "^([0-9a-fA-F]{2}|\\s)*$"}
 PATHS: Schema = {
     "description": "A dotted path, or several of which the first counts that is there; `.` is the document itself",
     "anyOf": [TEXT, {"type": "array", "items": TEXT}],
@@ -85,12 +86,8 @@ def family_schema() -> Schema:
 def metric() -> Schema:
     """An entry under `metrics`: a number with unit and range, or a state with its words."""
     kinds = [kind for kind in get_args(Kind) if kind != "state"]
-    states = {
-        "type": "array",
-        "minItems": 2,
-        "uniqueItems": True,
-        "items": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
-    }
+    word = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
+    states = {"type": "array", "minItems": 2, "uniqueItems": True, "items": word}
     properties = {
         "unit": one_of(UNITS, "UCUM code"),
         "range": described({"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}, "Of working instruments"),
@@ -127,7 +124,7 @@ def profile_properties() -> Schema:
         "codec": codec(),
         "interval_s": described({"type": "number", "exclusiveMinimum": 0}, "Seconds between two readings"),
         "offline_after": described(
-            {"type": "number", "minimum": 1, "maximum": 1000}, "Missed intervals; 3 unless stated"
+            {"type": "number", "minimum": 1, "maximum": 1000}, "Missed intervals until silent; 3 unless stated"
         ),
         "acknowledge": described({"type": "boolean"}, "Whether its devices are told on …/ack what is settled"),
         "panel": panel(),
@@ -163,6 +160,7 @@ def field() -> Schema:
         "unit_path": PATHS,
         "map": described({"type": "object"}, "The device's words → ours; `*` every other, null none"),
         "between": described({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}, "Paths of two times"),
+        "signed": described({"type": "boolean"}, "Whether the device can send a value below zero"),
     }
     return thing(properties, ("metric",))
 
@@ -170,7 +168,7 @@ def field() -> Schema:
 def time() -> Schema:
     """Where the time of the reading stands."""
     units = one_of(["rfc3339", *TIME_UNITS], "rfc3339 unless stated")
-    zone = described({"type": "string", "pattern": "^[+-][0-9]{2}:[0-9]{2}$"}, "Of texts without an offset")
+    zone = described({"type": "string", "pattern": "^(Z|[+-][0-9]{2}:[0-9]{2})$"}, "Of texts without an offset")
     return thing({"path": PATHS, "unit": units, "zone": zone, "ago": PATHS, "ago_unit": TEXT})
 
 
@@ -213,7 +211,9 @@ def example() -> Schema:
         "source": described(TEXT, "Who published the message"),
         "topic": TEXT,
         "payload": {"type": "string"},
-        "hex": {"type": "string", "pattern": "^([0-9a-fA-F]{2}|\\s)*$"},
+        "hex": BYTES,
+        "frame": described(BYTES, "Of a LoRaWAN device, as a network server hands it on"),
+        "port": {"type": "integer", "minimum": 0, "maximum": 255},
         "time": TEXT,
         "metrics": {"type": "object"},
         "extra": {"type": "object"},
@@ -222,8 +222,8 @@ def example() -> Schema:
         "reason": reason(),
         "absent": described({"type": "array", "items": TEXT}, "What must not be kept"),
     }
-    properties |= {key: {} for key in EXAMPLE_KEYS - properties.keys()}
-    return thing(properties, ("name",)) | {"oneOf": [{"required": ["payload"]}, {"required": ["hex"]}]}
+    contents = [{"required": [key]} for key in ("payload", "hex", "frame")]
+    return thing(properties, ("name",)) | {"oneOf": contents}
 
 
 def reason() -> Schema:

@@ -15,8 +15,8 @@ from devices.time import check_time
 from ingest.route import Device, Outcome
 from ingest.window import Arrival, Source
 
-NOT_UNKNOWN = RESERVED | {"port"}
-"""Names in `extra` that say how a message came and what was refused of it."""
+NO_FIELDS = RESERVED | {"port"}
+"""Names in `extra` that say how a message came and what was refused of it; the others are fields nobody asked for."""
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
 
@@ -197,7 +197,7 @@ class Batch:
             if refused is None:
                 if result.extra is not None:
                     count.partial += result.partial
-                    self.unknown[device.profile.name] += len(result.extra.keys() - NOT_UNKNOWN)
+                    self.unknown[device.profile.name] += len(result.extra.keys() - NO_FIELDS)
                 return
             result = refused
         assert isinstance(result, Rejected)

@@ -74,9 +74,10 @@ def area_inbox(area: str, url: str) -> Inbox:
     return Inbox(area, url, (mqtt.Subscription(f"{prefix}/up", False), mqtt.Subscription(f"{prefix}/status", True)))
 
 
-def route_inbox(route: str, topics: Sequence[str], url: str) -> Inbox:
-    """The inbox of a foreign route."""
-    return Inbox(route, url, tuple(mqtt.Subscription(topic, False) for topic in topics))
+def route_inbox(route: str, topics: Sequence[str], url: str, retained: Sequence[str] = ()) -> Inbox:
+    """The inbox of a foreign route; `retained`: filters of what is wanted from the broker's memory at every connect."""
+    subscriptions = [mqtt.Subscription(topic, False) for topic in topics]
+    return Inbox(route, url, (*subscriptions, *(mqtt.Subscription(topic, True) for topic in retained)))
 
 
 class Connection(asyncio.Protocol):

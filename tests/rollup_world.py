@@ -63,6 +63,7 @@ class World:
     interval_s: float = 0.0
     budget_s: float = 2.0
     beside: bool = False
+    follower: Rollups | None = None
 
     def __post_init__(self) -> None:
         """Empty tables, everything before `now` closed, and a follower that has just started."""
@@ -139,7 +140,9 @@ class World:
         self.readings += readings
 
     def restart(self) -> None:
-        """A new process follows the stream."""
+        """A new process follows the stream; the old one's second connection goes with it."""
+        if self.follower:
+            self.follower.hands.close()
         self.follower = Rollups(
             CONSUMER, clock=lambda: self.now, budget_s=self.budget_s, beside=self.beside, open_every_s=0.0
         )
@@ -180,17 +183,29 @@ class World:
     def rest(self) -> None:
         """Take and tick until nothing changes."""
         self.follower.budget_s = 60.0
-        until = monotonic() + 30
-        self.take()
-        while self.waiting and monotonic() < until:  # any transaction, autovacuum's too, may hold batches back
-            sleep(0.05)
-            self.take()
+        self.take_all()
         for _ in range(200):
             before = self.position()
             self.tick()
             if self.position() == before and before[1] == 0:
                 return
         raise AssertionError("it does not come to rest")
+
+    def take_all(self) -> None:
+        """Take until nothing waits: any transaction, autovacuum's too, may hold batches back."""
+        until = monotonic() + 30
+        self.take()
+        while self.waiting and monotonic() < until:
+            sleep(0.05)
+            self.take()
+
+    def tick_until(self, statement: str, *wanted: object) -> None:
+        """Tick until a statement gives this row, while work is done beside."""
+        until = monotonic() + 30
+        while self.row(statement) != wanted:
+            assert monotonic() < until, f"{self.row(statement)} after 30 s, not {wanted}"
+            self.tick()
+            sleep(0.02)
 
     @property
     def waiting(self) -> bool:

@@ -130,6 +130,8 @@ def test_simple_items_and_plain_names_say_the_same() -> None:
     plain = event("RuleEngine/CountAggregation/Counter", {"Count": "1205"}, VideoSource="1", Rule="Vao")
     assert become(topic, json.dumps(items).encode()) == plain
     assert become(topic, json.dumps({"Message": items}).encode()) == plain
+    marked = {"tt:Message": {"@UtcTime": items["UtcTime"], "tt:Source": items["Source"], "tt:Data": items["Data"]}}
+    assert become(topic, json.dumps(marked).encode()) == plain
 
 
 def test_the_class_of_an_object_within() -> None:
@@ -157,6 +159,34 @@ def test_what_is_no_event_is_refused(topic: str, payload: bytes, words: str) -> 
     assert name == "cam"
     assert rejected.layer == "envelope"
     assert words in rejected.detail
+
+
+def test_whatever_may_be_a_plate_is_not_kept() -> None:
+    for data in (
+        {"Kennzeichen": "98A-12345", "Likelihood": 0.9},
+        {"nummer": "9812345"},
+        {"Vehicle": {"no": "98A-12345"}},
+    ):
+        (packet,) = ONVIF(
+            "cam/onvif-ej/RuleEngine/Recognition/LicensePlate",
+            json.dumps({"UtcTime": "2026-01-01T00:00:00Z", "Data": data}).encode(),
+        )
+        assert isinstance(packet, Packet)
+        (reading,) = PROFILES["onvif-event"].map(packet.document, packet.payload)
+        assert isinstance(reading, Reading)
+        assert "12345" not in repr(reading) + repr(PROFILES["onvif-event"].redact(packet.document, packet.payload))
+    data = {"plate": "98A-12345", "active": True, "serial": "B8", "timestamp": 1772276400318}
+    (packet,) = AXIS("dataq/event/B8/acap/LPR/plate", json.dumps(data).encode())
+    assert isinstance(packet, Packet)
+    assert "12345" not in repr(packet.document)
+
+
+def test_the_action_tells_where_the_topic_does_not() -> None:
+    data = {"State": "true", "Action": "Intrusion", "ClassTypes": "Person,Vehicle"}
+    ((_, metrics),) = event("OpenApp/WiseAI/IvaArea", data)
+    assert metrics == {"profile": "onvif-event", "event": "new", "event_kind": "zone_entry", "object_class": "person"}
+    ((name, counted),) = event("OpenApp/Other", {"Count": "5"}, Rule="In")
+    assert (name, counted) == ("cam-1/In", {"profile": "onvif-counter", "event_kind": "count", "total_count": 5})
 
 
 def test_what_no_family_takes_is_a_notice() -> None:

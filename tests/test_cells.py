@@ -257,6 +257,75 @@ def test_a_cell_shows_its_worst_active_alarm(stack: RunningStack) -> None:
         assert severities("weather") == {(1, "warning")}
 
 
+some_severity = st.sampled_from(["warning", "minor", "major", "critical"])
+alarm_changes = st.one_of(
+    st.tuples(
+        st.just(
+            "insert into ops.alarm (kind, severity, device, message) "
+            "select 'law', %s, id, 'law' from registry.device where device = %s"
+        ),
+        st.tuples(some_severity, st.sampled_from(["l-0", "l-1", "l-2"])),
+    ),
+    st.tuples(
+        st.just(
+            "update ops.alarm set severity = %s, device = (select id from registry.device where device = %s) "
+            "where kind = 'law' and id %% 2 = %s"
+        ),
+        st.tuples(some_severity, st.sampled_from(["l-0", "l-1"]), st.integers(0, 1)),
+    ),
+    st.tuples(
+        st.just("update ops.alarm set cleared = case when cleared is null then now() end where id %% 3 = %s"),
+        st.tuples(st.integers(0, 2)),
+    ),
+    st.tuples(
+        st.just("update ops.alarm set shelved_until = now() + %s * interval '1 hour' where id %% 3 = %s"),
+        st.tuples(st.sampled_from([-1, 1]), st.integers(0, 2)),
+    ),
+    st.tuples(st.just("delete from ops.alarm where id %% 4 = %s"), st.tuples(st.integers(0, 3))),
+    st.tuples(
+        st.just("update registry.device set lat = %s, lon = 106, state = %s where device = %s"),
+        st.tuples(
+            st.sampled_from([None, 21.0, 21.5]), st.sampled_from(["active", "retired"]), st.sampled_from(["l-0", "l-1"])
+        ),
+    ),
+    st.tuples(
+        st.just(
+            "update registry.device set profile = (select id from registry.profile where profile = %s) "
+            "where device = %s"
+        ),
+        st.tuples(st.sampled_from(["native-weather", "native-meter"]), st.sampled_from(["l-0", "l-1"])),
+    ),
+    st.tuples(st.just("delete from registry.device where device = %s"), st.tuples(st.just("l-2"))),
+    st.tuples(
+        st.just("update registry.area set lat = %s where code = '213'"), st.tuples(st.sampled_from([21.1, 21.6]))
+    ),
+    st.tuples(
+        st.just("update registry.profile set family = %s where profile = 'native-weather'"),
+        st.tuples(st.sampled_from(["weather", "meter"])),
+    ),
+)
+ACTIVE = """
+select l.id, p.family, rollup.cell_x(case when d.lat is null or d.lon is null then a.lon else d.lon end),
+       rollup.cell_y(case when d.lat is null or d.lon is null then a.lat else d.lat end),
+       array_position(array['warning', 'minor', 'major', 'critical'], l.severity)
+from ops.alarm l join registry.device d on d.id = l.device join registry.area a on a.id = d.area
+join registry.profile p on p.id = d.profile where l.cleared is null and d.state <> 'retired'
+"""
+
+
+@LAW
+@given(st.lists(alarm_changes, max_size=10))
+def test_alarms_lie_where_their_devices_are(stack: RunningStack, changes: list[tuple[str, tuple[object, ...]]]) -> None:
+    with undone(stack) as connection:
+        enrol(connection, [Unit(f"l-{n}", "weather", "213", 21.2, None if n else 106.2) for n in range(3)])
+        for statement, values in changes:
+            connection.execute(statement.encode(), values)
+        kept = connection.execute(
+            "select alarm, family, x, y, rank from rollup.alarm_cell where x is not null"
+        ).fetchall()
+        assert sorted(kept) == sorted(connection.execute(ACTIVE).fetchall())
+
+
 def test_a_zone_whose_centroid_moves_takes_its_devices_without_position_along(stack: RunningStack) -> None:
     with undone(stack) as connection:
         enrol(connection, [Unit("z-one", "weather", "213", None, None)])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from devices.frame_text import frame_in
 from devices.laws import payload_of
 from devices.profile import PROFILES
 from devices.sniff import SNIFFERS, sniff
-from devices.verdict import Judge, frame_in
+from devices.verdict import Judge
 from dothi.commands.decode import decode, verdict_on
 from dothi.errors import Refused, WrongUsage
 from dothi.messages import messages_in, without_comments
@@ -122,6 +124,22 @@ def test_comments_are_taken_out_and_said(tmp_path: Path) -> None:
     assert "comments" in document["notes"][0]
     assert without_comments(b'{"a": 1}') is None
     assert without_comments(b"{ // only this") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"/*" * 200_000, b'"\\"' * 150_000, b"{//" * 150_000, b'{"a": "' + b"\\" * 300_001]
+)
+def test_open_quotes_and_comments_stall_nothing(content: bytes) -> None:
+    began = time.monotonic()
+    assert verdict_on(content, None, None)["rejected"]
+    assert time.monotonic() - began < 5
+
+
+def test_a_swapped_position_is_said(tmp_path: Path) -> None:
+    document, _ = run(write(tmp_path, {"metrics": {"latitude": 106.2, "longitude": 21.3, "speed": 5}}))
+    assert "swapped" in " ".join(document["notes"])
+    document, _ = run(write(tmp_path, {"metrics": {"latitude": 21.3, "longitude": 106.2, "speed": 5}}))
+    assert "swapped" not in " ".join(document["notes"])
 
 
 def test_records_of_watched_messages(tmp_path: Path) -> None:

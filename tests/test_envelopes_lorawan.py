@@ -3,6 +3,7 @@
 import copy
 import json
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from devices.enroll import check_file
 from devices.envelopes import Notice, Packet, opener_of
 from devices.envelopes.lorawan import from_base64, from_hex, normal_eui
+from devices.mapping import read_seq
 from devices.native import WAY
 from devices.profile import PROFILES
 from devices.reading import Reading
@@ -190,6 +192,16 @@ def test_one_document_for_all_servers(route: str, message: dict[str, Any]) -> No
     assert "eui" not in reading.extra
 
 
+def test_what_people_entered_at_a_server_helps_to_tell_the_device_and_is_not_stored() -> None:
+    names = [document(route, message).get("device_name") for route, message in EVERY]
+    assert names == ["room-1", "room-1", None, None, "room-1"]
+    assert document("chirpstack", CHIRPSTACK)["tags"] == {"a": "b"}
+    (reading,) = ROOM.read(json.dumps(CHIRPSTACK).encode(), TOPIC["chirpstack"])
+    assert isinstance(reading, Reading)
+    assert reading.extra is not None
+    assert reading.extra.keys() == {"port", "radio"}
+
+
 def test_models_are_named_as_the_servers_do() -> None:
     models = [document(route, message).get("model") for route, message in EVERY]
     assert models == ["milesight-iot/am102", "Milesight AM102", None, "milesight/am102", "AM102"]
@@ -331,7 +343,7 @@ def test_a_gateways_bad_time_is_repaired_or_left_to_receipt(said: str, time: str
     silent = changed(CHIRPSTACK_3, time=said, rxInfo=[{}]) if said else changed(CHIRPSTACK_3, time=said)
     found = document("chirpstack", silent)
     assert found["time"] == time
-    assert found["server"].get("time") == (said or None)
+    assert found.get("server", {}).get("time") == (said or None)
     (reading,) = ROOM.read(json.dumps(silent).encode(), TOPIC["chirpstack"])
     assert isinstance(reading, Reading)
     assert (reading.time is None) == (time is None)
@@ -663,6 +675,16 @@ def test_the_most_exact_route_takes_a_topic() -> None:
             clash = any(overlap(a, b) for a in one.topics for b in other.topics)
             taken = bool({*rivals_of(one, [other]), *rivals_of(other, [one])} if one.name != other.name else {"itself"})
             assert not clash or taken, f"{one.name} and {other.name} would both read a topic"
+
+
+def test_a_devices_own_count_is_not_the_frame_counter() -> None:
+    table = ROOM.table
+    assert table is not None
+    counted = changed(CHIRPSTACK, object={"temperature": 1, "count": 700})
+    (reading,) = ROOM.read(json.dumps(counted).encode(), TOPIC["chirpstack"])
+    assert isinstance(reading, Reading)
+    assert reading.seq == 26
+    assert read_seq(replace(table, seq_paths=(("count",),)), document("chirpstack", CHIRPSTACK), ("data",), set()) == 26
 
 
 def test_measurements_of_one_frame_have_a_number_each() -> None:

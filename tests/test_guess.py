@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from devices.causes import CONFUSED
 from devices.family import FAMILIES
-from devices.guess import Guess, fields_of, guess, matched
+from devices.fields import fields_of
+from devices.guess import Guess, guess, matched
 from devices.rejected import Rejected
 from devices.units import UNITS, ucum
 from devices.verdict import metrics_of

@@ -75,6 +75,17 @@ def test_all_figures_and_districts_are_there_at_80_by_24() -> None:
         assert reading in text
 
 
+def test_families_without_room_are_summed_up() -> None:
+    few = SNAPSHOT._replace(families=(FamilyLine("meter", 7, 5, 1.0), *SNAPSHOT.families[:9]))
+    small, large = "\n".join(lines_of(few)), "\n".join(lines_of(few, 200, 60))
+    assert "more families" not in large
+    assert "Electricity meter" in large
+    assert "Electricity meter" not in small
+    hidden = 10 - sum(FAMILIES[line.family].label["en"] in small for line in few.families)
+    assert f"{hidden} more families" in small
+    assert f"{100 * (hidden - 1) + 7}" in small
+
+
 def test_no_password_is_shown() -> None:
     text = "\n".join(lines_of(SNAPSHOT, 200, 50))
     assert "40001" in text

@@ -1,6 +1,8 @@
 """Rollups: at rest every view says what the readings say, whatever the order in which they came."""
 
 import dataclasses
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analytics.beside import Beside, Job
 from analytics.rollup import closing
 from analytics.rollup.reconcile import reconcile_rollups, reconcile_width
 from analytics.rollup.views import family_views
@@ -297,7 +300,7 @@ def test_a_bucket_waits_for_batches_that_were_there_in_time(connections: Connect
     world = world_of(connections, "air_quality")
     world.write([seconds_after(world, -10), seconds_after(world, 10)])
     world.admin.execute("update ops.batch set committed = %s", (midnight(),))
-    world.take()
+    world.take_all()
     world.write([seconds_after(world, 20)])
     world.admin.execute("update ops.batch set committed = %s where xid > (select xid from ops.consumer)", (midnight(),))
     world.now = midnight() + timedelta(hours=1, seconds=14)
@@ -307,10 +310,101 @@ def test_a_bucket_waits_for_batches_that_were_there_in_time(connections: Connect
     world.tick()
     border = "select until from rollup.closed where family = 'air_quality' and width = '1h'"
     assert world.row(border) < (midnight() + timedelta(hours=1),)
-    world.take()
+    world.take_all()
     world.tick()
     assert world.row(border) == (midnight() + timedelta(hours=1),)
     check(world)
+
+
+BORDER = "select until from rollup.closed where family = 'air_quality' and width = '1h'"
+
+
+def beside(world: World) -> World:
+    """The same world, with a second connection for what is large."""
+    world.beside = True
+    world.restart()
+    return world
+
+
+@pytest.mark.parametrize("family", ["air_quality", "meter"])
+def test_a_bucket_is_closed_beside_the_stream(connections: Connections, family: str) -> None:
+    world = beside(world_of(connections, family))
+    world.write([seconds_after(world, second, 1.0 + second, device=second % 2) for second in range(0, 7000, 500)])
+    world.take_all()
+    world.now = midnight() + timedelta(hours=2, seconds=30)
+    border = BORDER.replace("air_quality", family)
+    world.tick_until(border, midnight() + timedelta(hours=2))
+    world.follower.hands.close()
+    check(world)
+
+
+@pytest.mark.parametrize("areas", [1, 2])
+def test_what_a_restart_forgot_is_read_again(connections: Connections, areas: int) -> None:
+    world = beside(world_of(connections, "air_quality"))
+    world.write([seconds_after(world, second, second, device=second % 2) for second in range(0, 5000, 501)])
+    world.take_all()
+    world.now = midnight() + timedelta(hours=1, seconds=100)
+    world.tick_until(BORDER, midnight() + timedelta(hours=1))
+    world.write([seconds_after(world, 30, 900.0)])  # its hour is closed, and not made anew before the restart
+    world.take_all()
+    world.restart()
+    world.write([seconds_after(world, 5400.5 + n, 7.0, area=n) for n in range(areas)])
+    world.take_all()
+    covered = (
+        "select count(*) from rollup.area_open_state where family = 'air_quality' and as_of > now() - interval '1s'"
+    )
+    world.tick_until(covered, 2)
+    check(world)
+    world.now = midnight() + timedelta(hours=25)
+    days = BORDER.replace("1h", "1d")
+    world.tick_until(days, midnight() + timedelta(hours=24))
+    world.follower.hands.close()
+    world.beside = False
+    world.rest()
+    check(world)
+
+
+def test_open_buckets_of_areas_are_read_where_the_analyst_wrote_them(connections: Connections) -> None:
+    admin, _ = connections
+    world = world_of(connections, "air_quality")
+    world.write([seconds_after(world, 60, 5.0), seconds_after(world, 61, 7.0, device=1)])
+    world.now = midnight() + timedelta(minutes=10)
+    world.take_all()
+    world.tick()
+    seen = f"select pm25_avg, devices from city.air_quality_area_1h where bucket = '{midnight()}'"
+    assert world.row(seen) == (6.0, 2)
+    admin.execute("update rollup.area_open set devices = 9")
+    assert world.row(seen) == (6.0, 9), "from what is written"
+    admin.execute("update rollup.area_open_state set as_of = now() - interval '11 minutes'")
+    assert world.row(seen) == (6.0, 2), "from readings, for what is written is old"
+
+
+def test_what_fails_beside_is_raised_and_a_successor_waits(url: str) -> None:
+    ended = threading.Event()
+
+    def slow(connection: "psycopg.Connection[Any]") -> None:
+        connection.execute("select pg_sleep(0.5)")
+        ended.set()
+
+    def wrong(connection: "psycopg.Connection[Any]") -> None:
+        assert ended.is_set(), "it began before its predecessor had ended"
+        connection.execute("select 1 / 0")
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        first, second = Beside(connection), Beside(connection)
+        job = first.give(Job(iter([slow])))
+        until = time.monotonic() + 10
+        while not connection.execute("select from pg_locks where locktype = 'advisory'").fetchall():
+            assert time.monotonic() < until
+        failing = second.give(Job(iter([wrong])))
+        assert job.done.wait(10)
+        first.close()
+        while second.failed is None and time.monotonic() < until:
+            time.sleep(0.01)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            second.step(connection)
+        assert not failing.done.is_set()
+        second.close()
 
 
 def test_a_new_metric_adds_columns_and_changes_nothing_else(connections: Connections) -> None:

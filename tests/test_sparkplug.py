@@ -311,7 +311,7 @@ def test_a_gap_is_stored_and_a_birth_requested() -> None:
 def test_data_before_the_birth_is_refused_and_says_what_to_do() -> None:
     read, _ = opener()
     rejected = only(read(topic("NDATA"), NDATA))
-    assert (rejected.layer, rejected.reason, rejected.value) == ("envelope", Reason.BEFORE_BIRTH, "100")
+    assert (rejected.layer, rejected.reason, rejected.value) == ("envelope", Reason.BEFORE_BIRTH, "alias 100 = 22.5")
     assert "asks the node for its births" in rejected.detail
     assert len(read.requests) == 1
 

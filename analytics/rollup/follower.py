@@ -115,8 +115,7 @@ class Rollups:
                     rolling.suspect(columns.device[rows], columns.time[rows])
                     continue
             rolling.take(columns, rows, now)
-        if columns.family.name in self._open_areas:
-            self._open_areas[columns.family.name].dirty = True
+        self._stir(columns.family.name)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Make anew what was touched, then close what has ended, as far as the budget reaches."""
@@ -135,6 +134,7 @@ class Rollups:
     def _remake(self, connection: psycopg.Connection, deadline: float) -> None:
         for family, width in sorted(self._pending, key=lambda pair: WIDTHS[pair[1]].seconds):
             rolling = self._rollings[family][width]
+            self._stir(family)
             while made := remake(connection, rolling.fresh, rolling.family, rolling.width, rolling.until):
                 if time.monotonic() >= deadline:
                     break
@@ -147,9 +147,13 @@ class Rollups:
             if time.monotonic() >= deadline:
                 break
         for again in self._again:
-            if again.over and again.family in self._open_areas:
-                self._open_areas[again.family].dirty = True
+            self._stir(again.family)
         self._again = [again for again in self._again if not again.over]
+
+    def _stir(self, family: str) -> None:
+        """What is written of the family's open areas is no longer all."""
+        if family in self._open_areas:
+            self._open_areas[family].dirty = True
 
     def _add_again(self) -> bool:
         added = [again.take() for again in self._again]  # of each something
@@ -198,8 +202,7 @@ class Rollups:
         whole = rolling.is_whole(bucket)
         grid = rolling.finish(connection)
         self._pending.add((rolling.family.name, rolling.width.name))
-        if rolling.family.name in self._open_areas:
-            self._open_areas[rolling.family.name].dirty = True
+        self._stir(rolling.family.name)
         if rolling.width is HOUR and gauges_only(rolling.family):
             day = self._rollings[rolling.family.name][DAY.name]
             start = DAY.floor(bucket)

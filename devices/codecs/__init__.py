@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from cbor2 import CBORError
 
+from devices.codecs.cayenne import decode_cayenne
 from devices.codecs.cbor import decode_cbor, encode_cbor
 from devices.codecs.circular10 import decode_circular10
 from devices.codecs.json_text import decode_json, encode_json
@@ -43,6 +44,7 @@ def refuse_size(payload: bytes) -> Rejected:
 
 
 CODECS: dict[str, Callable[[bytes], object]] = {
+    "cayenne-lpp": _sized(decode_cayenne),
     "json": _sized(decode_json),
     "native": _sized(decode_native),
     "ngsi": _sized(decode_ngsi),

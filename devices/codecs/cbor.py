@@ -21,15 +21,23 @@ def _kept(tag: int) -> Callable[..., object]:
 # references or raise powers of ten, all at the sender's will. Only big integers (2, 3) are built.
 _KEPT_TAGS = (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000)
 _TAGS = {tag: _kept(tag) for tag in _KEPT_TAGS}
+_TAGS_FOR_INTEGERS = {**_TAGS, 2: _kept(2), 3: _kept(3)}
 
 
-def decode_cbor(payload: bytes) -> object:
-    """The CBOR document, or Rejected. Keys are texts; anything but exactly one data item is malformed."""
+def decode_cbor(payload: bytes, integer_keys: bool = False) -> object:
+    """The CBOR document, or Rejected. Keys are texts; anything but exactly one data item is malformed.
+
+    `integer_keys`: numbers may be keys, too, as in SenML; then big integers stay tags. Only texts hash by a secret, so
+    that a sender could choose numbers that collide: who allows them should not take payloads of any length.
+    """
     body = payload[len(SELF_DESCRIBED) :] if payload.startswith(SELF_DESCRIBED) else payload
     try:
         # The decoder does not say where it stopped: as the first of a pair, anything left over shows.
         document, end = cbor2.loads(
-            _PAIR + body + _END_BYTES, semantic_decoders=_TAGS, max_depth=MAX_DEPTH, strict_hashable_types=True
+            _PAIR + body + _END_BYTES,
+            semantic_decoders=_TAGS_FOR_INTEGERS if integer_keys else _TAGS,
+            max_depth=MAX_DEPTH,
+            strict_hashable_types=not integer_keys,
         )
     except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:
         return refused(error)

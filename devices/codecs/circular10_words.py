@@ -1,6 +1,7 @@
 """Names and units as stations of Circular 10/2021/TT-BTNMT write them: the symbols of annex 15 and other spellings."""
 
 import unicodedata
+from functools import lru_cache
 
 # Symbol (our key: without comma or dot) → other spellings. Only letters and digits count, in either case.
 _SPELLINGS: dict[str, str] = {
@@ -79,6 +80,7 @@ _UNITS: dict[str, str] = {
 }
 
 
+@lru_cache(4096)
 def folded(text: str) -> str:
     """The text without case, accents, blanks and punctuation, so that spellings compare."""
     flat = unicodedata.normalize("NFKD", text[:80].casefold().replace("đ", "d"))

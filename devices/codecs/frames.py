@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devices.codecs.cayenne import decode_cayenne
-from devices.codecs.js import js_codec
+from devices.codecs.js import JsFrameCodec, js_codec
 from devices.codecs.struct_frame import struct_codec
 from devices.rejected import Reason, Rejected
 
@@ -43,8 +43,8 @@ def unpacked(codec: FrameCodec, document: object) -> object:
     frame = document.get("frame")
     if not isinstance(frame, bytes) or not frame:
         return server_decoded(document)
-    port = document.get("port")
-    said = codec(frame, port if isinstance(port, int) else None)
+    port = document["port"] if isinstance(document.get("port"), int) else None
+    said = codec.at(frame, port, document.get("time")) if isinstance(codec, JsFrameCodec) else codec(frame, port)
     if isinstance(said, Rejected):
         return said
     rest = {key: value for key, value in document.items() if key not in ("frame", "decoded")}

@@ -20,6 +20,10 @@ _TIME_NAMES = ("observedAt", "TimeInstant", "dateObserved", "timestamp")
 _LISTS = ("data", "entities", "features")
 _NULL = "urn:ngsi-ld:null"
 _IRIS = ("http://", "https://")
+_LONG = (*_IRIS, "@")
+_JSON_LD = frozenset(("@value", "@id"))
+_SYNTAX = frozenset(("type", *_VALUE_NAMES))
+_CONCISE = frozenset(("value", "languageMap", "vocab", "hasValue"))
 
 
 def decode_ngsi(payload: bytes) -> object:
@@ -92,8 +96,8 @@ def simplify(entity: object) -> object:
         if name == "type":
             plain[name] = type_names(attribute)
             continue
-        plain[name] = plain_value(name, attribute)
-        for kind, aside in asides_of(attribute).items():
+        plain[name], said_aside = plain_attribute(name, attribute)
+        for kind, aside in said_aside.items():
             asides.setdefault(kind, {})[name] = aside
         if others:
             asides.setdefault(INSTANCES, {})[name] = others
@@ -114,6 +118,8 @@ def from_feature(feature: dict[str, Any]) -> dict[str, Any]:
 def short_name(name: object) -> str:
     """The last part of a full name (IRI), `https://uri.etsi.org/ngsi-ld/name` → `name`; `@id` and `@type` without @."""
     text = str(name)
+    if not text.startswith(_LONG):
+        return text
     if text in ("@id", "@type", "@value"):
         return text[1:]
     return text.replace("#", "/").rstrip("/").rpartition("/")[2] if text.startswith(_IRIS) else text
@@ -129,7 +135,7 @@ def type_names(said: object) -> object:
 
 def one_instance(said: object) -> tuple[object, list[object]]:
     """The instance of an attribute that counts, and the others: without datasetId before with, the newest first."""
-    if not (isinstance(said, list) and said and all(is_attribute(one) for one in said)):
+    if not isinstance(said, list) or not said or not all(isinstance(one, dict) and is_attribute(one) for one in said):
         return said, []
     default = [one for one in said if "datasetId" not in one] or said
     best = max(default, key=instance_time)
@@ -142,38 +148,42 @@ def instance_time(attribute: dict[str, Any]) -> int:
     return -(2**62) if isinstance(found, Rejected) else found
 
 
-def is_attribute(said: object) -> bool:
+def shortened(said: dict[str, Any]) -> dict[str, Any]:
+    """An object with short names; itself where they are short already."""
+    if any(name.startswith(_LONG) for name in said if isinstance(name, str)):
+        return {short_name(name): value for name, value in said.items()}
+    return said
+
+
+def is_attribute(said: dict[str, Any]) -> bool:
     """Whether an object is an attribute (normalized or concise) rather than a structured value."""
-    if not isinstance(said, dict):
-        return False
-    names = {short_name(name) for name in said}
+    names = shortened(said).keys()
     if "type" in names:
-        return any(name in names for name in _VALUE_NAMES)
-    return bool(names & {"value", "languageMap", "vocab", "hasValue"}) or (names == {"object"})
+        return not names.isdisjoint(_VALUE_NAMES)
+    return not names.isdisjoint(_CONCISE) or names == {"object"}
 
 
-def plain_value(name: str, attribute: object) -> object:
-    """The value of an attribute in plain form; anything else unchanged, but for the null of NGSI-LD."""
-    value = attribute
-    declared: object = None
-    if isinstance(attribute, dict) and is_attribute(attribute):
-        said = {short_name(key): inner for key, inner in attribute.items()}
-        value = next(said[key] for key in _VALUE_NAMES if key in said)
-        declared = said.get("type")
-    if (
-        isinstance(value, list)
-        and len(value) == 1
-        and isinstance(value[0], dict)
-        and value[0].keys() & {"@value", "@id"}
-    ):
-        value = value[0]
+def plain_attribute(name: str, said: object) -> tuple[object, dict[str, object]]:
+    """The value of an attribute in plain form, None for the null of NGSI-LD; and what it says of itself."""
+    if not isinstance(said, dict):
+        return in_plain_form(name, only(said), None), {}
+    if not is_attribute(said):
+        return in_plain_form(name, said.get("@value", said), said.get("@type")), {}
+    attribute = shortened(said)
+    value = only(next(attribute[key] for key in _VALUE_NAMES if key in attribute))
+    declared = attribute.get("type")
     if isinstance(value, dict) and "@value" in value:
         declared, value = value.get("@type", declared), value["@value"]
-    elif isinstance(value, dict) and value.keys() == {"@id"}:
+    return in_plain_form(name, number_if_declared(value, declared), declared), asides_of(attribute)
+
+
+def only(value: object) -> object:
+    """The value; of a list of one JSON-LD value that one; None for the null of NGSI-LD."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and value[0].keys() & _JSON_LD:
+        value = value[0]
+    if isinstance(value, dict) and value.keys() == {"@id"}:
         value = value["@id"]
-    if value == _NULL:
-        return None
-    return in_plain_form(name, number_if_declared(value, declared), declared)
+    return None if value == _NULL else value
 
 
 def aside_value(entry: object) -> object:
@@ -182,27 +192,29 @@ def aside_value(entry: object) -> object:
         entry = entry[0]
     if not isinstance(entry, dict):
         return entry
-    found = {short_name(name): value for name, value in entry.items()}
-    return aside_value(found[name]) if (name := next((n for n in _VALUE_NAMES if n in found), None)) else entry
+    found = shortened(entry)
+    name = next((name for name in _VALUE_NAMES if name in found), None)
+    return aside_value(found[name]) if name else entry
 
 
-def asides_of(attribute: object) -> dict[str, object]:
+def asides_of(attribute: dict[str, Any]) -> dict[str, object]:
     """Unit, time of measurement and whatever else an attribute says of itself; its `type` is only syntax."""
-    if not isinstance(attribute, dict) or not is_attribute(attribute):
-        return {}
-    syntax = ("type", *_VALUE_NAMES)
-    rest = {short_name(key): value for key, value in attribute.items() if short_name(key) not in syntax}
+    rest = {key: value for key, value in shortened(attribute).items() if key not in _SYNTAX}
     inner = rest.pop(METADATA, None)
     if isinstance(inner, dict):
         rest = {**{key: aside_value(value) for key, value in inner.items()}, **rest}
     elif inner is not None:
         rest[METADATA] = inner
     said: dict[str, object] = {}
+    if not rest:
+        return said
     for kind, names in ((UNIT, _UNIT_NAMES), (OBSERVED, _TIME_NAMES)):
-        found = next((name for name in names if isinstance(aside_value(rest.get(name)), str)), None)
-        if found:
-            text = str(aside_value(rest.pop(found)))
-            said[kind] = whole_time(text) if kind == OBSERVED else text
+        for name in names:
+            text = aside_value(rest[name]) if name in rest else None
+            if isinstance(text, str):
+                said[kind] = whole_time(text) if kind == OBSERVED else text
+                del rest[name]
+                break
     return {**said, METADATA: rest} if rest else said
 
 

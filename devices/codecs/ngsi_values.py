@@ -19,8 +19,10 @@ _TIMES = frozenset(
 
 def number_if_declared(value: object, declared: object) -> object:
     """The number in a text whose attribute calls it a number (`{"type": "Number", "value": "3.2"}`)."""
-    kind = re.split(r"[:#/]", declared)[-1].lower() if isinstance(declared, str) else ""
-    return float(value) if kind in _NUMBERS and isinstance(value, str) and _DECIMAL.fullmatch(value) else value
+    if not isinstance(value, str) or not isinstance(declared, str):
+        return value
+    kind = re.split(r"[:#/]", declared)[-1].lower()
+    return float(value) if kind in _NUMBERS and _DECIMAL.fullmatch(value) else value
 
 
 def in_plain_form(name: str, value: object, declared: object) -> object:

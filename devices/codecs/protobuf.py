@@ -47,27 +47,26 @@ Shape = dict[int, Part]
 class Budget:
     """How many fields may still be read of a message."""
 
+    __slots__ = ("left",)
+
     def __init__(self) -> None:
         self.left = MAX_FIELDS
-
-    def spend(self) -> None:
-        """Take one. Raises BadWire when none is left."""
-        self.left -= 1
-        if self.left < 0:
-            raise BadWire(f"more than {MAX_FIELDS} fields")
 
 
 def decode(payload: bytes, shape: Shape, depth: int = 0, budget: Budget | None = None) -> dict[str, Any]:
     """The message by the names of its fields; absent fields are absent, unknown ones are left out. Raises BadWire.
 
-    A field that comes twice counts as it came last, a repeated one is gathered, as the format demands.
+    A field that comes twice counts as it came last, a message is merged into the earlier one, a repeated field is
+    gathered, as the format demands.
     """
     if depth > MAX_DEPTH:
         raise TooDeepWire(f"messages are nested more than {MAX_DEPTH} levels")
     budget = budget or Budget()
     message: dict[str, Any] = {}
     for number, wire, raw in fields(payload):
-        budget.spend()
+        budget.left -= 1
+        if budget.left < 0:
+            raise BadWire(f"more than {MAX_FIELDS} fields")
         part = shape.get(number)
         if part is None:
             continue
@@ -77,9 +76,23 @@ def decode(payload: bytes, shape: Shape, depth: int = 0, budget: Budget | None =
             if len(gathered) > MAX_REPEATED:
                 raise BadWire(f"{part.name} comes more than {MAX_REPEATED} times")
         else:
-            message.pop(part.name, None)  # of a oneof, the last to come is the one that counts, and stands last
-            message[part.name] = one(part, wire, raw, depth, budget)
+            earlier = message.pop(
+                part.name, None
+            )  # of a oneof, the last to come is the one that counts, and stands last
+            value = one(part, wire, raw, depth, budget)
+            message[part.name] = merged(earlier, value) if part.kind == "message" and earlier else value
     return message
+
+
+def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """A message that came in two parts."""
+    whole = {**earlier, **later}
+    for name in earlier.keys() & later.keys():
+        if isinstance(earlier[name], list):
+            whole[name] = earlier[name] + later[name]
+        elif isinstance(earlier[name], dict):
+            whole[name] = merged(earlier[name], later[name])
+    return whole
 
 
 def fields(payload: bytes) -> Iterator[tuple[int, int, int | bytes]]:
@@ -109,6 +122,8 @@ def fields(payload: bytes) -> Iterator[tuple[int, int, int | bytes]]:
 
 def varint(payload: bytes, place: int) -> tuple[int, int]:
     """A number of one to ten bytes, and the place behind it. Raises BadWire."""
+    if place < len(payload) and payload[place] < 0x80:
+        return payload[place], place + 1  # most are small
     number = shift = 0
     for at in range(place, min(place + 10, len(payload))):
         byte = payload[at]

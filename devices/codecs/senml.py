@@ -5,6 +5,7 @@ of RFC 8798. Senders' limits that do no harm (the order of records, of base fiel
 """
 
 import re
+from base64 import urlsafe_b64encode
 from typing import Any, NamedTuple
 
 from devices.codecs.cbor import decode_cbor
@@ -18,6 +19,7 @@ VERSION = 10
 RELATIVE_BELOW = 2**28
 """Seconds: a smaller time is relative to now (RFC 8428, 4.5.3)."""
 MAX_RECORDS = 10_000
+MAX_CBOR = 65_536  # bytes
 LARGEST_INTEGER = 2.0**63
 LABELS = {
     **{-1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs"},
@@ -52,13 +54,21 @@ def decode_senml(payload: bytes) -> list[dict[str, Any]] | Rejected:
     Each `{"device": name or None, "time": s since 1970 or "ago": s before receipt, "data": {name: value, …}, "units":
     {name: UCUM}}`. Neither time nor ago: measured at receipt.
     """
-    pack = decode_cbor(payload) if payload[:1] > b"\x7f" else decode_json(payload)
+    pack = from_cbor(payload) if payload[:1] > b"\x7f" else decode_json(payload)
     if isinstance(pack, Rejected):
         return pack
     try:
         return documents(resolved(pack))
     except _Bad as bad:
         return bad.rejected
+
+
+def from_cbor(payload: bytes) -> object:
+    """A pack in CBOR, whose labels are numbers (RFC 8428, 6), or Rejected."""
+    if len(payload) <= MAX_CBOR:
+        return decode_cbor(payload, integer_keys=True)
+    detail = f"{len(payload)} bytes; expected at most {MAX_CBOR} of SenML in CBOR; send smaller packs, more often"
+    return Rejected("codec", Reason.TOO_LARGE, None, str(len(payload)), detail)
 
 
 def resolved(pack: object) -> list[Record]:
@@ -119,7 +129,7 @@ def typed(key: str, value: object, number: int) -> object:
     if not fits:
         kind = {"bver": "a whole number above 0", "vb": "true or false", "vd": "data"}.get(key, "a text")
         raise _wrong(number, key, value, f"{key} is {kind}")
-    return value.hex() if isinstance(value, bytes) else value
+    return urlsafe_b64encode(value).rstrip(b"=").decode() if isinstance(value, bytes) else value
 
 
 def resolve(record: dict[str, Any], base: dict[str, Any], number: int) -> Record | None:

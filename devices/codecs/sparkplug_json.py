@@ -15,6 +15,7 @@ from devices.raw import NotFinite, spell_float
 from devices.rejected import Reason, Rejected
 
 MAX_DEPTH = 8
+TYPE_NAMES: dict[int | None, str] = {int(kind): kind.name for kind in DataType}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -108,8 +109,8 @@ def rendered(timestamp: int | None, values: dict[str, tuple[Any, int | None]], u
     metrics = []
     for name, (value, datatype) in values.items():
         metric: dict[str, Any] = {"name": name, "value": spelt(value)}
-        if datatype is not None and datatype in set(DataType):
-            metric["dataType"] = DataType(datatype).name
+        if datatype in TYPE_NAMES:
+            metric["dataType"] = TYPE_NAMES[datatype]
         if name in units:
             metric["properties"] = units[name]
         metrics.append(metric)

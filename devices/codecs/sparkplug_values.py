@@ -23,9 +23,11 @@ class DataType(IntEnum):
 
 
 NAMES = {kind.name.lower(): kind for kind in DataType}
-SIGNED = {DataType.Int8: 8, DataType.Int16: 16, DataType.Int32: 32, DataType.Int64: 64}
-UNSIGNED = {DataType.UInt8: 8, DataType.UInt16: 16, DataType.UInt32: 32, DataType.UInt64: 64, DataType.DateTime: 64}
-TEXTS = {DataType.String, DataType.Text, DataType.UUID}
+SIGNED: dict[int | None, int] = {1: 8, 2: 16, 3: 32, 4: 64}
+"""Int8 to Int64 by their width in bits."""
+UNSIGNED: dict[int | None, int] = {5: 8, 6: 16, 7: 32, 8: 64, 13: 64}
+"""UInt8 to UInt64, and DateTime."""
+TEXTS: frozenset[int | None] = frozenset((DataType.String, DataType.Text, DataType.UUID))
 ITEMS = dict(
     zip(range(DataType.Int8Array, DataType.BooleanArray), "bhiqBHIQfd", strict=True),
 ) | {int(DataType.DateTimeArray): "Q"}
@@ -203,7 +205,7 @@ _FIELD: dict[DataType, str] = {
     DataType.Float: "float_value",
     DataType.Double: "double_value",
     DataType.Boolean: "boolean_value",
-    **dict.fromkeys(TEXTS, "string_value"),
+    **dict.fromkeys((DataType.String, DataType.Text, DataType.UUID), "string_value"),
     DataType.Bytes: "bytes_value",
     DataType.File: "bytes_value",
 }

@@ -19,6 +19,8 @@ STATE_NAMES = frozenset(
     )
 )
 CLASS_NAMES = ("classtypes", "objecttype", "objectclass", "classtype", "class", "reason", "type", "label")
+ACTION_NAMES = ("action", "eventtype", "ruletype")
+HARMLESS = STATE_NAMES | {*CLASS_NAMES, "likelihood", "confidence", "direction", "rule"}
 COUNT_NAMES = ("total", "count", "occupancy", "number")
 PICTURES = frozenset(("image", "thumbnail", "snapshot", "jpeg", "cropimage"))
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
@@ -39,15 +41,24 @@ def opened_event(camera: str | None, event: Event, document: Document, payload: 
     `document`: the message in the camera's words, `event.data` within it. Beside these come, where the data tells them,
     `event_kind`, `event`, `object_class`, `count`, `total_count` and the metrics of camera_health, in our words.
     """
-    found = as_counted(about(event.topic), event.data)
+    found = as_counted(about(f"{event.topic}/{first_of(event.data, ACTION_NAMES) or ''}"), event.data)
     if found.part == "none":
         found = guessed(event.data)
     if found.part == "none":
         return [
             Notice(camera, "other", f"an event of topic {clean(event.topic[:100])}, which none of our families takes")
         ]
+    if found.kind == "plate_read":
+        forget_plate(event.data, document)
     told = {**document, **summary(found, event.data)}
     return [Packet(named(camera, found, event), told, payload)]
+
+
+def forget_plate(data: Document, document: Document) -> None:
+    """Take out whatever may be a plate: every camera has its own name for it, and some plates are but digits."""
+    for name in [name for name in data if name.lower() not in HARMLESS]:
+        data.pop(name)
+        document.pop(name, None)
 
 
 def guessed(data: Document) -> About:

@@ -2,6 +2,7 @@
 Axis's own (`tnsaxis`), without their namespaces → a kind of ours."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -25,7 +26,7 @@ TOPICS: tuple[tuple[re.Pattern[str], About], ...] = tuple(
     for pattern, about in (
         (r"CountAggregation/Occupancy|OccupancyCounter|OccupancyInArea", About("occupancy", "count")),
         (r"CountAggregation|LineCounter|CrosslineCount|PeopleCount|VehicleCount", About("counter", "count")),
-        (r"LicensePlate|PlateRecogni", About("event", "plate_read")),
+        (r"LicensePlate|PlateRecogni|/ALPV|/LPR|/ANPR|NumberPlate", About("event", "plate_read")),
         (r"LineDetector|LineCross|Crossed|FenceGuard", About("event", "line_crossing")),
         (r"Loitering|TimeInArea", About("event", "loitering")),
         (r"(FieldDetector|Field)/.*Left|RegionExit|AreaExit|Exiting", About("event", "zone_exit")),
@@ -59,6 +60,7 @@ TOPICS: tuple[tuple[re.Pattern[str], About], ...] = tuple(
 UNKNOWN = About("none", "other")
 
 
+@lru_cache(4096)
 def plain_topic(topic: str) -> str:
     """The topic without namespaces and without the source and key that stand behind it:
     `tns1:Device/tnsaxis:Sensor/PIR`, `tns:onvif/Device/tns:axis/Sensor/PIR/$source/…` → `Device/Sensor/PIR`."""
@@ -71,6 +73,7 @@ def plain_topic(topic: str) -> str:
     return "/".join(level for level in levels if level)
 
 
+@lru_cache(4096)
 def about(topic: str) -> About:
     """What a topic without namespaces is about; UNKNOWN when no camera that we know of says so."""
     text = topic[:500]

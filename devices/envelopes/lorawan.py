@@ -1,13 +1,14 @@
 """What LoRaWAN network servers have in common: one document for the uplinks of all, so that a profile serves them all.
 
     {"eui": "70b3d57ba000156b", "port": 1, "count": 26, "time": "2026-01-31T00:00:00Z", "frame": b"…",
-     "decoded": {…}, "model": "brand/model", "radio": {"rssi", "snr", "frequency_hz", "spreading_factor", "gateway"},
-     "server": {…}}
+     "decoded": {…}, "model": "brand/model", "device_name": "…", "tags": {…},
+     "radio": {"rssi", "snr", "frequency_hz", "spreading_factor", "gateway"}, "server": {…}}
 
 `frame`: the decrypted FRMPayload; `decoded`: what the server's own decoder made of it; both are absent where the server
 gave none. `count`: the frame counter, which starts anew when a device joins again; with `time`, the server's own, it
-names an uplink: a message delivered twice, or once by each of two gateways, has the same of both. `radio` (dBm, dB, Hz)
-and `server` (what else the server said, under its own names) are of the way, not of the device.
+names an uplink: a message delivered twice, or once by each of two gateways, has the same of both. `model`,
+`device_name`, `tags`: what people entered at the server; they only help to tell what the device is. `radio` (dBm, dB,
+Hz) and `server` (what else the server said, under its own names) are of the way, not of the device.
 """
 
 import re
@@ -226,12 +227,15 @@ def document(
     frame: bytes | None,
     decoded: object,
     model: str | None,
+    name: object,
+    tags: object = None,
     heard: Json,
     server: Json,
 ) -> Uplink:
     """The document of an uplink, without what is not there."""
     found: Json = {"port": port, "count": count, "time": time}
     rest: Json = {"frame": frame, "decoded": decoded if isinstance(decoded, dict) else None, "model": model}
+    rest |= {"device_name": text(name), "tags": tags if isinstance(tags, dict) and tags else None}
     rest |= {"radio": heard or None, "server": server or None}
     return Uplink(found | {name: value for name, value in rest.items() if value is not None})
 

@@ -20,7 +20,7 @@ _TAKEN_3 = frozenset(
     (
         *("applicationID", "applicationName", "deviceName", "devEUI", "time", "rxInfo", "txInfo", "adr", "fCnt"),
         *("fPort", "data", "object", "objectJSON", "devAddr", "confirmedUplink", "publishedAt", "deviceProfileID"),
-        *("deviceProfileName", "reference"),
+        *("deviceProfileName", "reference", "tags"),
     )
 )
 _OTHER_EVENTS = {
@@ -99,6 +99,7 @@ def _read_4(topic: str, message: Json) -> Uplink | Aside | Rejected:
     if frame is None and not decoded:
         return lorawan.nothing_sent(count)
     heard = listed(message, "rxInfo")
+    device = inner(message, "deviceInfo")
     best, sent = lorawan.strongest(heard, "rssi"), inner(message, "txInfo")
     times = (entry.get(name) for entry in heard for name in ("nsTime", "gwTime", "time"))
     return lorawan.document(
@@ -107,7 +108,9 @@ def _read_4(topic: str, message: Json) -> Uplink | Aside | Rejected:
         time=message.get("time") or next(filter(None, times), None),
         frame=frame,
         decoded=decoded,
-        model=lorawan.text(inner(message, "deviceInfo").get("deviceProfileName")),
+        model=lorawan.text(device.get("deviceProfileName")),
+        name=device.get("deviceName"),
+        tags=device.get("tags"),
         heard=lorawan.radio(
             best.get("rssi"),
             best.get("snr"),
@@ -141,6 +144,8 @@ def _read_3(topic: str, message: Json) -> Uplink | Aside | Rejected:
         frame=frame,
         decoded=decoded,
         model=lorawan.text(message.get("deviceProfileName")),
+        name=message.get("deviceName"),
+        tags=message.get("tags"),
         heard=lorawan.radio(
             best.get("rssi"),
             best.get("loRaSNR"),

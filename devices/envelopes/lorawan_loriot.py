@@ -77,6 +77,7 @@ def _document(message: Json, count: int | None, frame: bytes | None, decoded: ob
         frame=frame,
         decoded=decoded,
         model=None,
+        name=None,
         heard=lorawan.radio(
             best.get("rssi"), best.get("snr"), message.get("freq"), rate and rate[1], best.get("gweui")
         ),

@@ -73,6 +73,7 @@ def _uplink(report: Json) -> Uplink | Aside | Rejected:
         frame=frame,
         decoded=decoded,
         model=_model(report),
+        name=inner(report, "CustomerData").get("name"),
         # The report names the gateway that heard the device best; `Lrrs` lists the others.
         heard=lorawan.radio(
             report.get("LrrRSSI"),

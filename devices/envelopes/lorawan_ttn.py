@@ -13,7 +13,15 @@ NAME = "The Things Stack v3"
 _TAKEN = frozenset(
     (
         *("f_port", "f_cnt", "frm_payload", "decoded_payload", "received_at", "rx_metadata", "settings"),
-        *("session_key_id", "consumed_airtime", "version_ids", "network_ids", "app_s_key", "last_a_f_cnt_down"),
+        *(
+            "session_key_id",
+            "consumed_airtime",
+            "version_ids",
+            "network_ids",
+            "attributes",
+            "app_s_key",
+            "last_a_f_cnt_down",
+        ),
     )
 )
 _ASIDES = {
@@ -84,6 +92,8 @@ def _uplink(message: Json, uplink: Json) -> Uplink | Aside | Rejected:
         frame=frame,
         decoded=uplink.get("decoded_payload"),
         model=_model(inner(uplink, "version_ids")),
+        name=inner(message, "end_device_ids").get("device_id"),
+        tags=uplink.get("attributes"),
         heard=_heard(uplink, settings),
         server=server,
     )

@@ -21,6 +21,11 @@ _STAMP = r"[-_.:/]?\d{4}-?\d\d-?\d\d[T ]\d\d[-:]?\d\d(?:[-:]?\d\d(?:\.\d{1,9})?)
 _STAMPED = re.compile(rf"(.+?)(?:{_STAMP}){{1,2}}", re.ASCII | re.DOTALL)
 _PAIR = re.compile(r"\s*([^=|;]{1,40})[=|]([^;|]{1,40})\s*")
 MAX_MEASURED = 64
+SILENT: dict[str, frozenset[str]] = {
+    "RainFallRadarObserved": frozenset(),
+    "WasteContainer": frozenset(("fillingLevel", "cargoWeight", "status", "temperature", "batteryLevel")),
+}
+"""Types that only describe a thing (or refer to a picture of it) unless they have one of these attributes."""
 
 
 def open_ngsi(route: Route) -> Opener:
@@ -48,8 +53,9 @@ def entities_of(document: object) -> list[object]:
     return document if isinstance(document, list) and document else [document]
 
 
-def packet(entity: object, payload: bytes, alone: bool) -> Packet:
-    """One entity. Its bytes are the message's own where it is alone and holds nothing private."""
+def packet(entity: object, payload: bytes, alone: bool) -> Packet | Notice:
+    """One entity; a notice when it only describes a thing. Its bytes are the message's own where it is alone and holds
+    nothing private."""
     if not isinstance(entity, dict):
         return Packet(None, entity, payload if alone else encode(entity, payload))
     private = bool(_PLATE_BYTES.search(payload))
@@ -58,9 +64,12 @@ def packet(entity: object, payload: bytes, alone: bool) -> Packet:
     except RecursionError:
         return Packet(None, entity if not private else {}, b"")
     kept = payload if alone and shared == entity else encode(shared, payload)
-    name = shared.get("id")
-    document = with_measurands(with_measured(shared))
-    return Packet(foreign_name(name) if isinstance(name, str) and name else None, document, kept)
+    said, kind = shared.get("id"), shared.get("type")
+    name = foreign_name(said) if isinstance(said, str) and said else None
+    if isinstance(kind, str) and kind in SILENT and not SILENT[kind] & shared.keys():
+        measured = ", ".join(sorted(SILENT[kind])) or "nothing that could be measured"
+        return Notice(name, "other", f"{kind} only describes; of what is observed it could hold {measured}")
+    return Packet(name, with_measurands(with_measured(shared)), kept)
 
 
 def foreign_name(entity_id: str) -> str:

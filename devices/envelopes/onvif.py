@@ -31,15 +31,16 @@ def open_message(topic: str, payload: bytes) -> Opened:
     document = CODECS["json"](payload)
     if isinstance(document, Rejected):
         return [Packet(prefix, document._replace(layer="envelope", detail=with_hint(payload, document)), payload)]
-    inner = document.get("Message", document) if isinstance(document, dict) else None
-    if not isinstance(inner, dict) or not any(name in inner for name in ("UtcTime", "Data", "Source")):
+    inner = plain_names(document)
+    inner = plain_names(inner.get("Message", inner))
+    if not inner.keys() & {"UtcTime", "Data", "Source"}:
         detail = 'expected an event {"UtcTime", "Source", "Data"}, as ONVIF Core, Event Broker, gives it'
         return [Packet(prefix, Rejected("envelope", Reason.WRONG_SHAPE, None, shown(document), detail), payload)]
-    told = {
+    told: dict[str, Any] = {
         **inner,
         **{name: typed(plain_items(inner.get(name))) for name in ("Source", "Key", "Data") if name in inner},
     }
-    said = document.get("Topic") if isinstance(document, dict) else None
+    said = plain_names(document).get("Topic")
     event = Event(plain_topic(said if isinstance(said, str) else local), told.get("Source", {}), told.get("Data", {}))
     return opened_event(prefix, event, {"topic": event.topic, **told}, payload)
 
@@ -51,6 +52,13 @@ def split_topic(topic: str) -> tuple[str | None, str, str]:
     if place is None:
         return clean(topic) or None, "", topic
     return clean("/".join(levels[:place])) or None, levels[place], "/".join(levels[place + 1 :])
+
+
+def plain_names(document: Any) -> dict[str, Any]:
+    """An object with its names as ONVIF has them in JSON: some cameras leave marks of XML (`@UtcTime`, `tt:Data`)."""
+    if not isinstance(document, dict):
+        return {}
+    return {str(name).removeprefix("@").rpartition(":")[2]: value for name, value in document.items()}
 
 
 def plain_items(items: Any) -> dict[str, Any]:

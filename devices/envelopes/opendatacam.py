@@ -62,4 +62,4 @@ def line_packet(camera: str | None, record: dict[str, Any], area: str, counts: o
         "tracked": record.get("trackerSummary"),
     }
     document = {key: value for key, value in document.items() if value is not None}
-    return Packet(clean(f"{camera}/{area}" if camera else area)[:300], document, encode(document, payload))
+    return Packet(clean(f"{camera}/{area}" if camera else area)[:300] or None, document, encode(document, payload))

@@ -26,7 +26,12 @@ def packets(route: Route, topic: str, document: object, payload: bytes) -> list[
     parts = parts_of(route, document)
     alone = len(parts) == 1
     return [
-        Packet(foreign_name(route, topic, part), part, payload if alone else encode(part, payload)) for part in parts
+        Packet(
+            foreign_name(route, topic, part),
+            part,
+            payload if alone or isinstance(part, Rejected) else encode(part, payload),
+        )
+        for part in parts
     ]
 
 

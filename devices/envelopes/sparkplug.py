@@ -6,7 +6,7 @@ were lost, the node is asked for a new one. Foreign ids are `group/node` and `gr
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from devices.codecs import MAX_PAYLOAD, refuse_size
 from devices.codecs.sparkplug import Message, decode_payload, encode_payload
@@ -16,7 +16,7 @@ from devices.envelopes.packet import Notice, Opened, Packet
 from devices.envelopes.sparkplug_metrics import Harvest, bd_seq_of, born, documents, harvest
 from devices.envelopes.sparkplug_nodes import MAX_BYTES, MAX_DEVICES, Node, Nodes
 from devices.envelopes.sparkplug_state import host_state
-from devices.raw import clean
+from devices.raw import clean, shown
 from devices.rejected import Reason, Rejected
 from devices.route import Route
 
@@ -199,13 +199,15 @@ def too_much(place: Place) -> Rejected:
     return Rejected("envelope", Reason.TOO_LARGE, "metrics", None, detail)
 
 
-def before_birth(place: Place, aliases: list[int | None]) -> Rejected:
+def before_birth(place: Place, unknown: list[tuple[int | None, Any]]) -> Rejected:
     """Metrics that came by alias while the birth that explains it is not known."""
-    shown = ", ".join("none" if alias is None else str(alias) for alias in aliases[:5])
+    came = ", ".join(
+        f"alias {'none' if alias is None else alias} = {shown(value)[:40]}" for alias, value in unknown[:5]
+    )
     birth = "DBIRTH" if place.device else "NBIRTH"
     detail = (
-        f"{len(aliases)} metrics without a name (alias {shown}): no {birth} of {place.foreign_id} is known; data came "
-        f"before the birth, or the platform was started since; ingest asks the node for its births, for which it must "
-        f"accept Node Control/Rebirth"
+        f"{len(unknown)} metrics without a name ({came}): no {birth} of {place.foreign_id} is known; data came before "
+        f"the birth, or the platform was started since; ingest asks the node for its births, for which it must accept "
+        f"Node Control/Rebirth"
     )
-    return Rejected("envelope", Reason.BEFORE_BIRTH, "alias", shown, detail)
+    return Rejected("envelope", Reason.BEFORE_BIRTH, "alias", came[:200], detail)

@@ -24,13 +24,14 @@ LONGEST_NAME = 1024
 class Harvest:
     """What a message says. `groups`: by time (ms since 1970, None = none stated) each metric with its type;
     `units`: by metric; `quality`: values that the sender itself calls bad; `wrong`: why a value cannot be read;
-    `unknown`: aliases that no birth has explained; `silent`: metrics that are not meant to be stored."""
+    `unknown`: aliases that no birth has explained, and what came under them; `silent`: metrics not meant to be stored.
+    """
 
     groups: dict[int | None, dict[str, tuple[Any, int | None]]] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
-    unknown: list[int | None] = field(default_factory=list)
+    unknown: list[tuple[int | None, Any]] = field(default_factory=list)
     silent: int = 0
 
 
@@ -41,11 +42,11 @@ def harvest(message: Message, speaker: Speaker | None) -> Harvest:
     for metric in message.get("metrics", ()):
         name, datatype, unit = identity(metric, speaker)
         if name is None:
-            found.unknown.append(metric.get("alias"))
+            found.unknown.append((metric.get("alias"), quietly(metric, datatype)))
         elif name == BD_SEQ or name.startswith(CONTROL) or metric.get("is_transient"):
             found.silent += 1
         else:
-            take(found, name, datatype, unit, metric, metric.get("timestamp", sent), speaker)
+            take(found, name, datatype, unit, metric, metric.get("timestamp") or sent, speaker)
     return found
 
 
@@ -75,7 +76,7 @@ def take(
     if template is not None:
         for path, member in members(template, name):
             _, kind, own = identity({**member, "name": path}, speaker)
-            take(found, path, kind, own, member, member.get("timestamp", time), speaker)
+            take(found, path, kind, own, member, member.get("timestamp") or time, speaker)
         return
     try:
         value = metric["value"] if "value" in metric else value_in(metric, datatype)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from devices.catalogue_laws import catalogue_problems
+from devices.codecs.js import with_folder
 from devices.documents import parse_yaml
 from devices.family import FAMILIES
 from devices.laws import verdicts
@@ -14,6 +16,7 @@ from devices.profile import PROFILES, BadProfile, Profile, profile_from
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
+from simulators.proof import speaks_true
 
 
 def families(as_json: AsJson = False) -> None:
@@ -94,6 +97,10 @@ def check(
     Example: dothi devices check my-sensor.yaml
     """
     verdicts = [verdict for name in names or PROFILES for verdict in verdicts_on(profile_named(name))]
+    if not names:
+        verdicts.append(
+            verdict_of("catalogue", "each is told from every other", [*catalogue_problems(PROFILES.values())])
+        )
     if as_json:
         print_json(verdicts)
     else:
@@ -111,7 +118,13 @@ def check(
 def verdicts_on(profile: Profile) -> Iterator[dict[str, Any]]:
     """Each law with what breaks it."""
     for law, problems in verdicts(profile):
-        yield {"profile": profile.name, "law": law, "ok": not problems, "problems": problems}
+        yield verdict_of(profile.name, law, problems)
+    yield verdict_of(profile.name, "what the simulator says passes", [*speaks_true(profile)])
+
+
+def verdict_of(profile: str, law: str, problems: list[str]) -> dict[str, Any]:
+    """A law with what breaks it, as JSON shows it."""
+    return {"profile": profile, "law": law, "ok": not problems, "problems": problems}
 
 
 def profile_named(name: str) -> Profile:
@@ -122,7 +135,7 @@ def profile_named(name: str) -> Profile:
     if not path.is_file():
         raise WrongUsage(f"{name} is no file and no profile; the profiles are {', '.join(PROFILES)}")
     try:
-        return profile_from(path.stem, parse_yaml(path.read_text("utf-8")))
+        return profile_from(path.stem, with_folder(parse_yaml(path.read_text("utf-8")), path.parent))
     except yaml.YAMLError as error:
         raise Refused(f"{name}: not YAML: {' '.join(str(error).split())}") from None
     except UnicodeDecodeError as error:

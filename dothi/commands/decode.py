@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from devices.causes import swapped
 from devices.envelopes import Notice
 from devices.family import FAMILIES, Metric
 from devices.profile import Profile
@@ -24,6 +25,7 @@ FUTURE_US = 5 * 60 * 1_000_000
 NEW_YEAR_1971_US = 365 * 86_400 * 1_000_000
 LEVELS = 5
 """Of a path that may name a model: collections keep `vendor/model/uplink/payload.json`."""
+SWAPPED = "latitude and longitude are swapped: the other way round the position lies in the province"
 HOW = {
     "trial": "this profile alone reads the whole message, or most of it",
     "match": "this profile reads most of it",
@@ -79,15 +81,27 @@ def decoded(verdicts: list[Verdict], notes: list[str], now_us: int) -> dict[str,
     rejections = [told(outcome.result) for outcome in outcomes if isinstance(outcome.result, Rejected)]
     notices = [o.result._asdict() | {"device": o.device} for o in outcomes if isinstance(o.result, Notice)]
     systems = dict.fromkeys(verdict.system for verdict in verdicts)
+    readings = [reading_document(outcome) for outcome in outcomes if isinstance(outcome.result, Reading)]
+    notes = [*notes, *(note for verdict in verdicts for note in verdict.notes)]
+    notes += [SWAPPED for reading in readings if is_swapped(reading)]
     return {
-        "readings": [reading_document(outcome) for outcome in outcomes if isinstance(outcome.result, Reading)],
+        "readings": readings,
         "rejected": rejections[0] if rejections else None,
         "rejections": len(rejections),
         "notices": [{key: notice[key] for key in ("device", "kind", "detail")} for notice in notices],
         "system": ", ".join(systems),
         "guessed": any(outcome.guessed for outcome in outcomes),
-        "notes": [*notes, *dict.fromkeys(note for verdict in verdicts for note in verdict.notes)],
+        "notes": [*dict.fromkeys(notes)],
     }
+
+
+def is_swapped(reading: dict[str, Any]) -> bool:
+    """Whether a position lies in the province once latitude and longitude change places."""
+    said = {**reading["metrics"], **reading["extra"].get("rejected", {})}
+    latitude, longitude = said.get("latitude"), said.get("longitude")
+    if not isinstance(latitude, int | float) or not isinstance(longitude, int | float):
+        return False
+    return swapped(latitude, longitude)
 
 
 def believed(outcome: Outcome, now_us: int) -> Outcome:
@@ -106,7 +120,7 @@ def told(rejected: Rejected) -> dict[str, str | None]:
 
 
 def reading_document(outcome: Outcome) -> dict[str, Any]:
-    """A reading as JSON shows it: time in RFC 3339 (null = time of receipt), states as words."""
+    """A reading as JSON shows it: time in RFC 3339 (null = time of receipt), states as words, seq if one was sent."""
     reading, family = outcome.result, outcome.family
     if not isinstance(reading, Reading) or family is None:
         raise TypeError("a reading without a family")
@@ -116,9 +130,12 @@ def reading_document(outcome: Outcome) -> dict[str, Any]:
         "time": None if reading.time is None else show(reading.time),
         "metrics": metrics_of(family, reading),
         "extra": reading.extra or {},
+        "seq": reading.seq if reading.seq >= 0 else None,
         "profile": outcome.profile.name if outcome.profile else None,
         "guessed": outcome.guessed is not None,
     }
+    if reading.ago:
+        document["ago_s"] = reading.ago / 1_000_000  # measured so long before receipt
     if outcome.guessed:
         document["how"] = HOW[outcome.guessed]
     if outcome.fields:

@@ -14,6 +14,8 @@ from devices.profile import PROFILES
 from dothi import trial
 from dothi.commands import catalogue, credentials
 from dothi.commands.decode import decode
+from dothi.commands.import_codec import import_codec
+from dothi.commands.new import new
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
@@ -25,7 +27,7 @@ SHOWN_MISTAKES = 20
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
 
 
-for command in (catalogue.families, catalogue.profiles, catalogue.check, decode):
+for command in (catalogue.families, catalogue.profiles, catalogue.check, decode, new, import_codec):
     app.command()(command)
 
 

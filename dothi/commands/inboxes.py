@@ -33,7 +33,7 @@ def all_inboxes(document: dict[str, Any]) -> list[Inbox]:
 
     inboxes = [area_inbox(area, broker["url"]) for broker in document["brokers"] for area in broker["areas"]]
     inboxes += [
-        route_inbox(route, ROUTES[route].topics, broker["url"])
+        route_inbox(route, ROUTES[route].topics, broker["url"], ROUTES[route].retained)
         for broker in document["brokers"]
         for route in broker["routes"]
         if route in ROUTES

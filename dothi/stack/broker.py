@@ -93,6 +93,7 @@ def access_rules(areas: Sequence[str], routes: Sequence[str], closed: Sequence[s
     gateway = [f"write dothi/v1/{area}/+/{end}" for area in areas for end in ("up", "status")]
     gateway += [f"write {route}" for route in routes if route not in closed]
     gateway += ["read dothi/v1/+/+/ack", "read dothi/v1/+/+/down", "read dothi/alarms/#"]
+    gateway += ["read spBv1.0/+/NCMD/+"]  # where an edge node hears that it is asked
     lines = ["user ingest", *(f"topic {rule}" for rule in ingest)]
     lines += ["", "user gateway", *(f"topic {rule}" for rule in gateway)]
     return "\n".join(lines) + "\n"

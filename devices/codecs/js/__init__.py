@@ -5,7 +5,7 @@ They run in a process of their own that can be killed (worker.py); a codec is he
 
 from devices.codecs.js.decode import Decoded, decode_each, decode_many
 from devices.codecs.js.engine import ENGINE, Engine
-from devices.codecs.js.frame_codec import js_codec, with_folder
+from devices.codecs.js.frame_codec import JsFrameCodec, js_codec, with_folder
 from devices.codecs.js.source import JsCodec, codec_of, pinned
 from devices.codecs.js.worker_process import Frame
 
@@ -15,6 +15,7 @@ __all__ = [
     "Engine",
     "Frame",
     "JsCodec",
+    "JsFrameCodec",
     "codec_of",
     "decode_each",
     "decode_many",

@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 STRIKES = 5
@@ -25,14 +26,15 @@ class Record:
 class Breaker:
     """Codec versions by their SHA-256. A strike is a message that ran out of time or memory or took the worker along;
     one is forgiven every FORGIVEN_EVERY_S; STRIKES of them put the codec aside, after that each next one does, for
-    twice as long as the last time, until all are forgiven."""
+    twice as long as the last time, until all are forgiven. `clock`: seconds that only grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._records: OrderedDict[str, Record] = OrderedDict()
 
     def strike(self, codec: str) -> None:
         """Count one against the codec."""
-        now = time.monotonic()
+        now = self._clock()
         record = self._records.setdefault(codec, Record())
         self._records.move_to_end(codec)
         if len(self._records) > REMEMBERED:
@@ -49,4 +51,4 @@ class Breaker:
     def aside_s(self, codec: str) -> float:
         """Seconds for which the codec is still put aside; 0 when it is not."""
         record = self._records.get(codec)
-        return max(0.0, record.until - time.monotonic()) if record else 0.0
+        return max(0.0, record.until - self._clock()) if record else 0.0

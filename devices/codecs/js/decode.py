@@ -91,9 +91,13 @@ FAULTS: dict[str, tuple[Reason, str, str]] = {
     "B": (Reason.TOO_LARGE, "returned {text} characters; expected at most 65536", _REPORT),
     "T": (Reason.CODEC_TIMEOUT, "ran longer than 0.1 s of processor time; expected well under 1 ms", _REPORT),
     "K": (Reason.CODEC_TIMEOUT, "did not end and was killed: {text}; expected well under 1 ms", _REPORT),
-    "M": (Reason.CODEC_MEMORY, "used more than 16 MiB; expected some kilobytes", _REPORT),
+    "M": (Reason.CODEC_MEMORY, "used more than 8 MiB; expected some kilobytes", _REPORT),
     "C": (Reason.CODEC_CRASH, "took its process along: {text}", _REPORT),
     "A": (Reason.CODEC_PUT_ASIDE, "ran out of time or memory too often and is put aside for {text} s", _CHECK),
-    "U": (Reason.CODEC_CRASH, "was not run: {text}", "see that quickjs-ng is installed and memory is free, then replay"),
+    "U": (
+        Reason.CODEC_CRASH,
+        "was not run: {text}",
+        "see that quickjs-ng is installed and memory is free, then replay",
+    ),
 }
 """By the letter of an answer: reason, what happened, what to do."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from devices.codecs.js.breaker import Breaker
 from devices.codecs.js.source import JsCodec
-from devices.codecs.js.worker_process import Answer, Frame, Lost, WorkerProcess
+from devices.codecs.js.worker_process import WALL_LIMIT_S, Answer, Frame, Lost, WorkerProcess
 
 CHUNK = 256  # frames a request
 STRIKING = "KCMT"
@@ -18,10 +18,11 @@ class Engine:
     """Answers per frame, in order, for several threads one after the other. Letters as in worker.py, and K (killed),
     C (worker ended), A (put aside: the text is the seconds), U (the worker cannot be started)."""
 
-    def __init__(self) -> None:
+    def __init__(self, breaker: Breaker | None = None, wall_limit_s: float = WALL_LIMIT_S) -> None:
+        self._wall_limit_s = wall_limit_s
         self._lock = threading.Lock()
         self._worker: WorkerProcess | None = None
-        self.breaker = Breaker()
+        self.breaker = breaker or Breaker()
 
     @property
     def pid(self) -> int | None:
@@ -40,14 +41,17 @@ class Engine:
         return answers
 
     def _run_some(self, codec: JsCodec, frames: Sequence[Frame], answers: list[Answer]) -> None:
+        known, fresh = len(answers), self._worker is None
         try:
             if self._worker is None:
-                self._worker = WorkerProcess()
+                self._worker = WorkerProcess(wall_limit_s=self._wall_limit_s)
             for answer in self._worker.answers(codec, frames):
                 self._take(codec, answer, answers)
         except Lost as lost:
             self._worker = None
-            self._take(codec, lost.answer, answers)
+            # A worker that ended before its first answer may have ended before the question.
+            if fresh or lost.answer.letter != "C" or len(answers) > known:
+                self._take(codec, lost.answer, answers)
         except OSError as error:
             answers += [Answer("U", str(error))] * len(frames)
 

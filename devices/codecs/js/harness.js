@@ -10,7 +10,7 @@
   const text = String;
   const evaluate = (0, eval);
   const world = globalThis;
-  const { join } = Array.prototype, { slice: sliceText } = String.prototype;
+  const { join } = Array.prototype, { has } = Set.prototype, { slice: sliceText } = String.prototype;
   // The engine keeps long sums of texts in pieces, which its binding cannot return.
   const flat = (...parts) => apply(join, parts, [""]);
   const slice = (long) => apply(sliceText, long, [0, LONGEST_ERROR]);
@@ -82,6 +82,15 @@
     return built;
   }
 
+  // Scripts bring their own Object.assign and the like by defineProperty. What they brought when they were first
+  // evaluated has stayed; to do so again is no error.
+  function tolerate(fixed) {
+    const define = Object.defineProperty;
+    Object.defineProperty = function defineProperty(target, name, given) {
+      return apply(has, fixed, [target]) ? target : define(target, name, given);
+    };
+  }
+
   function freezeAll() {
     allowOverride(Object.prototype, ["constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty"]);
     allowOverride(RealError.prototype, ["name", "message", "toString"]);
@@ -89,9 +98,10 @@
       allowOverride(kind.prototype, ["name", "message"]);
     allowOverride(Array.prototype, ["toString", "join", "concat"]);
     const built = builtins();
-    const seen = new RealSet([world]), waiting = [built, ...hidden()];
+    const seen = new RealSet(), waiting = [built, ...hidden()];
+    tolerate(seen);
     const add = (value) => {
-      if ((typeof value === "object" && value !== null) || typeof value === "function")
+      if ((typeof value === "object" && value !== null && value !== world) || typeof value === "function")
         if (!seen.has(value)) { seen.add(value); waiting.push(value); }
     };
     for (const one of waiting) seen.add(one);

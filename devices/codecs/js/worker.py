@@ -5,9 +5,10 @@ Started as a script with neither site-packages nor the project around it; it imp
 engine alone, gives up what it does not need, and lives until its parent hangs up. A request is a length (4 bytes, big
 endian) and a marshalled tuple; an answer is a letter, a length and a text:
 
-J the codec's result as JSON, F the same from a codec that needs a fresh context for each message; E it threw; N it returned nothing; B its result is too large; M out of memory; T out of
-time; L the script itself cannot be loaded; ? the script is not known here, send it along. After any of M, T and L the
-rest of the request is left alone, for the parent to decide about.
+J the codec's result as JSON, F the same from a codec that needs a fresh context for each message; E it threw; N it
+returned nothing; B its result is too large; M out of memory; T out of time; L the script itself cannot be loaded;
+? the script is not known here, send it along. After any of M, T and L the rest of the request is left alone, for the
+parent to decide about.
 """
 
 import marshal
@@ -23,7 +24,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 CONTEXTS = 64
-ENGINE_BYTES = 16 * 1024 * 1024
+ENGINE_BYTES = 8 * 1024 * 1024
 ENGINE_STACK_BYTES = 256 * 1024
 ENGINE_CPU_S = 0.1
 LOAD_CPU_S = 0.5
@@ -65,9 +66,12 @@ class Codec:
     def __init__(self, source: str) -> None:
         self.source, self.faithful, self.count, self.doubts = source, False, 0, 0
         self.quick: tuple[Any, Decode] | None = None
+        self.broken = ""
 
     def answer(self, frame: str, port: int | None, received: float) -> str:
         """What comes of a frame: JSON, or a letter and a text."""
+        if self.broken:
+            return self.broken
         if self.faithful:
             return self.once(frame, port, received)
         said = self.at_once(frame, port, received)
@@ -92,10 +96,11 @@ class Codec:
         """In a context that no message has seen, as a script: always right, and some hundred times slower."""
         try:
             _, decode = make_decode(self.source, "faithful", received)
-        except Unloadable as error:
-            return f"L{error}"
-        except ENGINE.JSException as error:
-            return f"L{first_line(error)}"
+        except (Unloadable, ENGINE.JSException) as error:
+            said = fault(error)
+            if said[0] == "E":
+                self.broken = said = "L" + said[1:]
+            return said
         return run(decode, frame, port, received)
 
     def is_doubtful(self, said: str) -> bool:
@@ -119,15 +124,15 @@ def run(decode: Decode, frame: str, port: int | None, received: float) -> str:
     try:
         return decode(frame, port, received)
     except ENGINE.JSException as error:
-        said = first_line(error)
-        return f"T{said}" if "interrupted" in said else f"M{said}" if "out of memory" in said else f"E{said}"
+        return fault(error)
     except (TypeError, ValueError) as error:  # something that the binding cannot return
         return f"E{error}"
 
 
-def first_line(error: Exception) -> str:
-    """What the engine says, without the stack."""
-    return str(error).split("\n", 1)[0][:300]
+def fault(error: Exception) -> str:
+    """What the engine objects to, without the stack."""
+    said = str(error).split("\n", 1)[0][:300]
+    return ("T" if "interrupted" in said else "M" if "out of memory" in said else "E") + said
 
 
 def serve() -> None:

@@ -53,7 +53,8 @@ class Lost(Exception):
 class WorkerProcess:
     """One worker. Not for several threads at once. Raises OSError when it cannot be started, Lost when it is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_limit_s: float = CPU_LIMIT_S, wall_limit_s: float = WALL_LIMIT_S) -> None:
+        self._limits = (cpu_limit_s, wall_limit_s)
         engine = find_spec("_quickjs")
         if engine is None or engine.origin is None:
             raise OSError("the package quickjs-ng is not installed")
@@ -76,7 +77,7 @@ class WorkerProcess:
             os.set_blocking(end.fileno(), False)
         self._unread = bytearray()
         try:
-            self._some(START_LIMIT_S, START_LIMIT_S)
+            self._within(START_LIMIT_S, START_LIMIT_S)
         except Lost as lost:
             raise OSError(f"the worker for vendors' codecs did not start: {lost.answer.text}") from None
 
@@ -102,12 +103,15 @@ class WorkerProcess:
         left = memoryview(len(request).to_bytes(4, "big") + request)
         try:
             while left:
-                self._wait(self._stdin, select.POLLOUT, CPU_LIMIT_S, WALL_LIMIT_S)
+                self._wait(self._stdin, select.POLLOUT, *self._limits)
                 left = left[os.write(self._stdin.fileno(), left) :]
         except OSError:
             raise Lost(self._ended()) from None
 
-    def _some(self, cpu_s: float = CPU_LIMIT_S, wall_s: float = WALL_LIMIT_S) -> list[Answer]:
+    def _some(self) -> list[Answer]:
+        return self._within(*self._limits)
+
+    def _within(self, cpu_s: float, wall_s: float) -> list[Answer]:
         """The answers that have come, at least one."""
         while not (complete := self._complete()):
             self._wait(self._stdout, select.POLLIN, cpu_s, wall_s)
@@ -141,7 +145,7 @@ class WorkerProcess:
         while not poll.poll(LOOK_S * 1000):
             if cpu_seconds(self.pid) - spent > cpu_s or time.monotonic() - began > wall_s:
                 self.close()
-                raise Lost(Answer("K", f"no answer within {cpu_s:g} s of processor time"))
+                raise Lost(Answer("K", f"no answer within {cpu_s:g} s of processor time or {wall_s:g} s in all"))
 
     def _ended(self) -> Answer:
         """How the worker came to its end."""
