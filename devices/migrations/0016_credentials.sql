@@ -16,6 +16,7 @@ comment on table registry.credential is
 comment on column registry.credential.seen is 'Last connection with this token, to the minute.';
 
 grant update (slot, seen, changed), delete on registry.credential to dothi_writer;
+revoke select on registry.credential from dothi_analyst;
 
 create view city.credential as
 select d.device, c.slot, c.issued, c.seen, c.revoked
