@@ -184,7 +184,6 @@ CEFACT: dict[str, str | None] = {
     "hPa": "A97", "Pa": "PAL", "kPa": "KPA", "mbar": "MBR", "bar": "BAR", "mm[Hg]": "HN", "[in_i'Hg]": "F79",
     "s": "SEC", "ms": "C26", "min": "MIN", "h": "HUR", "d": "DAY", "/min": "C94", "Hz": "HTZ", "kHz": "KHZ",
     "MHz": "MHZ",
-    "kW.h": "KWH", "W.h": "WHR", "mW.h": None, "MW.h": "MWH", "J": "JOU", "kvar.h": "K3", "var.h": None,
     "kW.h": "KWH", "W.h": "WHR", "W.min": None, "mW.h": None, "MW.h": "MWH", "J": "JOU", "kvar.h": "K3", "var.h": None,
     "W": "WTT", "mW": "C31", "kW": "KWT", "MW": "MAW", "var": "D44", "kvar": "KVR", "V.A": "D46", "kV.A": "KVA",
     "V": "VLT", "mV": "2Z", "kV": "KVT", "A": "AMP", "mA": "4K", "Ohm": "OHM", "kOhm": "B49",
