@@ -82,6 +82,8 @@ def device_view() -> ViewBody:
     expressions: dict[str, sql.Composable] = {column[2:]: sql.SQL(column) for column in columns.split()}
     expressions |= {"area": sql.SQL("lpad(d.area::text, 3, '0')")}
     expressions |= {"last_seen": heard("received"), "last_seq": heard("seq"), "online": sql.SQL("o.online")}
+    expressions |= {name: sql.Identifier("d", name) for name in ("owner", "installed", "serial", "firmware", "eui")}
+    expressions |= {"tags": sql.SQL("string_to_array(d.tags, ';')")}
     source = sql.SQL(
         "from registry.device d join registry.profile p on p.id = d.profile left join ops.presence o on o.device = d.id"
     )
