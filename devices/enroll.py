@@ -14,7 +14,7 @@ from devices.enroll_said import suggestion_of_area, suggestion_of_profile
 from devices.envelopes.lorawan import normal_eui
 
 DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
-LONGEST = {"name": 200, "owner": 200, "serial": 100, "firmware": 100}
+LONGEST = {"name": 200, "owner": 200, "serial": 100, "firmware": 100, "tags": 1000}
 LONGEST_TAG, MOST_TAGS, LONGEST_FOREIGN_ID, SHOWN = 40, 20, 200, 60
 STATES = ("planned", "enrolled")
 EUI_WANTED = "EUI, 16 hex digits"
@@ -259,7 +259,7 @@ def judge(line: int, cells: dict[str, str], terms: Terms) -> Judged:
 @cache
 def given_in(columns: tuple[str, ...]) -> Given:
     """Columns of the file, of those that a device takes over."""
-    return frozenset(columns).intersection(("name", "lat", "lon", "owner", *LONGEST, "installed", "tags", "eui"))
+    return frozenset(columns).intersection(("name", "lat", "lon", *LONGEST, "installed", "eui"))
 
 
 @cache
