@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 from unicodedata import is_normalized, normalize
 
@@ -136,9 +136,14 @@ def judged_rows(file: BinaryIO, terms: Terms) -> Iterator[Judged]:
 class Cells:
     """The cells of one line, none with blanks around it, and what is wrong with them. An empty cell says nothing."""
 
+    __slots__ = ("cells", "clean", "composed", "line", "mistakes")
+
     def __init__(self, line: int, cells: dict[str, str]) -> None:
         self.line, self.cells = line, cells
         self.mistakes: list[Mistake] = []
+        together = "".join(cells.values())  # most lines have nothing to be looked for
+        self.clean = together.isprintable() and "\ufffd" not in together
+        self.composed = together.isascii() or is_normalized("NFC", together)
 
     def wrong(self, column: str, value: str, detail: str) -> None:
         """Note a mistake; a value without end is shown in part."""
@@ -159,20 +164,20 @@ class Cells:
         said = self.cells.get(column)
         if not said:
             return None
-        if bad := _BAD.search(said):
+        if not self.clean and (bad := _BAD.search(said)):
             self.wrong(column, said, f"a character that is no text, U+{ord(bad[0]):04X}, at place {bad.start() + 1}")
         elif len(said) > LONGEST[column]:
             self.wrong(column, said, f"{len(said)} characters; at most {LONGEST[column]}")
-        return said if said.isascii() or is_normalized("NFC", said) else normalize("NFC", said)
+        return said if self.composed else normalize("NFC", said)
 
     def tags(self) -> str | None:
         """Tags, separated by ";", each once."""
         said = self.text("tags")
-        tags = dict.fromkeys(tag for part in said.split(";") if (tag := part.strip())) if said else {}
+        if not said:
+            return None
+        tags = tags_in(said)
         if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
-            self.wrong(
-                "tags", said or "", f"at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters, between them ;"
-            )
+            self.wrong("tags", said, f"at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters, between them ;")
         return ";".join(tags) or None
 
     def installed(self) -> date | None:
@@ -240,29 +245,27 @@ def judge(line: int, cells: dict[str, str], terms: Terms) -> Judged:
         names, given = names or ((eui,) if eui else ()), given | {"eui"} if eui else given
     row = Row(
         *(device, profile, place.area, said.text("name"), place.lat, place.lon),
-        route=route if names else None,
-        foreign_id=names[0] if names else None,
-        further=names[1:],
-        owner=said.text("owner"),
-        installed=said.installed(),
-        serial=said.text("serial"),
-        firmware=said.text("firmware"),
-        tags=said.tags(),
-        eui=eui,
-        state=said.state(),
-        given=given,
+        *((route, names[0], names[1:]) if names else (None, None, ())),
+        *(said.text("owner"), said.installed(), said.text("serial"), said.text("firmware"), said.tags(), eui),
+        *(said.state(), given),
     )
     warnings = [Mistake(line, *warning) for warning in place.warnings]
     return Judged(line, device, None if said.mistakes else row, said.mistakes, warnings)
 
 
-@cache
+@lru_cache(1024)
 def given_in(columns: tuple[str, ...]) -> Given:
     """Columns of the file, of those that a device takes over."""
     return frozenset(columns).intersection(("name", "lat", "lon", *LONGEST, "installed", "eui"))
 
 
-@cache
+@lru_cache(1024)
+def tags_in(said: str) -> tuple[str, ...]:
+    """Tags of a cell, each once."""
+    return tuple(dict.fromkeys(tag for part in said.split(";") if (tag := part.strip())))
+
+
+@lru_cache(1024)
 def day_of(said: str) -> date:
     """A day written as in ISO 8601. Raises ValueError."""
     day = date.fromisoformat(said)

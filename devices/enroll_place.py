@@ -27,14 +27,14 @@ def place_of(area: str, lat: str, lon: str, areas: Collection[str]) -> Place:
     """What a row's three cells say; empty cells say nothing. Whether `area` is known is asked elsewhere."""
     if not lat and not lon:
         return Place(area, None, None, () if area else (("area", "", "a zone of the plan, or a position in it"),))
+    if _NUMBER.fullmatch(lat) and _NUMBER.fullmatch(lon):
+        outline = all_outlines().get(area)
+        if outline is not None and outline.holds(float(lat), float(lon)):
+            return Place(area, float(lat), float(lon))
     mistake = no_position(lat, lon)
     if mistake:
         return Place(area, None, None, (mistake,))
-    at = float(lat), float(lon)
-    outline = all_outlines().get(area)
-    if outline is not None and outline.holds(*at):
-        return Place(area, *at)
-    return judged_place(area, *at, areas)
+    return judged_place(area, float(lat), float(lon), areas)
 
 
 def no_position(lat: str, lon: str) -> Finding | None:

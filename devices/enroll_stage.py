@@ -5,7 +5,6 @@ already takes over; `wrong` and `warned` hold mistakes and warnings of a line as
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -34,7 +33,7 @@ with said as ({said}), twice as (select value, min(line) as first from said grou
 select s.line, s.device, s.value, t.first from twice t join said s using (value) where s.line > t.first
 """
 SAID = {
-    "device": "select line, device, device as value from enrolling where device <> ''",
+    "device": "select line, device, device as value from enrolling where device is not null",
     "eui": "select line, device, eui as value from enrolling"
     " where eui is not null and route is distinct from 'lorawan'",
     "alias": "select e.line, e.device, e.route || ':' || f as value from enrolling e, unnest(e.foreign_ids) f",
@@ -83,7 +82,7 @@ def stage(cursor: Cursor, judged: Iterable[Judged], before: Step = nothing, told
     """
     cursor.execute(STAGE)
     cursor.execute(FINDINGS)
-    with cursor.copy("copy enrolling from stdin") as copy:
+    with cursor.copy("copy enrolling from stdin (null '')") as copy:
         for piece in pieces(judged):
             copy.write("".join(map(line_of, piece)))
             told(len(piece))
@@ -155,26 +154,20 @@ def pieces(judged: Iterable[Judged]) -> Iterator[list[Judged]]:
 
 
 def line_of(judged: Judged) -> str:
-    r"""A line of the COPY text format. Rows hold no control characters, so only `\` is doubled."""
+    r"""A line of the COPY text format, NULL being nothing. Rows hold no control characters, so only `\` is doubled."""
     row = judged.row
     if row is None:
-        return (
-            f"{judged.line}\t{judged.device}"
-            + "\t\\N" * 15
-            + f"\t{packed(judged.mistakes)}\t{packed(judged.warnings)}\n"
+        text = f"{judged.line}\t{judged.device}" + "\t" * 15
+    else:
+        names = array_of((row.foreign_id, *row.further)) if row.foreign_id else ""
+        installed = row.installed.isoformat() if row.installed else ""
+        position = f"{row.lat}\t{row.lon}" if row.lat is not None else "\t"
+        text = (
+            f"{judged.line}\t{row.device}\t{row.profile}\t{row.area}\t{row.name or ''}\t{position}\t{row.route or ''}\t"
+            f"{names}\t{row.owner or ''}\t{installed}\t{row.serial or ''}\t{row.firmware or ''}\t{row.tags or ''}\t"
+            f"{row.eui or ''}\t{row.state}\t{bits_of(row.given)}"
         )
-    cells = (
-        *(row.device, row.profile, row.area, row.name, row.lat, row.lon, row.route),
-        array_of((row.foreign_id, *row.further)) if row.foreign_id else None,
-        *(row.owner, row.installed, row.serial, row.firmware, row.tags, row.eui, row.state, bits_of(row.given)),
-    )
-    text = "\t".join(["\\N" if cell is None else cell_text(cell) for cell in cells])
-    return f"{judged.line}\t{text}\t\\N\t{packed(judged.warnings)}\n"
-
-
-def cell_text(cell: str | float | date) -> str:
-    """A value in the COPY text format."""
-    text = cell if isinstance(cell, str) else str(cell)
+    text = f"{text}\t{packed(judged.mistakes)}\t{packed(judged.warnings)}\n"
     return text.replace("\\", "\\\\") if "\\" in text else text
 
 
@@ -185,11 +178,10 @@ def array_of(names: Iterable[str]) -> str:
 
 
 def packed(mistakes: list[Mistake]) -> str:
-    """Mistakes of one line as JSON in the COPY text format."""
+    """Mistakes of one line as JSON."""
     if not mistakes:
-        return "\\N"
-    said = msgspec.json.encode([(shown(m.column), shown(m.value), m.detail) for m in mistakes])
-    return cell_text(said.decode())
+        return ""
+    return msgspec.json.encode([(shown(m.column), shown(m.value), m.detail) for m in mistakes]).decode()
 
 
 def shown(said: str) -> str:

@@ -70,9 +70,16 @@ def enroll(
         remove(tokens if outputs.tokens else None)
     show(outcome, dry_run, as_json)
     if outcome.staged.wrong:
-        all_of_them = f"; all of them: {report}" if report else "; with --report FILE all of them are written there"
-        more = all_of_them if outcome.staged.wrong > SHOWN else ""
-        raise Refused(f"{file}: {outcome.staged.wrong} mistakes, nothing was enrolled{more}")
+        raise Refused(refusal(file, outcome, report))
+
+
+def refusal(file: Path, outcome: Outcome, report: Path | None) -> str:
+    """Nothing was enrolled: how many mistakes, the first of them, and where the others are."""
+    first, count = outcome.staged.mistakes[0], outcome.staged.wrong
+    place = f"{first.column} on line {first.line}" if first.column else f"line {first.line}"
+    what = f"a mistake, {place}" if count == 1 else f"{count} mistakes, the first {place}"
+    more = "; --report FILE writes all of them" if count > SHOWN and not report else ""
+    return f"{file}: nothing was enrolled: {what}: {first.detail}{more}"
 
 
 def enrolled(source: BinaryIO, url: str, dry_run: bool, outputs: Outputs) -> Outcome:
