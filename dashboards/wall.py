@@ -116,7 +116,7 @@ def wall_statements(words: Words) -> dict[str, str]:
     texts = statements("wall")
     name = "p.name" if words.language == "vi" else "p.name_en"
     ages = per_family(texts["ages.feed"], ",\n       ", FAMILIES, words)
-    worst = per_family(texts["worst_age.feed"], "\nUNION ALL ", FAMILIES, words)
+    worst = per_family(texts["worst_age.feed"], ", ", FAMILIES, words)
     newest = per_family(texts["newest.feed"], "\nUNION ALL ", FAMILIES, words)
     provinces = choose("province", {province: words(f"province.{province}") for province in PROVINCES})
     return texts | {

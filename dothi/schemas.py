@@ -132,7 +132,7 @@ def profile_properties() -> Schema:
         "behaviour": {"type": "object", "additionalProperties": curve()},
         "roots": described(PATHS, "Where the paths of the fields may start"),
         "match": thing({"path": TEXT, "value": {}}, ("path",), "By what a message tells that it is of this kind"),
-        "fields": {"type": "array", "minItems": 1, "items": field()},
+        "fields": {"type": "array", "items": field()},
         "units": described(TEXT, "Where the message names the units of its fields"),
         "time": time(),
         "seq": thing({"path": PATHS}, ("path",)),
