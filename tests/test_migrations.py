@@ -10,6 +10,7 @@ import pytest
 
 from devices import relations
 from devices.family import FAMILIES, Family, Metric
+from devices.profile import PROFILES
 from dothi import migrations, unchanged
 from dothi.errors import Refused
 from ingest import reconcile
@@ -187,6 +188,13 @@ def test_what_is_as_it_was_left_is_not_gone_through(database: Database) -> None:
         assert not unchanged.as_left(connection)
     assert migrations.migrate(url(database)) == ["replaced city.soil"]
     assert migrations.migrate(url(database)) == []
+
+
+def test_what_the_registry_lost_comes_back(database: Database) -> None:
+    database.execute("update registry.profile set interval_s = 1 where profile = 'native-soil'")
+    assert migrations.migrate(url(database)) == []
+    row = database.execute("select interval_s from registry.profile where profile = 'native-soil'").fetchone()
+    assert row == (PROFILES["native-soil"].interval_s,)
 
 
 def test_what_was_taken_away_is_made_again(database: Database) -> None:
