@@ -99,7 +99,7 @@ def trial(profile: Profile, packet: Packet) -> Trial:
     results = profile.map(packet.document, packet.payload)
     readings = [result for result in results if isinstance(result, Reading)]
     metrics = sum(not isnan(value) for reading in readings for value in reading.values)
-    mapped = len(mapped_metrics(profile)) * max(len(readings), 1)
+    mapped = max(len(mapped_metrics(profile)), 1) * max(len(readings), 1)
     strange = sum(len(reading.extra.keys() - RESERVED) for reading in readings if reading.extra)
     clean = len(readings) == len(results) and not any(reading.partial for reading in readings)
     return Trial(profile, results, clean, metrics, strange, metrics / mapped)

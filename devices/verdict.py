@@ -6,7 +6,7 @@ nothing is guessed: there the topic and the registry decide.
 
 from devices.codecs import CODECS
 from devices.codecs.frames import FRAME_CODECS
-from devices.envelopes import Notice, Opened, Opener, Packet, opener_of
+from devices.envelopes import Notice, Opened, Opener, Packet, noticed, opener_of
 from devices.fitting import Chosen, chosen, native_profiles
 from devices.frame_text import frame_in
 from devices.guess import Guess, guess
@@ -145,7 +145,14 @@ class Judge:
         found = chosen(kind, packet, self._hint)
         if isinstance(found, Chosen):
             outcomes = [
-                Outcome(packet.foreign_id, found.profile, one, found.profile.family, found.how) for one in found.results
+                Outcome(
+                    packet.foreign_id,
+                    found.profile,
+                    noticed(one, packet.foreign_id),
+                    found.profile.family,
+                    found.how,
+                )
+                for one in found.results
             ]
         else:
             outcomes = [Outcome(packet.foreign_id, None, found)]
@@ -213,7 +220,9 @@ def of_profile(profile: Profile, opened: Opened) -> list[Outcome]:
             outcomes.append(Outcome(part.foreign_id, profile, part))
         else:
             results = profile.map(part.document, part.payload)
-            outcomes += [Outcome(part.foreign_id, profile, one, profile.family) for one in results]
+            outcomes += [
+                Outcome(part.foreign_id, profile, noticed(r, part.foreign_id), profile.family) for r in results
+            ]
     return outcomes
 
 

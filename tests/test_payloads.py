@@ -125,6 +125,7 @@ ROWS = rows()
 
 # Why a message does not become what its row says; without a topic some say less. By the start of the file's name.
 SHORT: dict[str, str] = {
+    "ngsi/ElectroMagneticObserved-": "a field strength that states no unit: no family holds one",
     "sparkplug-b/NDATA_": "data by alias: what it is called stands in the birth, which is another message",
     "homie/doc-1": "a part of a description with dots in it, which is no JSON",
     "ngsi/ElectroMagneticObserved": "field strengths, which no family has",

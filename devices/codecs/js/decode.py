@@ -47,13 +47,14 @@ def judged(codec: JsCodec, answer: Answer) -> Decoded | Rejected:
     if answer.letter in "JF":
         return result_of(codec, answer.text, answer.letter == "F")
     reason, said, advice = FAULTS[answer.letter]
-    detail = f"codec {codec.name} ({codec.sha256[:12]}) {said.format(text=answer.text)}; {advice}"
+    happened = said.format(text=answer.text.decode("utf-8", "replace"))
+    detail = f"codec {codec.name} ({codec.sha256[:12]}) {happened}; {advice}"
     return Rejected("codec", reason, None, None, detail[:600])
 
 
-def result_of(codec: JsCodec, text: str, slow: bool) -> Decoded | Rejected:
+def result_of(codec: JsCodec, text: bytes, slow: bool) -> Decoded | Rejected:
     """The `{data, warnings, errors}` of TS013."""
-    result = decode_json(text.encode())
+    result = decode_json(text)
     if isinstance(result, Rejected):
         return result
     if not isinstance(result, dict):
