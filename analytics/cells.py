@@ -17,7 +17,20 @@ from psycopg import sql
 
 from analytics.binary import columns_of, copy_text
 from analytics.columns import Columns
-from analytics.fleet import COARSEST, FINEST, NO_CELLS, NOTHING, Cells, Fleet, Floats, Ints, Models, changed, coarser
+from analytics.fleet import (
+    COARSEST,
+    FINEST,
+    NO_CELLS,
+    NOTHING,
+    Cells,
+    Fleet,
+    Floats,
+    Ints,
+    Models,
+    Newest,
+    changed,
+    coarser,
+)
 from analytics.newest import newest_table
 from devices.family import FAMILIES, Family
 
@@ -60,6 +73,11 @@ select area, (%s::text[])[family + 1], online, late, silent
 from unnest(%s::smallint[], %s::integer[], %s::integer[], %s::integer[], %s::integer[])
      u (area, family, online, late, silent)
 """
+WRITE_NEWEST = """
+insert into rollup.newest_time (area, family, time, device)
+select area, %s, timestamptz 'epoch' + us * interval '1 us', device
+from unnest(%s::smallint[], %s::bigint[], %s::integer[]) u (area, us, device)
+"""
 WRITE_ROUND = "insert into rollup.round (as_of) values (%s) on conflict (one) do update set as_of = excluded.as_of"
 WRITE_RATE = """
 insert into rollup.rate (family, per_minute) select * from unnest(%s::text[], %s::double precision[])
@@ -92,6 +110,7 @@ class MapCells:
         self._models = Models(np.ones(0), np.zeros(0, np.int64), np.ones(0))
         self._xmin = "0"
         self._written: dict[int, Cells] = {}
+        self._newest = {name: Newest() for name in NAMES}
         self._rows = Counter(dict.fromkeys(NAMES, 0))
         self._rounds: deque[tuple[datetime, Counter[str]]] = deque()
         self._next = 0.0
@@ -101,6 +120,7 @@ class MapCells:
         """Begin anew. All cells are written again in the next round."""
         self._forget()
         connection.execute("delete from rollup.cell_newest")
+        self._follow_registry(connection)
         self._hear_newest(connection)
 
     def take(self, connection: psycopg.Connection, columns: Columns) -> None:
@@ -110,6 +130,7 @@ class MapCells:
         nothing = np.full(len(columns.device), np.nan)
         value = columns.values[:, family.index[family.headline]] if family.headline else nothing
         self._fleet.hear(columns.device, columns.received, columns.time, value)
+        self._newest[family.name].hear(columns.area, columns.time, columns.device)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Make a round when one is due."""
@@ -120,6 +141,7 @@ class MapCells:
         self._write_connectivity(connection, micros(now))
         self._write_cells(connection, micros(now))
         self._write_rate(connection, now)
+        self._write_newest(connection)
         connection.execute(WRITE_ROUND, (now,))
         self._next = begun + max(EVERY_S, (time.monotonic() - begun) / SHARE_OF_TIME)
 
@@ -128,7 +150,10 @@ class MapCells:
         if not self._whole and one(connection, "select coalesce(bool_or(complete), false) from rollup.newest_state"):
             for family in FAMILIES.values():
                 for low, high in slices(connection):
-                    self._fleet.hear(*newest(connection, family, low, high))
+                    device, received, at, value = newest(connection, family, low, high)
+                    self._fleet.hear(device, received, at, value)
+                    # Its area of today; that of the reading comes with the next one.
+                    self._newest[family.name].hear(self._fleet.area[device], at, device)
             self._whole = True
         return self._whole
 
@@ -155,6 +180,14 @@ class MapCells:
             self._written[level] = cells
             cells = coarser(cells)
         connection.execute(WRITE_CELLS, (NAMES,))
+
+    def _write_newest(self, connection: psycopg.Connection) -> None:
+        connection.execute("delete from rollup.newest_time")
+        for family, newest in self._newest.items():
+            area = np.flatnonzero(newest.time)
+            if len(area):
+                columns = (area, newest.time[area], newest.device[area])
+                connection.execute(WRITE_NEWEST, (family, *(column.tolist() for column in columns)))
 
     def _write_rate(self, connection: psycopg.Connection, now: datetime) -> None:
         """Readings over the last minute: one round alone is too short for devices that speak now and then."""

@@ -44,6 +44,27 @@ class Connectivity(NamedTuple):
     silent: Ints
 
 
+class Newest:
+    """Of one family the newest time by area, and whose it is. Areas are ids of the registry, at most some thousands."""
+
+    def __init__(self) -> None:
+        self.time = np.zeros(0, np.int64)  # µs since 1970, 0 = none
+        self.device = np.zeros(0, np.int32)
+
+    def hear(self, area: Ints, time: Ints, device: Ints) -> None:
+        """Readings in any order."""
+        if not len(area):
+            return
+        more = int(area.max()) + 1 - len(self.time)
+        if more > 0:
+            self.time = np.pad(self.time, (0, more))
+            self.device = np.pad(self.device, (0, more))
+        before = self.time.copy()
+        np.maximum.at(self.time, area, time)
+        newest = np.flatnonzero((time == self.time[area]) & (time > before[area]))
+        self.device[area[newest]] = device[newest]
+
+
 class Fleet:
     """41 bytes per device. `place` and `hear` may name any id: the arrays grow."""
 

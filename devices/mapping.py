@@ -269,7 +269,8 @@ def first_below(document: object, root: Path, candidates: tuple[Path, ...]) -> t
     """As `first`, each candidate below the root or, failing that, from the top."""
     if not root:
         return first(document, candidates)
-    return first(document, tuple(root + keys for keys in candidates) + candidates)
+    keys, raw = first(find(document, root), candidates)
+    return (root + keys, raw) if raw is not MISSING else first(document, candidates)
 
 
 def seconds_between(document: object, field: Field) -> float:

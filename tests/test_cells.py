@@ -359,6 +359,9 @@ heards = st.lists(
 )
 
 
+SENT_FROM = (213, 58)
+
+
 def columns(family: str, ids: list[int], heard: list[Heard]) -> Columns:
     """Readings of one family as the analyst hands them over."""
     kind = FAMILIES[family]
@@ -372,7 +375,7 @@ def columns(family: str, ids: list[int], heard: list[Heard]) -> Columns:
     return Columns(
         family=kind,
         device=np.array(ids, np.int32),
-        area=np.zeros(len(ids), np.int16),
+        area=np.array([SENT_FROM[place % 2] for place in range(len(ids))], np.int16),
         time=micros([h.time_ago for h in heard]),
         seq=np.zeros(len(ids), np.int64),
         received=micros([h.received_ago for h in heard]),
@@ -404,6 +407,7 @@ def test_rounds_say_what_the_devices_say(
     """Batches in any order, rounds in between or not: at the end all is as a direct look at the readings has it."""
     last: dict[int, float] = {}
     newest: dict[int, Heard] = {}
+    fresh: dict[tuple[str, str], float] = {}
     with undone(stack) as connection:
         ids = enrol(connection, units)
         follower = MapCells()
@@ -412,7 +416,9 @@ def test_rounds_say_what_the_devices_say(
             for family in {unit.family for unit in units}:
                 of = [h for h in batch if h.device < len(units) and units[h.device].family == family]
                 follower.take(connection, columns(family, [ids[units[h.device].device] for h in of], of))
-                for heard in of:
+                for number, heard in enumerate(of):
+                    feed = (f"{SENT_FROM[number % 2]:03}", family)
+                    fresh[feed] = min(fresh.get(feed, math.inf), heard.time_ago)
                     place = heard.device
                     last[place] = min(last.get(place, math.inf), heard.received_ago)
                     if heard.value is not None and heard.time_ago <= newest.get(place, heard).time_ago:
@@ -424,6 +430,11 @@ def test_rounds_say_what_the_devices_say(
         shown = connection.execute("select area, family, online, late, silent, never from city.connectivity").fetchall()
         assert {(area, family): rest for area, family, *rest in shown} == connectivity(units, last)
         assert connection.execute("select distinct as_of from city.connectivity").fetchall() in ([(NOW,)], [])
+        ages = connection.execute(
+            "select area, family, extract(epoch from %s - time)::float8 from city.newest_time where device is not null",
+            (NOW,),
+        ).fetchall()
+        assert {(area, family): age for area, family, age in ages} == pytest.approx(fresh, abs=1e-5)
         for family, sign in (("weather", 1), ("traffic_flow", -1)):
             answer = cells(connection, -180, -90, 180, 90, 5, family)
             level = level_of(answer) if answer else COARSEST

@@ -10,7 +10,8 @@ import pytest
 
 from devices import relations
 from devices.family import FAMILIES, Family, Metric
-from dothi import migrations
+from devices.profile import PROFILES
+from dothi import migrations, unchanged
 from dothi.errors import Refused
 from ingest import reconcile
 from tests.stack import RunningStack
@@ -174,3 +175,29 @@ PROMISED = {
         "plan": "area name people devices devices_per_100 target_low target_high",
     }.items()
 }
+
+
+def test_what_is_as_it_was_left_is_not_gone_through(database: Database) -> None:
+    with psycopg.connect(url(database), autocommit=True) as connection:
+        assert unchanged.as_left(connection)
+        connection.execute("create table reading.spare (a int)")
+        assert not unchanged.as_left(connection)
+        connection.execute("drop table reading.spare")
+        assert unchanged.as_left(connection)
+        connection.execute("comment on view city.soil is 'mine'")
+        assert not unchanged.as_left(connection)
+    assert migrations.migrate(url(database)) == ["replaced city.soil"]
+    assert migrations.migrate(url(database)) == []
+
+
+def test_what_the_registry_lost_comes_back(database: Database) -> None:
+    database.execute("update registry.profile set interval_s = 1 where profile = 'native-soil'")
+    assert migrations.migrate(url(database)) == []
+    row = database.execute("select interval_s from registry.profile where profile = 'native-soil'").fetchone()
+    assert row == (PROFILES["native-soil"].interval_s,)
+
+
+def test_what_was_taken_away_is_made_again(database: Database) -> None:
+    database.execute("drop view city.soil_1d")
+    database.execute("drop index reading.soil_batch")
+    assert sorted(migrations.migrate(url(database))) == ["created city.soil_1d", "created reading.soil_batch"]

@@ -124,7 +124,8 @@ def area_view(family: Family, width: Width) -> ViewBody:
     )
     added_up = sql.SQL(
         "select {shown} from (select o.bucket, x.area, count(*) as devices, sum({complete}) as filled, "
-        "sum(x.n) as n, {sums} from {open_rows} group by o.bucket, x.area) x join registry.area a on a.id = x.area"
+        "sum(x.n) as n, {sums} from {open_rows} where {known} <= {ahead} group by o.bucket, x.area) x "
+        "join registry.area a on a.id = x.area"
     ).format(
         shown=select_list(columns),
         complete=complete(width),
@@ -133,6 +134,8 @@ def area_view(family: Family, width: Width) -> ViewBody:
             for c in summed_columns(family)
         ),
         open_rows=open_rows(family, width, area_known_until(family, width)),
+        known=area_known_until(family, width),  # asked before any device is looked at
+        ahead=AHEAD,
     )
     return united(columns, closed, written, added_up)
 

@@ -34,23 +34,30 @@ LIMIT 1
 
 -- name: worst_age
 WITH zone AS MATERIALIZED (SELECT area FROM city.plan WHERE province IN ($province)),
-feed AS ({feeds})
-SELECT extract(epoch FROM now() - newest) AS age, extract(epoch FROM now() - newest) / interval_s AS intervals
-FROM feed
-WHERE newest IS NOT NULL
+feed AS (SELECT column1 AS family, column2 AS interval_s FROM (VALUES {feeds}) v),
+newest AS (
+    SELECT family, max(least(time, now())) AS newest
+    FROM city.newest_time
+    WHERE area IN (SELECT area FROM zone)
+    GROUP BY family
+)
+SELECT extract(epoch FROM now() - n.newest) AS age, extract(epoch FROM now() - n.newest) / f.interval_s AS intervals
+FROM newest n JOIN feed f ON f.family = n.family
 ORDER BY intervals DESC
 LIMIT 1
 
 -- name: worst_age.feed
-SELECT max(least(time, now())) AS newest, {interval_s} AS interval_s FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)
+('{family}', {interval_s})
 
 -- name: ages
 WITH zone AS MATERIALIZED (SELECT area FROM city.plan WHERE province IN ($province))
 SELECT {feeds}
+FROM city.newest_time
+WHERE area IN (SELECT area FROM zone)
 LIMIT 1
 
 -- name: ages.feed
-(SELECT extract(epoch FROM now() - max(least(time, now()))) FROM city.latest_{family} WHERE area IN (SELECT area FROM zone)) AS {family}
+extract(epoch FROM now() - max(least(time, now())) FILTER (WHERE family = '{family}')) AS {family}
 
 -- name: districts
 WITH heard AS MATERIALIZED (
@@ -74,8 +81,9 @@ ORDER BY n.time DESC
 LIMIT 100
 
 -- name: newest.feed
-(SELECT DISTINCT ON (area) area, {label} AS family, time, device, concat_ws(' · ', {metrics}) AS reading
-FROM city.latest_{family} WHERE area IN (SELECT area FROM zone) ORDER BY area, time DESC)
+(SELECT t.area, {label} AS family, r.time, r.device, concat_ws(' · ', {metrics}) AS reading
+FROM city.newest_time t CROSS JOIN LATERAL (SELECT * FROM city.latest_{family} l WHERE l.device = t.device LIMIT 1) r
+WHERE t.family = '{family}' AND t.area IN (SELECT area FROM zone))
 
 -- name: fine_dust
 WITH zone AS MATERIALIZED (SELECT area, {name} AS name FROM city.plan p WHERE province IN ($province))

@@ -18,6 +18,7 @@ from devices.envelopes.packet import Notice, Opened, Opener, Packet, noticed
 from devices.envelopes.plain import open_plain
 from devices.envelopes.senml import open_senml
 from devices.envelopes.shelly import open_shelly
+from devices.envelopes.shelly1 import open_shelly1
 from devices.envelopes.sparkplug import open_sparkplug
 from devices.envelopes.tasmota import open_tasmota
 from devices.envelopes.zigbee import open_zigbee
@@ -42,6 +43,7 @@ ENVELOPES: dict[str, Callable[[Route], Opener]] = {
     "tasmota": open_tasmota,
     "zigbee": open_zigbee,
     "shelly": open_shelly,
+    "shelly1": open_shelly1,
     "opendatacam": open_opendatacam,
     "senml": open_senml,
 }
