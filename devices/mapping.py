@@ -243,7 +243,7 @@ def convert(field: Field, document: object, root: Path, used: set[Path], at: Pat
     change = field.convert
     below = at[len(root) :] if at[: len(root)] == root else at
     candidates = field.unit_paths if field.units is None else (*field.unit_paths, field.units + below)
-    keys, unit = first_below(document, root, candidates)
+    keys, unit = first_below(document, root, candidates) if candidates else ((), None)
     if isinstance(unit, str):
         used.add(keys)
         try:
