@@ -127,7 +127,9 @@ class Client(paho.Client):
 
 
 @contextmanager
-def connected(stack: RunningStack, user: str, password: str | None, client_id: str | None = None) -> Iterator[Client]:
+def connected(
+    stack: RunningStack, user: str, password: str | None, client_id: str | None = None, ca: str | None = None
+) -> Iterator[Client]:
     client = Client(
         paho.CallbackAPIVersion.VERSION2, client_id=client_id if client_id is not None else user, protocol=paho.MQTTv5
     )
@@ -139,7 +141,9 @@ def connected(stack: RunningStack, user: str, password: str | None, client_id: s
     client.on_publish = lambda *said: answers.append(f"publish: {said[3]}")
     client.on_subscribe = lambda *said: answers.extend(f"subscribe: {one}" for one in said[3])
     client.reconnect_delay_set(60, 60)
-    client.connect("127.0.0.1", int(stack.document["broker"].rpartition(":")[2]))
+    if ca:
+        client.tls_set(ca)
+    client.connect("127.0.0.1", int(stack.document["tls" if ca else "broker"].rpartition(":")[2]))
     client.loop_start()
     try:
         until(lambda: answers)
