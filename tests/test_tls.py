@@ -20,7 +20,7 @@ from dothi.stack.broker import Tls, device_address
 from dothi.stack.certificates import Certificates, files_in, machine_names, prepare
 from dothi.stack.embedded import Plan
 from tests.stack import RunningStack
-from tests.test_gate import connected, token_of, until
+from tests.test_gate import Device, admitted, connected, until
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NAMES = ["localhost", "127.0.0.1", "::1", "box"]
@@ -125,13 +125,18 @@ def test_what_cannot_be_listened_on_is_refused_in_one_line(plan: Plan, named: st
 # --- on the real broker
 
 
-def test_a_device_comes_in_over_tls_with_its_token(stack: RunningStack) -> None:
-    device = stack.enroll("tls-own")
-    with connected(stack, device, token_of(stack, device), ca=stack.document["ca"]) as client:
+@pytest.fixture(scope="module")
+def device(stack: RunningStack) -> Device:
+    """One for all of these tests."""
+    return admitted(stack, "tls")["tls"]
+
+
+def test_a_device_comes_in_over_tls_with_its_token(stack: RunningStack, device: Device) -> None:
+    with connected(stack, *device, ca=stack.document["ca"]) as client:
         assert client.answers == ["Success"]
-        client.publish(f"dothi/v1/213/{device}/up", json.dumps({"metrics": {"pm25": 7.5}}), 1)
-        stack.wait_for(f"select 1 from city.air_quality where device = '{device}'")
-    with connected(stack, device, "wrong", ca=stack.document["ca"]) as client:
+        client.publish(f"dothi/v1/213/{device.id}/up", json.dumps({"metrics": {"pm25": 7.5}}), 1)
+        stack.wait_for(f"select 1 from city.air_quality where device = '{device.id}'")
+    with connected(stack, device.id, "wrong", ca=stack.document["ca"]) as client:
         assert client.answers[0] == "Not authorized"
 
 
@@ -162,11 +167,10 @@ def test_nothing_older_is_spoken_and_no_other_authority_trusted(stack: RunningSt
         handshake(stack, ssl.create_default_context(cafile=stack.document["ca"]), "example.vn")
 
 
-def test_a_renewed_certificate_is_served_and_connections_stand(stack: RunningStack) -> None:
-    device = stack.enroll("tls-renews")
+def test_a_renewed_certificate_is_served_and_connections_stand(stack: RunningStack, device: Device) -> None:
     folder = stack.folder / "tls"
     account = (folder / "server.key").stat()
-    with connected(stack, device, token_of(stack, device), ca=stack.document["ca"]) as client:
+    with connected(stack, *device, ca=stack.document["ca"]) as client:
         names = [*machine_names("127.0.0.1"), "renewed.example"]
         assert prepare(folder, names, datetime.now(UTC))
         os.chown(folder / "server.key", account.st_uid, account.st_gid)
