@@ -1,7 +1,7 @@
 /* The gate without a broker: its callbacks called with any names and topics, against a model of who is connected.
  *
  * Compiled by tests/test_gate_fuzz.py with the sanitizers of gcc. Argument: a table in which are dev-0 … dev-7, each with
- * the tokens "a<number>" and "b<number>" under the hash below, open area 213. Prints nothing when all is well.
+ * the tokens "a<number>" and "b<number>" under the hash below, open area 213; and where a copy of it may lie. Prints nothing when all is well.
  */
 #include "../devices/gate/gate.c"
 
@@ -9,6 +9,8 @@ int printf(const char *format, ...);
 void exit(int code);
 void *malloc(u64 size);
 void free(void *at);
+long write(int file, const void *from, u64 size);
+int rename(const char *from, const char *to);
 
 enum { CLIENTS = 40, ROUNDS = 300000 };
 struct mosquitto { char *id, *user, *from; int stands; u32 device; };
@@ -111,7 +113,8 @@ static void comes(int place) {
     client->device = chance(8);
     client->user = honest ? name_of(client->device, "") : any();
     client->id = honest ? name_of(client->device, ends_of_ids[chance(6)]) : any();
-    client->from = chance(10) ? text_of(from[i = (int)chance(5)], strlen(from[i])) : 0;
+    i = (int)chance(5);
+    client->from = chance(10) ? text_of(from[i], strlen(from[i])) : 0;
     client->stands = 0;
     if (honest && chance(4)) token[1] = (char)('0' + client->device);
     asked.username = client->user;
@@ -141,6 +144,19 @@ static void speaks(struct mosquitto *client) {
     free(topic);
 }
 
+/* As table.py replaces a table: says so, copies it, and puts the copy into its place a moment later. */
+static void moves(const char *copy) {
+    struct header *whole = malloc(table_bytes);
+    int file = open(copy, RDWR | 0100 | 01000, 0600); /* create, truncate */
+    table->moving = 1;
+    memcpy(whole, table, table_bytes);
+    whole->moving = 0;
+    whole->made++;
+    must(write(file, whole, table_bytes) == (long)table_bytes, "no copy");
+    close(file);
+    free(whole);
+}
+
 static void changes_token(void) {
     char *id = name_of(chance(8), "");
     struct record *record = record_of(id);
@@ -163,14 +179,16 @@ static void agrees(void) {
 
 int main(int count, char **arguments) {
     struct option option = { "table", arguments[1] };
-    int round, place;
+    int round, place, until = 0;
     must(mosquitto_plugin_init(0, 0, &option, 1) == OK, "no table");
     for (round = 0; round < ROUNDS; round++) {
         place = (int)chance(CLIENTS);
         if (!clients[place]) comes(place);
         else if (chance(5) == 0) ends(place);
         else speaks(clients[place]);
-        if (chance(50) == 0) changes_token();
+        if (!until && chance(500) == 0) { moves(arguments[2]); until = round + (int)chance(chance(2) ? 12 : 12000); }
+        if (until && round >= until) { must(rename(arguments[2], path) == 0, "no change"); follow_file(); until = 0; }
+        if (!until && chance(50) == 0) changes_token();
         if (chance(10) == 0) handlers[TICK](TICK, 0, 0);
         agrees();
     }
