@@ -13,8 +13,9 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from analytics.binary import columns_of
 from analytics.columns import Columns, IntArray
-from analytics.consume import CONSUMER, Taken, elements
+from analytics.consume import CONSUMER, Taken
 from devices.family import FAMILIES, Family
 from devices.relations import column_type
 
@@ -29,6 +30,7 @@ ANYHOW = "reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = sql.SQL("")
 
+FAMILIES_OF = "select distinct family from registry.device where id >= %s and id < %s"
 AS_OF = """
 update rollup.newest_state set as_of = least(now(), (
     select b.committed from ops.batch b
@@ -89,8 +91,10 @@ class Newest:
         if self._next > row[0]:
             self._finish(connection)
             return
-        for family in FAMILIES.values():
-            connection.execute(rebuild(family), (self._next, self._next + self._step))
+        some = self._next, self._next + self._step
+        for (name,) in connection.execute(FAMILIES_OF, some).fetchall():
+            if name in FAMILIES:
+                connection.execute(rebuild(FAMILIES[name]), some)
         self._next += self._step
         connection.execute("update rollup.newest_state set next = %s", (self._next,))
         if time.monotonic() - self._told > TOLD_EVERY_S:
@@ -153,10 +157,8 @@ def known_devices(connection: psycopg.Connection, complete: bool) -> npt.NDArray
 
 def device_ids(connection: psycopg.Connection, table: sql.Identifier) -> IntArray:
     """Registry ids of a table."""
-    with connection.cursor(binary=True) as cursor:
-        result = cursor.execute(sql.SQL("select array_agg(device) from {}").format(table)).pgresult
-        assert result is not None  # execute gave a result or raised
-        return elements(result.get_value(0, 0), ">i4")
+    (ids,) = columns_of(connection, sql.SQL("select device from {}").format(table), "i4")
+    return ids
 
 
 def newest_of(taken: Taken, more: sql.Composable = NOTHING) -> sql.Composed:
@@ -222,10 +224,10 @@ def rebuild(family: Family) -> sql.Composed:
 def newest_from_readings(family: Family) -> sql.Composed:
     """Newest readings found through the key: r (reading), d (device), a (area of the reading)."""
     return sql.SQL(
-        "from registry.device d join registry.profile p on p.id = d.profile and p.family = {} "
+        "from registry.device d "
         "cross join lateral (select * from {} n where n.device = d.id order by n.time desc, n.seq desc limit 1) r "
-        "join registry.area a on a.id = r.area"
-    ).format(sql.Literal(family.name), sql.Identifier("reading", family.name))
+        "join registry.area a on a.id = r.area and d.family = {}"
+    ).format(sql.Identifier("reading", family.name), sql.Literal(family.name))
 
 
 def together(columns: Columns) -> Taken:
