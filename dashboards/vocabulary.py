@@ -19,6 +19,8 @@ MARKER = "#C7D0D9"  # what is in order on a map
 FINEST = "1m"  # no panel asks for finer buckets than a wall can show
 POINTS = 140  # Grafana may round up to twice as many: a line for each of 18 districts stays below 5,000 rows a query
 
+IN_A_ROW = 10  # numbers that can be read side by side
+
 Steps = tuple[tuple[float | None, str], ...]
 NEVER: Steps = ((None, QUIET),)
 
@@ -148,14 +150,15 @@ def panel(words: Words, key: str, query: Sql, columns: list[Column], at: Place, 
 
 
 def kpi(words: Words, key: str, query: Sql, columns: list[Column], at: Place) -> grafana.Panel:
-    """Big numbers from the single row of the answer, one per column; named only when there are several."""
+    """Big numbers from the single row of the answer, one per column; named only when there are several, and in a grid
+    when they are many."""
     named = common.BigValueTextMode.VALUE_AND_NAME if len(columns) > 1 else common.BigValueTextMode.VALUE
     options = stat.Options(
         color_mode=common.BigValueColorMode.VALUE,
         graph_mode=common.BigValueGraphMode.NONE,
         justify_mode=common.BigValueJustifyMode.CENTER,
         text_mode=named,
-        orientation=common.VizOrientation.VERTICAL,
+        orientation=common.VizOrientation.VERTICAL if len(columns) <= IN_A_ROW else common.VizOrientation.AUTO,
         reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"], fields="", values=False),
     )
     return panel(words, key, query, columns, at, Look("stat", options))

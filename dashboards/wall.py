@@ -56,9 +56,9 @@ def wall(words: Words, source: Source) -> grafana.Dashboard:
         kpi(words, "quarantined", rows("quarantined"), QUARANTINED, at=Place(11, 0, 4, 4)),
         kpi(words, "worst_age", rows("worst_age"), WORST_AGE, at=Place(15, 0, 5, 4)),
         kpi(words, "density", rows("density"), DENSITY, at=Place(20, 0, 4, 4)),
-        kpi(words, "ages", rows("ages"), age_columns(words), at=Place(0, 4, 24, 3)),
-        district_map(words, "districts", rows("districts"), DISTRICTS, at=Place(0, 7, 12, 12)),
-        newest_table(words, "newest", rows("newest"), NEWEST, at=Place(12, 7, 12, 12)),
+        kpi(words, "ages", rows("ages"), age_columns(words), at=Place(0, 4, 24, 5)),
+        district_map(words, "districts", rows("districts"), DISTRICTS, at=Place(0, 9, 12, 10)),
+        newest_table(words, "newest", rows("newest"), NEWEST, at=Place(12, 9, 12, 10)),
         trend(words, "fine_dust", lines("fine_dust"), FINE_DUST, at=Place(0, 19, 12, 8), limit=VN_AQI_100),
         trend(words, "settled", lines("settled"), SETTLED, at=Place(12, 19, 12, 8)),
     ]

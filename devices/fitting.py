@@ -21,6 +21,8 @@ from devices.rejected import Reason, Rejected
 
 LEAST_MODEL = 4
 """Letters of a model's name that are looked for in what a message says; shorter ones stand anywhere."""
+MOST_NAMED = 8
+"""Profiles in a rejection."""
 _MODEL_KEYS = (
     "model",
     "deviceProfileName",
@@ -71,14 +73,18 @@ def chosen(kind: str, packet: Packet, hint: str = "") -> Chosen | Rejected:
         return undecided(kind, document, trials) if is_frame(document) else unfitting(kind, document)
     if len(trials) == 1 and (stated or not is_shared(kind)):
         return Chosen(trials[0].profile, trials[0].results, None)
+    only: Chosen | None = None
     for said, how in (([hint], "hint"), (said_of_model(document), "model")):
         named = hinted(trials, said)
-        best = best_of(named) or (named[0] if len(named) == 1 else None)
+        best = best_of(named) or (named[0] if len(named) == 1 and named[0].metrics else None)
         if best:
             return Chosen(best.profile, best.results, how)
+        only = only or (Chosen(named[0].profile, named[0].results, how) if len(named) == 1 else None)
     best = best_of(trials) or (trials[0] if len(trials) == 1 else None)
     if best:
         return Chosen(best.profile, best.results, "match" if stated else "trial")
+    if only:
+        return only
     return undecided(kind, document, trials)
 
 
@@ -93,7 +99,7 @@ def trial(profile: Profile, packet: Packet) -> Trial:
     results = profile.map(packet.document, packet.payload)
     readings = [result for result in results if isinstance(result, Reading)]
     metrics = sum(not isnan(value) for reading in readings for value in reading.values)
-    mapped = len(mapped_metrics(profile)) * max(len(readings), 1)
+    mapped = max(len(mapped_metrics(profile)), 1) * max(len(readings), 1)
     strange = sum(len(reading.extra.keys() - RESERVED) for reading in readings if reading.extra)
     clean = len(readings) == len(results) and not any(reading.partial for reading in readings)
     return Trial(profile, results, clean, metrics, strange, metrics / mapped)
@@ -105,19 +111,31 @@ def best_of(trials: list[Trial]) -> Trial | None:
     good = [one for one in trials if one.metrics and (one.clean or not framed)]
     particular = [one for one in good if one.profile.codec != "builtin"]
     ranked = sorted(particular or good, key=lambda one: one.rank, reverse=True)
-    rivals = [one for one in ranked if one.rank == ranked[0].rank]
-    return ranked[0] if rivals and all(alike(one, ranked[0]) for one in rivals) else None
+    return ranked[0] if ranked and not any(rivals(one, ranked[0], framed) for one in ranked) else None
 
 
-def alike(one: Trial, other: Trial) -> bool:
-    """Whether two trials come to the same readings."""
-    return [values(one.profile, r) for r in one.results] == [values(other.profile, r) for r in other.results]
+def rivals(one: Trial, best: Trial, framed: bool) -> bool:
+    """Whether a trial casts doubt on the best one: it differs, and is as good, or is a frame of the same vendor's and
+    finds as much of what its model sends: vendors put other quantities in the same places."""
+    related = framed and vendor_of(one.profile) == vendor_of(best.profile) and one.share >= best.share
+    return (related or one.rank == best.rank) and not agree(one, best)
 
 
-def values(profile: Profile, result: Reading | Rejected) -> dict[str, float] | None:
+def vendor_of(profile: Profile) -> str:
+    """The vendor's name, else the first word of the profile's."""
+    return (profile.vendor or profile.name.partition("-")[0]).lower()
+
+
+def agree(one: Trial, best: Trial) -> bool:
+    """Whether a trial says nothing that the best one does not say: the same values, or fewer of them."""
+    said = [(values(one.profile, a), values(best.profile, b)) for a, b in zip(one.results, best.results, strict=False)]
+    return len(one.results) == len(best.results) and all(a.items() <= b.items() for a, b in said)
+
+
+def values(profile: Profile, result: Reading | Rejected) -> dict[str, float]:
     """A reading's values by metric; families may differ where both have the metric."""
     if isinstance(result, Rejected):
-        return None
+        return {}
     metrics = zip(profile.family.metrics, result.values, strict=True)
     return {metric.name: value for metric, value in metrics if not isnan(value)}
 
@@ -202,7 +220,7 @@ def undecided(kind: str, document: object, trials: list[Trial]) -> Rejected:
     frame = document["frame"] if isinstance(document, dict) and is_frame(document) else b""
     if good:
         best = sorted(good, key=lambda one: one.rank, reverse=True)
-        names = ", ".join(one.profile.name for one in best if one.rank == best[0].rank)
+        names = ", ".join(one.profile.name for one in best[:MOST_NAMED]) + (", …" if len(best) > MOST_NAMED else "")
         detail = f"several profiles fit and differ: {names}; give --profile, or name the model at the server"
     elif is_frame(document):
         port = document.get("port") if isinstance(document, dict) else None

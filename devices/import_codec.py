@@ -13,6 +13,8 @@ from devices.guess_fields import FieldGuess, field_guesses, matched_fields
 from devices.vendor_examples import Tried
 
 MAX_EXAMPLES = 12
+# What YAML may not hold as it is, and what ends a line in it.
+UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./ -]*[A-Za-z0-9_]|[A-Za-z_]")
 
 
@@ -87,9 +89,9 @@ def rows(draft: Draft) -> Iterator[str]:
         }
         entry |= {"unit": field.unit} if field.unit else {}
         entry |= {"map": field.states} if field.states else {}
-        yield f"  - {flow(entry)}  # CHECK{': ' + field.note if field.note else ''}"
+        yield f"  - {flow(entry)}  # CHECK: {comment(field.note)}"
     if draft.unmapped:
-        yield f"# No metric, kept in extra: {', '.join(draft.unmapped)}"[:400].replace("\n", " ")
+        yield f"# No metric, kept in extra: {comment(', '.join(draft.unmapped))}"
 
 
 def example_lines(examples: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -103,6 +105,11 @@ def example_lines(examples: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"  {'-' if place == 0 else ' '} {key}: {text}"
 
 
+def comment(text: str) -> str:
+    """A text of the vendor's in one line, from which nothing can break out."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:300]
+
+
 def flow(value: Any) -> str:
     """A value in one line of YAML 1.2, plain where that is read back as it was."""
     if isinstance(value, dict):
@@ -111,4 +118,4 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(map(flow, value)) + "]"
     if isinstance(value, str) and PLAIN.fullmatch(value) and parse_yaml(value) == value:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return UNPRINTABLE.sub(lambda letter: f"\\U{ord(letter[0]):08x}", json.dumps(value, ensure_ascii=False))

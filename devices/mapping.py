@@ -19,6 +19,7 @@ from devices.values import no_metric, value_of
 
 ELSE = "*"
 UPLINK_TIME: tuple[Path, ...] = (("time",),)
+NOTICE = "notice"
 UPLINK_COUNT: tuple[Path, ...] = (("count",),)
 UPLINK_OWN = frozenset((name,) for name in ("eui", "model", "device_name", "tags", *WAY))
 LONGEST_AGO_S = 2**28
@@ -66,6 +67,7 @@ class Table:
     private_paths: frozenset[Path]
     private_keys: frozenset[str]
     uplink: bool = False
+    notice: Path | None = None
 
     @property
     def private(self) -> bool:
@@ -122,7 +124,15 @@ def table_from(family: Family, document: dict[str, Any]) -> Table:
         private_paths=frozenset(path(text) for text in private if "." in text),
         private_keys=frozenset(text for text in private if "." not in text),
         uplink=document.get("route") == "lorawan",
+        notice=notice_path(document),
     )
+
+
+def notice_path(document: dict[str, Any]) -> Path | None:
+    """Where a codec of ours says that by design there is no reading; other systems' words never count as that."""
+    if document.get("route") == "lorawan":
+        return ("data", NOTICE)
+    return (NOTICE,) if document.get("codec") == "cayenne-lpp" else None
 
 
 def fits(table: Table, document: object) -> bool:
@@ -233,7 +243,7 @@ def convert(field: Field, document: object, root: Path, used: set[Path], at: Pat
     change = field.convert
     below = at[len(root) :] if at[: len(root)] == root else at
     candidates = field.unit_paths if field.units is None else (*field.unit_paths, field.units + below)
-    keys, unit = first_below(document, root, candidates)
+    keys, unit = first_below(document, root, candidates) if candidates else ((), None)
     if isinstance(unit, str):
         used.add(keys)
         try:
@@ -259,7 +269,8 @@ def first_below(document: object, root: Path, candidates: tuple[Path, ...]) -> t
     """As `first`, each candidate below the root or, failing that, from the top."""
     if not root:
         return first(document, candidates)
-    return first(document, tuple(root + keys for keys in candidates) + candidates)
+    keys, raw = first(find(document, root), candidates)
+    return (root + keys, raw) if raw is not MISSING else first(document, candidates)
 
 
 def seconds_between(document: object, field: Field) -> float:
@@ -336,6 +347,9 @@ def not_fitting(table: Table, document: object) -> Rejected:
 
 
 def nothing_found(table: Table, document: dict[str, object]) -> Rejected:
-    """A document in which no field of the table stands."""
+    """A document in which no field of the table stands; by design, where its frame codec says so under `notice`."""
+    said = MISSING if table.notice is None else find(document, table.notice)
+    if isinstance(said, str):
+        return Rejected("profile", Reason.NO_READING, None, None, f"carries no reading: {said}")
     metrics = tuple(field.metric for field in table.fields)
     return no_metric(metrics, [str(name) for name in document])

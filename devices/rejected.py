@@ -40,6 +40,7 @@ class Reason(StrEnum):
     UNKNOWN_STATE = "unknown_state"
     NUL_CHARACTER = "nul_character"
     NOT_MEASURED = "not_measured"
+    NO_READING = "no_reading"
 
     BEFORE_BIRTH = "before_birth"
 
@@ -176,6 +177,10 @@ MEANING: dict[Reason, dict[str, str]] = {
     Reason.BEFORE_BIRTH: {
         "en": "Sparkplug data came by alias while the birth that explains it is not known.",
         "vi": "Dữ liệu Sparkplug đến bằng alias khi chưa biết bản tin khai sinh (BIRTH) giải thích nó.",
+    },
+    Reason.NO_READING: {
+        "en": "The message carries no reading by design: what a device says of itself, an answer to a question.",
+        "vi": "Bản tin vốn không chứa số đo: thiết bị tự giới thiệu hoặc trả lời câu hỏi.",
     },
     Reason.NOT_MEASURED: {
         "en": "The device itself says that it did not measure: it is being calibrated, or it is faulty.",

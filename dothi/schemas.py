@@ -132,7 +132,7 @@ def profile_properties() -> Schema:
         "behaviour": {"type": "object", "additionalProperties": curve()},
         "roots": described(PATHS, "Where the paths of the fields may start"),
         "match": thing({"path": TEXT, "value": {}}, ("path",), "By what a message tells that it is of this kind"),
-        "fields": {"type": "array", "minItems": 1, "items": field()},
+        "fields": {"type": "array", "items": field()},
         "units": described(TEXT, "Where the message names the units of its fields"),
         "time": time(),
         "seq": thing({"path": PATHS}, ("path",)),
@@ -145,7 +145,9 @@ def profile_properties() -> Schema:
 def codec() -> Schema:
     """A codec of whole messages, or of the frames that a network server hands on."""
     frames: dict[str, Schema] = {kind: {"type": ["object", "array", "string"]} for kind in FRAME_CODECS}
-    frames |= {"builtin": one_of(BUILTIN)} if "builtin" in FRAME_CODECS else {}
+    digest = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    frames |= {"builtin": one_of(BUILTIN), "struct": {"$ref": "struct.schema.json"}}
+    frames |= {"js": thing({"file": TEXT, "sha256": digest}, ("file", "sha256"))}
     choices = [one_of([*CODECS, "decoded"]), *(thing({kind: inner}, (kind,)) for kind, inner in frames.items())]
     return {"description": "How bytes become a document; native unless stated", "anyOf": choices}
 

@@ -73,10 +73,12 @@ Packet = Connack | Suback | Disconnect | Pingresp
 
 
 class Subscription(NamedTuple):
-    """A topic filter at QoS 1. `retained`: whether the broker first sends what it holds retained."""
+    """A topic filter at QoS 1. `retained`: whether the broker first sends what it holds retained; `always`: at every
+    connect, not only when the session is new."""
 
     filter: str
     retained: bool
+    always: bool = False
 
 
 class Reader:
@@ -223,7 +225,8 @@ def connect(client_id: str, username: str | None, password: str | None, keepaliv
 def subscribe(pid: int, subscriptions: Iterable[Subscription]) -> bytes:
     """SUBSCRIBE at QoS 1; the retain flag is kept as published (section 3.8.3.1)."""
     filters = b"".join(
-        text(one.filter) + bytes((0x01 | 0x08 | (0x10 if one.retained else 0x20),)) for one in subscriptions
+        text(one.filter) + bytes((0x01 | 0x08 | (0x20 if not one.retained else 0x00 if one.always else 0x10),))
+        for one in subscriptions
     )
     return packet(0x82, pid.to_bytes(2) + b"\x00" + filters)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 import structlog
 
-from devices.envelopes import Notice, Packet, opener_of
+from devices.envelopes import Notice, Packet, noticed, opener_of
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.registry import AliasChange, Change, changed_since
@@ -160,7 +160,8 @@ class Router:
         kept = device.profile.redact(entity, raw)
         if refused:
             return [Outcome(device, device.name, refused, kept)]
-        return [Outcome(device, device.name, result, kept) for result in device.profile.map(entity, raw)]
+        results = device.profile.map(entity, raw)
+        return [Outcome(device, device.name, noticed(result, foreign_id), kept) for result in results]
 
     async def refresh(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Take in what changed in the registry since the last time."""

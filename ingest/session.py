@@ -77,7 +77,7 @@ def area_inbox(area: str, url: str) -> Inbox:
 def route_inbox(route: str, topics: Sequence[str], url: str, retained: Sequence[str] = ()) -> Inbox:
     """The inbox of a foreign route; `retained`: filters of what is wanted from the broker's memory at every connect."""
     subscriptions = [mqtt.Subscription(topic, False) for topic in topics]
-    return Inbox(route, url, (*subscriptions, *(mqtt.Subscription(topic, True) for topic in retained)))
+    return Inbox(route, url, (*subscriptions, *(mqtt.Subscription(topic, True, always=True) for topic in retained)))
 
 
 class Connection(asyncio.Protocol):

@@ -13,7 +13,7 @@ from simulators.draw import Floats, Ints
 
 MIX: Mapping[str, float] = {
     # Homes and the people in them.
-    "meter": 0.46,
+    "meter": 0.43,
     "water_meter": 0.12,
     "wearable": 0.14,
     "contact": 0.07,

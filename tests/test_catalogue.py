@@ -104,6 +104,7 @@ def shift(entry: dict[str, Any], place: int, **changes: Any) -> None:
         (lambda d: shift(d, 0, **{"raise": -1}), "alarms", "raise -1 is not inside 0 to 1"),
         (lambda d: shift(d, 0, clear=2), "alarms", "clear 2 is not inside"),
         (lambda d: shift(d, 0, title={"vi": "", "en": "Dry"}), "alarms", "title.vi is empty"),
+        (lambda d: d["panel"].update(red=-0.1), "alarms", "panel: -0.1 is not inside 0 to 1"),
         (lambda d: d["examples"].pop(0), "examples: full", "no example states all"),
         (lambda d: d["examples"].__delitem__(slice(1, 4)), "examples: full", "only some"),
         (lambda d: d["examples"].pop(-1), "examples: full", "no example is refused"),

@@ -1,7 +1,7 @@
 """Lines of environmental stations (Circular 10/2021/TT-BTNMT): values, statuses, times, what is wrong with a line."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.codecs import CODECS
@@ -15,6 +15,7 @@ from devices.route import ROUTES
 from devices.time import show
 from devices.units import ucum
 
+quick = settings(database=None, deadline=None, max_examples=150)
 OPEN = opener_of(ROUTES["circular10"])
 AIR, WATER = PROFILES["circular10-ambient"], PROFILES["circular10-effluent"]
 STAMP = "20260101070000"
@@ -221,6 +222,7 @@ def test_spellings_do_not_collide() -> None:
         assert SYMBOLS[folded(key)] == key
 
 
+@quick
 @given(st.binary(max_size=300))
 def test_any_bytes(payload: bytes) -> None:
     for part in OPEN(TOPIC, payload):
@@ -231,12 +233,14 @@ def test_any_bytes(payload: bytes) -> None:
 CELL = st.text(max_size=12) | st.sampled_from([STAMP, "00", "01", "12,5", "ug/m3", "PM2,5"])
 
 
+@quick
 @given(st.lists(st.lists(CELL, min_size=3, max_size=6), max_size=8), st.sampled_from("\t;| "))
 def test_any_columns(rows: list[list[str]], between: str) -> None:
     document = CODECS["circular10"]("\n".join(between.join(row) for row in rows).encode("utf-8", "replace"))
     assert isinstance(document, list | Rejected)
 
 
+@quick
 @given(st.floats(0, 5000).map(lambda x: round(x, 3)), st.booleans())
 def test_what_is_written_is_read(value: float, comma: bool) -> None:
     text = repr(value).replace(".", ",") if comma else repr(value)

@@ -135,6 +135,16 @@ def test_open_quotes_and_comments_stall_nothing(content: bytes) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_each_refused_value_says_why(tmp_path: Path) -> None:
+    document, _ = run(write(tmp_path, {"metrics": {"pm25": 1, "so2": "2,5", "temperature": 6550.9}}))
+    refused = document["readings"][0]["refused"]
+    assert "decimal comma" in refused["so2"]
+    assert "unsigned 16-bit" in refused["temperature"]
+    entity = {"id": "a", "type": "WeatherObserved", "temperature": 21, "relativeHumidity": 54}
+    document, _ = run(write(tmp_path, entity))
+    assert "percentage" in document["readings"][0]["refused"]["relative_humidity"]
+
+
 def test_a_swapped_position_is_said(tmp_path: Path) -> None:
     document, _ = run(write(tmp_path, {"metrics": {"latitude": 106.2, "longitude": 21.3, "speed": 5}}))
     assert "swapped" in " ".join(document["notes"])
@@ -296,3 +306,21 @@ JSON = st.recursive(
 def test_any_document_is_judged(document: object) -> None:
     (verdict,) = [Judge(NOW_US).judge(json.dumps(document).encode(), None, None)]
     assert verdict.outcomes
+
+
+def test_frames_of_several_models_alike_are_told_apart_by_a_name_or_not_at_all(tmp_path: Path) -> None:
+    same_layout = [p for p in PROFILES.values() if p.route == "lorawan" and p.name.startswith("decentlab")]
+    if len(same_layout) < 2:
+        pytest.skip("needs two models of one vendor")
+    uplink = UPLINK | {"data": base64.b64encode(bytes.fromhex("0252850003809980220bd3")).decode(), "object": None}
+    document, _ = run(write(tmp_path, uplink))
+    assert "several profiles fit and differ" in document["rejected"]["detail"]
+    named = tmp_path / "DL-ALB" / "message.json"
+    named.parent.mkdir()
+    named.write_text(json.dumps(uplink))
+    document, _ = run(str(named))
+    assert document["readings"][0]["profile"] == "decentlab-dl-alb"
+    assert document["readings"][0]["guessed"]
+    uplink["deviceInfo"] = {"devEui": "70B3D57BA0003BB8", "deviceProfileName": "Decentlab DL-ALB (EU868)"}
+    document, _ = run(write(tmp_path, uplink))
+    assert document["readings"][0]["profile"] == "decentlab-dl-alb"

@@ -2,11 +2,12 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.envelopes import Notice, Opened, Opener, Packet, opener_of
@@ -20,7 +21,8 @@ FOLDER = Path(os.environ.get("DOTHI_PAYLOADS", Path(__file__).parents[2] / "shar
 published = pytest.mark.skipif(
     not FOLDER.is_dir(), reason=f"no published messages in {FOLDER} (DOTHI_PAYLOADS names it)"
 )
-SYSTEMS = ("tasmota", "zigbee", "shelly", "opendatacam")
+quick = settings(database=None, deadline=None, max_examples=150)
+SYSTEMS = ("tasmota", "zigbee", "shelly", "shelly1", "opendatacam")
 
 
 def message(document: object) -> bytes:
@@ -358,6 +360,39 @@ def test_shelly_behind_a_topic_prefix() -> None:
     assert packet("shelly", "city/lamps/l-7/status/light:0", {"id": 0, "brightness": 5}).foreign_id == "city/lamps/l-7"
 
 
+@pytest.mark.parametrize(
+    ("topic", "text", "device", "values"),
+    [
+        ("shellies/pm/relay/0/power", b"41.27", "pm", {"active_power": 41.27}),
+        ("shellies/pm/relay/1/power", b"3", "pm/relay:1", {"active_power": 3}),
+        ("shellies/pm/relay/0", b"on", "pm", {"relay": "on"}),
+        ("shellies/em/emeter/2/total_returned", b"4500", "em/emeter:2", {"total_active_energy_export": 4.5}),
+        ("shellies/pm/temperature", b"-3.5", "pm", {"temperature": -3.5}),
+        ("shellies/new/status/switch:0", b'{"id":0,"apower":5}', "new", None),
+    ],
+)
+def test_shelly_first_generation(topic: str, text: bytes, device: str, values: dict[str, Any] | None) -> None:
+    part = packet("shelly1", topic, text)
+    assert part.foreign_id == device
+    assert values is None or metrics(part, "shelly-gen1-meter") == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("topic", "text", "kind"),
+    [
+        ("shellies/pm/online", b"true", "online"),
+        ("shellies/pm/online", b"false", "offline"),
+        ("shellies/pm/announce", b'{"id":"pm","model":"SHSW-PM"}', "other"),
+        ("shellies/announce", b"{}", "other"),
+        ("shellies/pm/relay/0/command", b"on", "other"),
+        ("shellies/pm/temperature_f", b"98.6", "other"),
+        ("shellies/pm/overtemperature", b"0", "other"),
+    ],
+)
+def test_shelly_first_generation_says_something_of_itself(topic: str, text: bytes, kind: str) -> None:
+    assert notice("shelly1", topic, text).kind == kind
+
+
 # --- OpenDataCam -----------------------------------------------------------------------------------------------------
 
 
@@ -426,6 +461,7 @@ TOPICS = st.sampled_from(
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
+@quick
 @given(topic=TOPICS | st.text(max_size=30), payload=DOCUMENTS.map(message) | st.binary(max_size=60))
 def test_any_message_is_opened_and_read(system: str, topic: str, payload: bytes) -> None:
     profiles = [profile for profile in PROFILES.values() if profile.route == system]
@@ -437,3 +473,47 @@ def test_any_message_is_opened_and_read(system: str, topic: str, payload: bytes)
                 assert profile.map(part.document, part.payload)
         else:
             assert part.detail
+
+
+@pytest.mark.parametrize(
+    ("system", "topic", "payload"),
+    [
+        ("shelly", "s/events/rpc", message({"params": {f"switch:{n}": {"apower": 1} for n in range(9000)}})),
+        (
+            "shelly",
+            "s/events/rpc",
+            message({"params": {f"script:{n}": {"id": n} for n in range(9999)} | {"switch:0": {"apower": 1}}}),
+        ),
+        ("tasmota", "tele/b/SENSOR", message({"ZbReceived": {f"0x{n:04x}": {"Temperature": 1} for n in range(9000)}})),
+        ("tasmota", "tele/b/SENSOR", message({f"S{n}": {"Temperature": n} for n in range(9000)})),
+        (
+            "zigbee",
+            "zigbee2mqtt/bridge/devices",
+            message([{"friendly_name": str(n), "definition": {}} for n in range(9000)]),
+        ),
+        ("opendatacam", "opendatacam/c/s", message([{"counterSummary": {str(n): {"_total": n} for n in range(9000)}}])),
+        ("ngsi", "ngsi/x", b"[" + b"{}," * 150_000 + b"{}]"),
+        (
+            "ngsi",
+            "ngsi/x",
+            message({"id": "a", "type": "T", "x": [{"value": n, "observedAt": "2026"} for n in range(9000)]}),
+        ),
+        ("ngsi", "ngsi/x", message({"id": "2016-11-30T07:00:00Z" * 19, "type": "Device", "value": " =" * 9000})),
+        (
+            "circular10",
+            "circular10/s",
+            b"\n".join(b"PM10 %d ug/m3 2026010107%02d%02d 00" % (n, n // 60 % 60, n % 60) for n in range(9999)),
+        ),
+        ("circular10", "circular10/s", (b"a" + b" " * 398 + b"b\n") * 1300),
+        ("circular10", "circular10/s", b"1 " * 250_000),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(len(value)),
+)
+def test_no_message_takes_long(system: str, topic: str, payload: bytes) -> None:
+    """Half a megabyte of a message's worst part: a second on a busy machine, where squares of it would take minutes."""
+    started = time.thread_time()
+    for part in opened(system, topic, payload):
+        if isinstance(part, Packet):
+            profile = next(profile for profile in PROFILES.values() if profile.route == system)
+            profile.map(part.document, part.payload)
+    assert time.thread_time() - started < 10

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from devices.envelopes import Packet, opener_of
+from devices.envelopes import Notice, Packet, noticed, opener_of
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
-from devices.rejected import Rejected
+from devices.rejected import Reason, Rejected
 from devices.route import ROUTES
 from devices.units import UNITS
 
@@ -119,8 +119,10 @@ def numbers(value: object) -> Iterator[float]:
 def test_every_stated_number_is_found(name: str) -> None:
     profile = profile_of(name)
     if name in NO_MEASUREMENT:
-        results = results_of(name, profile or PROFILES["netvox-r311a"])
-        assert [type(result) for result in results] == [Rejected], NO_MEASUREMENT[name]
+        (result,) = results_of(name, profile or PROFILES["netvox-r311a"])
+        assert isinstance(result, Rejected), NO_MEASUREMENT[name]
+        assert result.reason is Reason.NO_READING
+        assert isinstance(noticed(result, "1000000000000001"), Notice)
         return
     assert profile is not None, f"no profile for {name}"
     results = results_of(name, profile)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.codecs import CODECS
@@ -25,6 +25,7 @@ FILES = sorted(path.name for path in FOLDER.glob("*.json") if ".expected." not i
 published = pytest.mark.skipif(
     not FILES, reason=f"no published entities in {FOLDER} (DOTHI_PAYLOADS names their place)"
 )
+quick = settings(database=None, deadline=None, max_examples=150)
 OPEN = opener_of(ROUTES["ngsi"])
 
 # What each published entity becomes, taken from it by hand.
@@ -366,6 +367,10 @@ FORMS = {
         **LD,
         "temperature": [{"type": "Property", "value": 3, "observedAt": "2025-12-31T23:00:00Z"}, LD["temperature"]],
     },
+    "a short history": {
+        **PLAIN,
+        "temperature": {"type": "Property", "values": [[3, "2025-12-31T23:00:00Z"], [21.5, "2026-01-01T00:00:00Z"]]},
+    },
     "measurands": {
         **NAMED,
         "dateObserved": PLAIN["dateObserved"],
@@ -395,6 +400,7 @@ def test_every_form_says_the_same(form: str) -> None:
     assert packet_of(FORMS[form]).foreign_id == PLAIN["id"]
 
 
+@quick
 @given(st.floats(-40, 60), st.sampled_from(["CEL", "°C", "FAH", "KEL", "Cel"]))
 def test_a_unit_is_that_of_its_value(celsius: float, unit: str) -> None:
     value = {"FAH": celsius * 1.8 + 32, "KEL": celsius + 273.15}.get(unit, celsius)
@@ -457,6 +463,18 @@ def test_plates_go_wherever_they_stand() -> None:
     assert broken.payload != b""
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["licensePlate", "license_plate", "licenceplate", "vehiclePlateIdentifier", "plate", "plate_number", "numberPlate"],
+)
+def test_a_plate_is_known_by_its_name(name: str) -> None:
+    entity = {"id": "v", "type": "Vehicle", "speed": 50, "trip": [{name: {"identifier": "98A-12345"}}], "template": "t"}
+    assert "98A" not in repr(packet_of(entity))
+    assert "template" in repr(packet_of(entity))
+    escaped = json.dumps(entity).replace(name, "".join(f"\\u{ord(letter):04x}" for letter in name)).encode()
+    assert "98A" not in repr(OPEN("ngsi/x", escaped))
+
+
 def test_a_null_of_ngsi_ld_is_nothing() -> None:
     assert metrics({**PLAIN, "windSpeed": {"type": "Property", "value": "urn:ngsi-ld:null"}}) == {"temperature": 21.5}
 
@@ -504,6 +522,7 @@ DOCUMENTS = st.recursive(
 )
 
 
+@quick
 @given(DOCUMENTS)
 def test_any_document_is_opened_and_read(document: object) -> None:
     payload = json.dumps(document).encode()
@@ -514,6 +533,7 @@ def test_any_document_is_opened_and_read(document: object) -> None:
                 assert profile.map(part.document, part.payload)
 
 
+@quick
 @given(DOCUMENTS)
 def test_what_is_plain_stays_as_it_is(document: object) -> None:
     once = CODECS["ngsi"](json.dumps({**PLAIN, "extra": document}).encode())

@@ -264,7 +264,7 @@ def test_a_notification_speaks_of_several_devices() -> None:
     one = fitting(ROUTES["ngsi"], entities[0])
     assert not isinstance(one, Rejected)
     assert one.name == "ngsi-weather-observed"
-    other = fitting(ROUTES["ngsi"], {"type": "SolarEnergy"})
+    other = fitting(ROUTES["ngsi"], {"type": "FlightNotification"})
     assert isinstance(other, Rejected)
     assert "WeatherObserved" in other.detail
 
@@ -273,7 +273,7 @@ GOOD: dict[str, Any] = {
     "family": "air_quality",
     "title": {"vi": "a", "en": "a"},
     "codec": "json",
-    "route": "shelly",
+    "route": "zigbee",
     "interval_s": 60,
     "fields": [{"metric": "pm25", "path": "pm"}],
     "examples": [],
@@ -346,7 +346,7 @@ def test_wrong_usage_says_what_is_allowed(tmp_path: Path) -> None:
 def test_check_judges_a_file(tmp_path: Path) -> None:
     verdicts, refused = run("check")
     assert refused is None
-    assert len(verdicts) == len(PROFILES) * (len(LAWS) + 1) + 1
+    assert len(verdicts) == len(PROFILES) * (len(LAWS) + 1) + 2
     file = tmp_path / "my-sensor.yaml"
     file.write_text(json.dumps(GOOD))  # JSON is YAML
     verdicts, refused = run("check", str(file))

@@ -19,6 +19,7 @@ Database = psycopg.Connection[Any]
 # Who may do what, by table or view: r select, a insert, w update, d delete, D truncate; ? after what only some have.
 # The first line that fits counts. A new object in ops or public needs a line of its own.
 TABLES = [
+    ("registry.credential", "rd", "", ""),
     ("registry.*", "r", "r", ""),
     ("reading.*", "ra", "r", ""),
     ("rollup.*", "", "r a?w?d?D?", ""),

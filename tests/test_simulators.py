@@ -136,7 +136,9 @@ def test_visible_numbers_add_up_too(total: int, shares: draw.Floats) -> None:
 
 
 def test_the_mix_names_known_families_and_gives_an_unnamed_one_a_little() -> None:
-    assert set(MIX) <= set(FAMILIES)
+    assert set(MIX) == set(FAMILIES)
+    assert sum(MIX.values()) == pytest.approx(1.0)
+    assert len({prefix(family) for family in FAMILIES}) == len(FAMILIES)
     assert weights([*MIX, "brand_new"]).sum() == pytest.approx(1.0)
     assert weights([*MIX, "brand_new"])[-1] > 0
 

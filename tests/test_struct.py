@@ -208,6 +208,12 @@ def test_a_table_with_lengths_passes_over_unknown_keys() -> None:
     assert "takes 9 bytes" in refused(spec, "0101070509").detail
 
 
+def test_a_table_leaves_a_checksum_alone() -> None:
+    spec = '[{table: {"01": {name: a, type: u8}}, before: 2}, {skip: 2}]'
+    assert read(spec, "0107ffff") == {"a": 7}
+    assert "takes 1 byte and 0 are left" in refused(spec, "0107 01 ffff").detail
+
+
 def test_repetitions_are_documents_or_a_list() -> None:
     history = "[{name: n, type: u8}, {repeat: n, fields: [{name: level, type: u8}, {name: ago, formula: index * 600}]}]"
     assert read(history, "020506") == [{"n": 2}, {"level": 5, "ago": 0}, {"level": 6, "ago": 600}]

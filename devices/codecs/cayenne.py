@@ -61,6 +61,7 @@ def decode_cayenne(frame: bytes) -> object:
 
     Rejected when the frame ends inside a value: where that happens nothing else can be trusted either, for lengths come
     from the types alone. Behind a type that is not in the table, the rest is Rejected and what stands before is kept.
+    A clock alone is nothing measured: `notice` says so.
     """
     document: dict[str, object] = {}
     at = 0
@@ -77,6 +78,8 @@ def decode_cayenne(frame: bytes) -> object:
         for name, value in values_of(kind, frame[at + 2 : at + 2 + size]):
             put(document, f"{name}_{channel}", value)
         at += 2 + size
+    if document and all(name.startswith("time_") for name in document):
+        document["notice"] = "the device's clock alone"
     return document or rejection(frame, 0, None, "an empty frame; expected channels, types and values")
 
 

@@ -18,7 +18,6 @@ MAX_LINES = 10_000
 STATUS = {"00": "measuring", "01": "calibrating", "02": "faulty"}
 _TIME = re.compile(r"(\d{4})[-/]?(\d\d)[-/]?(\d\d)[T ]?(\d\d):?(\d\d)(?::?(\d\d))?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,30}(?:[.,]\d{1,30})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_TAIL = re.compile(r"(.+?)\s+(\S+)(?:\s+(\S+))?\s+(\d{12}|\d{14})\s+(\d{1,2})", re.ASCII)
 _HEADINGS = frozenset(("value", "giatri", "ketqua", "gia tri"))
 _SHAPE = "expected name, value, unit, YYYYMMDDhhmmss and status (00, 01 or 02) with a tab between them"
 
@@ -80,8 +79,12 @@ def split(row: str) -> list[str]:
     for separator in ("\t", ";", "|"):
         if separator in row:
             return [column.strip() for column in row.rstrip(separator).split(separator)]
-    match = _TAIL.fullmatch(row[:400])
-    return [match[1], match[2], match[3] or "", match[4], match[5]] if match else row.split()
+    words = row.split()
+    if len(words) < 4:
+        return words
+    unit = "" if _NUMBER.fullmatch(words[-3]) else words[-3]
+    rest = words[:-3] if unit else words[:-2]
+    return [" ".join(rest[:-1]), rest[-1], unit, *words[-2:]]
 
 
 def line_of(row: str) -> Line | Rejected:

@@ -92,7 +92,7 @@ def simplify(entity: object) -> object:
         if name in _ASIDES and isinstance(said, dict):
             plain[name] = {**said, **plain.get(name, {})}
             continue
-        attribute, others = one_instance(said)
+        attribute, others = one_instance(series(said))
         if name == "type":
             plain[name] = type_names(attribute)
             continue
@@ -131,6 +131,14 @@ def type_names(said: object) -> object:
         names = [short_name(name) for name in said if isinstance(name, str)]
         return names[0] if len(names) == 1 else names
     return short_name(said) if isinstance(said, str) else said
+
+
+def series(said: object) -> object:
+    """The instances of a history in its short form, `{"type": "Property", "values": [[value, time], …]}`."""
+    pairs = said.get("values") if isinstance(said, dict) and "type" in said else None
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs) or not pairs:
+        return said
+    return [{"value": value, OBSERVED: time} for value, time in pairs]
 
 
 def one_instance(said: object) -> tuple[object, list[object]]:
@@ -174,6 +182,8 @@ def plain_attribute(name: str, said: object) -> tuple[object, dict[str, object]]
     declared = attribute.get("type")
     if isinstance(value, dict) and "@value" in value:
         declared, value = value.get("@type", declared), value["@value"]
+    elif isinstance(value, dict) and value.keys() == {"type", "value"}:  # wrapped twice
+        declared, value = value["type"], value["value"]
     return in_plain_form(name, number_if_declared(value, declared), declared), asides_of(attribute)
 
 

@@ -14,10 +14,10 @@ MakeSteps = Callable[[object, Place], Step]
 def table_step(entry: dict[str, Any], place: Place, make: MakeSteps) -> Step:
     """`{table: {"0175": step or […]}, key: bytes of a key, length: type}`: until the end, a key and what it stands for.
 
-    `*` in a key is any digit. With `length` each value is preceded by its size and unknown keys are passed over, else
-    an unknown key makes the rest unreadable.
+    `*` in a key is any digit. `before`: bytes at the end that are not of the table, such as a checksum. With `length`
+    each value is preceded by its size and unknown keys are passed over, else an unknown key makes the rest unreadable.
     """
-    place.checked(entry, ("table", "key", "length"))
+    place.checked(entry, ("table", "key", "length", "before"))
     find = entries_from(entry["table"], place.below("table"), make)
     width = entry.get("key", len(next(iter(entry["table"]))) // 2)
     if width not in (1, 2, 3, 4):
@@ -26,8 +26,16 @@ def table_step(entry: dict[str, Any], place: Place, make: MakeSteps) -> Step:
     if length is not None and (length.size is None or not length.bits):
         raise place.below("length").bad("expected an integer type such as u8")
 
+    behind = entry.get("before", 0)
+    if type(behind) is not int or behind < 0:
+        raise place.below("before").bad(f"{behind!r}; expected bytes, 0 or more")
+
     def step(scan: Scan) -> None:
-        outer = scan.end
+        scan.end = outer = scan.end - behind
+        run(scan, outer)
+        scan.end = outer + behind
+
+    def run(scan: Scan, outer: int) -> None:
         while scan.at < outer:
             start = scan.at
             if start + width > outer:

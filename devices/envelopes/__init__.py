@@ -14,16 +14,17 @@ from devices.envelopes.lorawan_ttn import TTN
 from devices.envelopes.ngsi import open_ngsi
 from devices.envelopes.onvif import open_onvif
 from devices.envelopes.opendatacam import open_opendatacam
-from devices.envelopes.packet import Notice, Opened, Opener, Packet
+from devices.envelopes.packet import Notice, Opened, Opener, Packet, noticed
 from devices.envelopes.plain import open_plain
 from devices.envelopes.senml import open_senml
 from devices.envelopes.shelly import open_shelly
+from devices.envelopes.shelly1 import open_shelly1
 from devices.envelopes.sparkplug import open_sparkplug
 from devices.envelopes.tasmota import open_tasmota
 from devices.envelopes.zigbee import open_zigbee
 from devices.route import Route
 
-__all__ = ["ENVELOPES", "Notice", "Opened", "Opener", "Packet", "opener_of"]
+__all__ = ["ENVELOPES", "Notice", "Opened", "Opener", "Packet", "noticed", "opener_of"]
 
 ENVELOPES: dict[str, Callable[[Route], Opener]] = {
     "axis": open_axis,
@@ -42,6 +43,7 @@ ENVELOPES: dict[str, Callable[[Route], Opener]] = {
     "tasmota": open_tasmota,
     "zigbee": open_zigbee,
     "shelly": open_shelly,
+    "shelly1": open_shelly1,
     "opendatacam": open_opendatacam,
     "senml": open_senml,
 }

@@ -8,6 +8,7 @@ from devices.raw import clean
 from devices.rejected import Rejected
 from devices.route import Route
 
+_STAMP = re.compile(rb"\d{4}[-/]?\d\d[-/]?\d\d[T ]?\d\d:?\d\d(?::?\d\d)?(?=[\s;|]+\d{1,2}\s*$)")
 _FILE = re.compile(r"(.+?)_(?:\d{12}|\d{14})(?:\.txt)?|(.+?)\.txt", re.IGNORECASE | re.ASCII)
 
 
@@ -22,7 +23,8 @@ def open_circular10(route: Route) -> Opener:
             return [Packet(station, documents, payload)]
         if len(documents) == 1:
             return [Packet(station, documents[0], payload)]
-        return [Packet(station, document, part_of(document, payload)) for document in documents]
+        lines = lines_by_time(payload)
+        return [Packet(station, document, part_of(document, lines) or payload) for document in documents]
 
     return open_message
 
@@ -34,10 +36,19 @@ def station_of(topic: str) -> str | None:
     return clean((match[1] or match[2]) if match else last) or None
 
 
-def part_of(document: object, payload: bytes) -> bytes:
-    """The lines of one time, as they came; all of them for what could not be read."""
+def lines_by_time(payload: bytes) -> dict[bytes, list[bytes]]:
+    """The lines as they came, by the digits of their time."""
+    found: dict[bytes, list[bytes]] = {}
+    for line in payload.split(b"\n"):
+        stamp = _STAMP.search(line)
+        if stamp:
+            found.setdefault(re.sub(rb"\D", b"", stamp[0]), []).append(line)
+    return found
+
+
+def part_of(document: object, lines: dict[bytes, list[bytes]]) -> bytes:
+    """The lines of one time; nothing for what could not be read."""
     if not isinstance(document, dict):
-        return payload
+        return b""
     stamp = re.sub(r"\D", "", str(document["time"])[:19]).encode()
-    lines = [line for line in payload.split(b"\n") if stamp in re.sub(rb"[-/:T ]", b"", line)]
-    return b"\n".join(lines) if lines else payload
+    return b"\n".join(lines.get(stamp) or lines.get(stamp[:12]) or [])

@@ -8,19 +8,18 @@ from devices.codecs import CODECS, encode
 from devices.envelopes.packet import Notice, Opened, Opener, Packet
 from devices.paths import without
 from devices.raw import clean
-from devices.rejected import Rejected
+from devices.rejected import Reason, Rejected
 from devices.route import Route
 from devices.units import UnknownUnit, ucum
 
-PLATES = frozenset(
-    ("license_plate", "licensePlate", "licence_plate", "licencePlate", "vehiclePlateIdentifier", "plate", "plateNumber")
-)
-"""Attributes that name a person's vehicle. They are taken out before anything is kept, whatever the entity."""
-_PLATE_BYTES = re.compile(rb"plate", re.IGNORECASE)
+PLATE = re.compile(r"(?:^|[^A-Za-z])plate(?!au)|Plate|PLATE|(?:licen[sc]e|number|vehicle)plate")
+"""Names of attributes that name a person's vehicle: taken out before anything is kept, whatever the entity."""
+_PLATE_BYTES = re.compile(rb"plate|\\u00", re.IGNORECASE)  # an escape may spell any letter
 _STAMP = r"[-_.:/]?\d{4}-?\d\d-?\d\d[T ]\d\d[-:]?\d\d(?:[-:]?\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"
 _STAMPED = re.compile(rf"(.+?)(?:{_STAMP}){{1,2}}", re.ASCII | re.DOTALL)
 _PAIR = re.compile(r"\s*([^=|;]{1,40})[=|]([^;|]{1,40})\s*")
 MAX_MEASURED = 64
+MAX_ENTITIES = 10_000
 SILENT: dict[str, frozenset[str]] = {
     "RainFallRadarObserved": frozenset(),
     "WasteContainer": frozenset(("fillingLevel", "cargoWeight", "status", "temperature", "batteryLevel")),
@@ -40,6 +39,10 @@ def open_ngsi(route: Route) -> Opener:
         entities = entities_of(document)
         if not entities:
             return [Notice(None, "other", "a notification without entities")]
+        if len(entities) > MAX_ENTITIES:
+            detail = f"{len(entities)} entities; expected at most {MAX_ENTITIES}; let the broker notify fewer at once"
+            refused = Rejected("envelope", Reason.TOO_LARGE, None, str(len(entities)), detail)
+            return [Packet(None, refused, b"" if _PLATE_BYTES.search(payload) else payload)]
         alone = len(entities) == 1
         return [packet(entity, payload, alone) for entity in entities]
 
@@ -60,7 +63,7 @@ def packet(entity: object, payload: bytes, alone: bool) -> Packet | Notice:
         return Packet(None, entity, payload if alone else encode(entity, payload))
     private = bool(_PLATE_BYTES.search(payload))
     try:
-        shared: Any = without(entity, frozenset(), PLATES) if private else entity
+        shared: Any = without(entity, frozenset(), plate_names(entity)) if private else entity
     except RecursionError:
         return Packet(None, entity if not private else {}, b"")
     kept = payload if alone and shared == entity else encode(shared, payload)
@@ -70,6 +73,16 @@ def packet(entity: object, payload: bytes, alone: bool) -> Packet | Notice:
         measured = ", ".join(sorted(SILENT[kind])) or "nothing that could be measured"
         return Notice(name, "other", f"{kind} only describes; of what is observed it could hold {measured}")
     return Packet(name, with_measurands(with_measured(shared)), kept)
+
+
+def plate_names(document: object) -> frozenset[str]:
+    """The names in a document, at any depth, that stand for a number plate. RecursionError when it is very deep."""
+    if isinstance(document, list):
+        return frozenset().union(*map(plate_names, document))
+    if not isinstance(document, dict):
+        return frozenset()
+    own = frozenset(name for name in document if isinstance(name, str) and PLATE.search(name))
+    return own.union(*map(plate_names, document.values()))
 
 
 def foreign_name(entity_id: str) -> str:

@@ -12,6 +12,8 @@ from devices.raw import clean, shown
 from devices.rejected import Reason, Rejected
 from devices.route import Route
 
+MAX_LINES = 1000
+
 
 def open_opendatacam(route: Route) -> Opener:
     """The opener of a route of OpenDataCam cameras."""
@@ -24,11 +26,20 @@ def open_opendatacam(route: Route) -> Opener:
         if isinstance(document, Rejected):
             return [Packet(camera, document, payload)]
         records = document if isinstance(document, list) and document else [document]
+        if sum(line_count(record) for record in records) > MAX_LINES:
+            detail = f"more than {MAX_LINES} lines; send fewer recordings at once"
+            return [Packet(camera, Rejected("envelope", Reason.TOO_LARGE, None, None, detail), payload)]
         parts = [part for record in records for part in lines_of(camera, record, payload)]
         alone = sum(isinstance(part, Packet) for part in parts) == 1
         return [part._replace(payload=payload) if alone and isinstance(part, Packet) else part for part in parts]
 
     return open_message
+
+
+def line_count(record: object) -> int:
+    """How many lines a recording has; one for what is none, since it is told as one."""
+    summary = record.get("counterSummary") if isinstance(record, dict) else None
+    return len(summary) if isinstance(summary, dict) else 1
 
 
 def lines_of(camera: str | None, record: object, payload: bytes) -> Opened:

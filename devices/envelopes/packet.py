@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from devices.reading import Reading
+from devices.rejected import Reason, Rejected
+
 NoticeKind = Literal["online", "offline", "codec_error", "other"]
 
 
@@ -31,3 +34,10 @@ Opened = list[Packet | Notice]
 
 Opener = Callable[[str, bytes], Opened]
 """Topic and payload → what is in it; never raises, whatever the bytes."""
+
+
+def noticed(result: Reading | Rejected, foreign_id: str | None) -> Reading | Rejected | Notice:
+    """What became of a packet; as a notice where by design it carries no reading."""
+    if isinstance(result, Rejected) and result.reason is Reason.NO_READING:
+        return Notice(foreign_id, "other", result.detail)
+    return result

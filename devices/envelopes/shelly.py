@@ -20,6 +20,7 @@ VIRTUAL = frozenset(
     ("script", "schedule", "boolean", "number", "text", "enum", "button", "group", "object", "ui", "service")
 )
 """Components that measure nothing: scripts and what users define (whose meaning is theirs alone)."""
+MAX_CHANNELS = 200
 _NO_MEASUREMENT = frozenset(
     (
         *("id", "source", "output", "state", "timer_started_at", "timer_duration", "transition", "errors", "flags"),
@@ -79,6 +80,9 @@ def opened(device: str | None, what: str, document: dict[str, Any], payload: byt
         inner = {component: inner} if component else inner
     channels = by_channel(inner)
     found = {name: said for name, said in channels.items() if measures(said)}
+    if len(found) > MAX_CHANNELS:
+        detail = f"{len(found)} channels; expected at most {MAX_CHANNELS}: no device has more"
+        return [Packet(device, Rejected("envelope", Reason.TOO_LARGE, None, str(len(found)), detail), payload)]
     if not found:
         return [Notice(device, "other", f"{what or 'message'} without a measurement: {shown(document)}"[:200])]
     alone = len(found) == 1

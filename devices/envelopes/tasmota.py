@@ -14,6 +14,7 @@ from devices.route import Route
 
 PREFIXES = ("tele", "stat")
 MAX_DEVICES = 20_000
+MAX_BRIDGED = 500
 _WRAPPERS = ("StatusSNS", "StatusSTS")
 _TEXTS = ("UPTIME", "POWER")
 
@@ -98,6 +99,11 @@ def parts_of(device: str | None, kind: str, document: dict[str, Any], payload: b
     wrapper = next((name for name in _WRAPPERS if isinstance(document.get(name), dict)), None)
     inner: dict[str, Any] = document[wrapper] if wrapper else document
     bridged = inner.get("ZbReceived")
+    if isinstance(bridged, dict) and len(bridged) > MAX_BRIDGED:
+        detail = f"{len(bridged)} devices; expected at most {MAX_BRIDGED} in a message"
+        return [
+            Packet(device, Rejected("envelope", Reason.TOO_LARGE, "ZbReceived", str(len(bridged)), detail), payload)
+        ]
     if isinstance(bridged, dict) and bridged:
         return [bridged_part(device, address, said, payload, len(bridged) == 1) for address, said in bridged.items()]
     flat = flattened(inner)

@@ -71,6 +71,9 @@ class Zigbee:
         if not isinstance(document, dict):
             return Packet(name or None, document, payload)
         foreign_id, described = identity(name, document)
+        brightness = document.get("brightness")
+        if isinstance(brightness, int | float) and not isinstance(brightness, bool) and 0 <= brightness <= 254:
+            described["brightness_percent"] = round(brightness / 2.54, 1)  # the Zigbee scale ends at 254
         known = self._known.get(name)
         if known:
             units = {key: unit for key, unit in known.units.items() if key in document}

@@ -11,8 +11,10 @@ from devices.catalogue_laws import catalogue_problems
 from devices.codecs.js import with_folder
 from devices.documents import parse_yaml
 from devices.family import FAMILIES
+from devices.family_laws import family_problems
 from devices.laws import verdicts
 from devices.profile import PROFILES, BadProfile, Profile, profile_from
+from devices.units import CEFACT
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
@@ -55,6 +57,7 @@ def family_document(name: str) -> dict[str, Any]:
             "states": list(metric.states),
             "label": metric.label,
             "sdm": metric.sdm,
+            "unece": CEFACT.get(metric.unit),
         }
         for metric in family.metrics
     ]
@@ -98,9 +101,10 @@ def check(
     """
     verdicts = [verdict for name in names or PROFILES for verdict in verdicts_on(profile_named(name))]
     if not names:
-        verdicts.append(
-            verdict_of("catalogue", "each is told from every other", [*catalogue_problems(PROFILES.values())])
-        )
+        told_apart = [*catalogue_problems(PROFILES.values())]
+        verdicts.append(verdict_of("catalogue", "each is told from every other", told_apart))
+        metrics = [problem for family in FAMILIES.values() for problem in family_problems(family)]
+        verdicts.append(verdict_of("catalogue", "every metric has unit, range and labels", metrics))
     if as_json:
         print_json(verdicts)
     else:

@@ -12,7 +12,7 @@ from devices import registry
 from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
 from dothi import trial
-from dothi.commands import catalogue
+from dothi.commands import catalogue, credentials
 from dothi.commands.decode import decode
 from dothi.commands.import_codec import import_codec
 from dothi.commands.new import new
@@ -29,6 +29,9 @@ COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state",
 
 for command in (catalogue.families, catalogue.profiles, catalogue.check, decode, new, import_codec):
     app.command()(command)
+
+
+app.add_typer(credentials.app, name="credentials")
 
 
 @app.callback()

@@ -27,6 +27,7 @@ class Runtime:
     mosquitto: Path
     mosquitto_passwd: Path
     versions: Versions
+    tcc: Path | None = None  # of the private runtime; the host's own compiler is looked for when it is needed
 
 
 def find_runtime(force: str | None = None) -> Runtime:

@@ -4,7 +4,7 @@ import hashlib
 
 SUITE = "trixie"  # Debian 13, the first Debian release with TimescaleDB
 
-PROGRAMS = ("postgresql-17", "postgresql-client-17", "postgresql-17-timescaledb", "mosquitto")
+PROGRAMS = ("postgresql-17", "postgresql-client-17", "postgresql-17-timescaledb", "mosquitto", "tcc")
 
 # Every shared library that the programs load, libc included: nothing of the host is mixed in. That the list is complete
 # is asked of the loader after unpacking. Left out: libllvm19, which only just-in-time compilation needs (switched off,

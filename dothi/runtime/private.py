@@ -33,6 +33,7 @@ LOADED = (
     f"usr/lib/postgresql/{MAJOR}/lib/timescaledb.so",
     "usr/sbin/mosquitto.bin",
     "usr/bin/mosquitto_passwd.bin",
+    "usr/bin/tcc.bin",
 )
 
 
@@ -61,6 +62,7 @@ def at(root: Path, versions: Versions) -> Runtime:
         mosquitto=root / "usr/sbin/mosquitto",
         mosquitto_passwd=root / "usr/bin/mosquitto_passwd",
         versions=versions,
+        tcc=root / "usr/bin/tcc",
     )
 
 
@@ -171,7 +173,8 @@ def wrap_programs(root: Path) -> None:
     """Put a wrapper in the place of every program, so that it starts through the loader and libraries beside it."""
     libc = next(root.glob("usr/lib/*/libc.so.6"))
     loader = next(libc.parent.glob("ld-linux*.so.*"))
-    programs = [*(root / POSTGRES_BIN).iterdir(), root / "usr/sbin/mosquitto", root / "usr/bin/mosquitto_passwd"]
+    others = ("usr/sbin/mosquitto", "usr/bin/mosquitto_passwd", "usr/bin/tcc")
+    programs = [*(root / POSTGRES_BIN).iterdir(), *(root / name for name in others)]
     for program in programs:
         with program.open("rb") as file:
             if file.read(4) != b"\x7fELF":

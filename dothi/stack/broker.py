@@ -4,9 +4,11 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from devices.gate.table import Table, create
 from dothi.runtime import Runtime
 from dothi.stack.account import Account, starter
 from dothi.stack.cluster import ENVIRONMENT
+from dothi.stack.gate import compile_gate
 from dothi.stack.parts import Part
 from dothi.stack.passwords import password_line, write_private
 from dothi.stack.ports import answers
@@ -15,6 +17,7 @@ from dothi.stack.ports import answers
 # (a million messages, measured); 253 on disk when it saves.
 BYTES_PER_MESSAGE = 520
 LARGEST_PACKET = 2_000_000
+DEVICE_LIMIT = 100  # messages per second of one device, beyond which the gate refuses them
 
 
 def address(user: str, password: str, port: int) -> str:
@@ -55,6 +58,9 @@ def configuration(port: int, folder: Path, queue: int) -> str:
 # Written by dothi up at every start.
 listener {port} 127.0.0.1
 allow_anonymous false
+# Devices are let in by the gate, ingest and gateway by these two.
+plugin {folder}/gate.so
+plugin_opt_table {folder}/gate.table
 password_file {folder}/passwords
 acl_file {folder}/acl
 persistence true
@@ -77,7 +83,7 @@ log_timestamp_format %Y-%m-%dT%H:%M:%S
 
 
 def access_rules(areas: Sequence[str], routes: Sequence[str], closed: Sequence[str] = ()) -> str:
-    """mosquitto's acl file: patterns only, so that enrolling a device never touches it.
+    """mosquitto's acl file for ingest and gateway; what devices may do the gate knows.
 
     `routes` are topic filters; nobody may publish to those that are `closed` yet.
     """
@@ -88,18 +94,41 @@ def access_rules(areas: Sequence[str], routes: Sequence[str], closed: Sequence[s
     gateway += [f"write {route}" for route in routes if route not in closed]
     gateway += ["read dothi/v1/+/+/ack", "read dothi/v1/+/+/down", "read dothi/alarms/#"]
     gateway += ["read spBv1.0/+/NCMD/+"]  # where an edge node hears that it is asked
-    device = [f"write dothi/v1/{area}/%u/{end}" for area in areas for end in ("up", "status")]
-    device += [f"read dothi/v1/{area}/%u/{end}" for area in areas for end in ("ack", "down")]
     lines = ["user ingest", *(f"topic {rule}" for rule in ingest)]
     lines += ["", "user gateway", *(f"topic {rule}" for rule in gateway)]
-    lines += ["", *(f"pattern {rule}" for rule in device)]
     return "\n".join(lines) + "\n"
 
 
-def open_to(folder: Path, account: Account, shard: int, rules: str) -> None:
-    """Write another acl file; the broker reads it on SIGHUP."""
+def open_to(folder: Path, account: Account, shard: int, rules: str, areas: Sequence[str]) -> None:
+    """Write another acl file, which the broker reads on SIGHUP, and tell the gate the open areas."""
     path = folder / f"broker-{shard}" / "acl"
     write_private(path, rules)
+    account.give(path)
+    set_areas(table_path(folder, shard), areas)
+
+
+def table_path(folder: Path, shard: int) -> Path:
+    """Where a broker's table of credentials lies."""
+    return folder / f"broker-{shard}" / "gate.table"
+
+
+def set_areas(path: Path, areas: Sequence[str]) -> None:
+    """The areas under which devices may publish, from now on."""
+    table = Table(path)
+    table.set_areas(areas)
+    table.close()
+
+
+def lay_table(path: Path, account: Account, areas: Sequence[str]) -> None:
+    """A table for the gate to start with: the one that is there, or an empty one, which the registry fills."""
+    try:
+        table = Table(path)
+    except (OSError, ValueError):
+        table = create(path, {})
+    table.set_areas(areas)
+    table.set_limit(DEVICE_LIMIT)
+    table.close()
+    path.chmod(0o600)
     account.give(path)
 
 
@@ -112,6 +141,7 @@ def part(
     rules: str,
     passwords: dict[str, str],
     queue: int,
+    areas: Sequence[str],
 ) -> Part:
     """One shard as a part of the stack; its files are written anew, what it persisted stays."""
     own = folder / f"broker-{shard}"
@@ -125,6 +155,9 @@ def part(
     for name, text in texts.items():
         write_private(own / name, text)
         account.give(own / name)
+    compile_gate(runtime, own / "gate.so")
+    account.give(own / "gate.so")
+    lay_table(table_path(folder, shard), account, areas)
     return Part(
         name=f"broker {shard}",
         command=[

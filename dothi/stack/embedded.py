@@ -178,6 +178,7 @@ class Embedded:
                 self.rules(shard),
                 self.passwords,
                 queue,
+                self.open_areas(shard),
             )
             for shard in range(self.plan.shards)
         ]
@@ -195,7 +196,11 @@ class Embedded:
         """Who may publish what at one broker; foreign routes come in at the first."""
         filters = [topic for topics in self.routes.values() for topic in topics] if shard == 0 else []
         closed = [topic for name in self.closed for topic in self.routes[name]]
-        return broker.access_rules([area for area in self.areas_of(shard) if area in self.open], filters, closed)
+        return broker.access_rules(self.open_areas(shard), filters, closed)
+
+    def open_areas(self, shard: int) -> list[str]:
+        """Areas of one broker whose inbox stands."""
+        return [area for area in self.areas_of(shard) if area in self.open]
 
     def addresses(self) -> list[Shard]:
         """Each broker with what it serves."""
@@ -239,7 +244,9 @@ class Embedded:
         brokers = [(f"broker {number}", shard.ingest, limits) for number, shard in enumerate(self.shards)]
         port = self.metrics_port("up")
         pages = Report(self.supervisor, self.plan.folder, lambda: self.ready)
-        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble)
+        tables = [broker.table_path(self.plan.folder, shard) for shard in range(len(self.brokers))]
+        logs = [self.plan.folder / f"log/broker-{shard}.log" for shard in range(len(self.brokers))]
+        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables, logs)
         pages.queues = self.lookout.queues
         self.lookout.start()
 

@@ -98,7 +98,7 @@ def write_rules(stack: "Embedded", shards: set[int]) -> None:
     """Let our own brokers know who may publish what now."""
     for shard in shards if stack.account and stack.brokers else ():
         assert stack.account is not None
-        broker.open_to(stack.plan.folder, stack.account, shard, stack.rules(shard))
+        broker.open_to(stack.plan.folder, stack.account, shard, stack.rules(shard), stack.open_areas(shard))
         if pid := stack.supervisor.pid(f"broker {shard}"):
             os.kill(pid, signal.SIGHUP)
 

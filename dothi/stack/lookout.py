@@ -7,11 +7,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 
+from dothi.stack.admission import Admission
+from dothi.stack.door import Door
 from dothi.stack.queues import TOPICS, Limits, Queues, number
 from ingest.serve import Pages, serve
 from ingest.session import address, credentials
@@ -42,12 +45,16 @@ class Lookout(threading.Thread):
         port: int,
         metrics: Callable[[], bytes],
         trouble: Callable[[], str | None],
+        tables: Sequence[Path] = (),
+        logs: Sequence[Path] = (),
     ) -> None:
-        """`database`: as the writer; `brokers`: name, URL and limits of each."""
+        """`database`: as the writer; `brokers`: name, URL and limits of each; `tables` and `logs`: of our own ones."""
         super().__init__(name="lookout", daemon=True)
         self.known = Known()
         self.queues = [Queues(name, limits) for name, _, limits in brokers]
         self.events = Events()
+        self._admission = Admission(tables)
+        self._door = Door(logs)
         self._database = database
         self._urls = [url for _, url, _ in brokers]
         self._page = (port, Pages(metrics, trouble))
@@ -89,12 +96,15 @@ class Lookout(threading.Thread):
                 ) as connection:
                     while True:
                         await self._look(connection)
+                        await self._admission.follow(connection, time.monotonic())
                         await asyncio.sleep(LOOK_S)
             except psycopg.Error as error:
                 log.warning("registry cannot be watched", reason=str(error).strip())
                 await asyncio.sleep(AGAIN_S)
 
     async def _look(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        for event in self._door.events(time.time()):
+            self.events.note(event)
         await self.events.write(connection)
         row = await (await connection.execute(AREAS)).fetchone()
         assert row is not None  # a select without from always gives a row

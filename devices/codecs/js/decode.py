@@ -47,13 +47,14 @@ def judged(codec: JsCodec, answer: Answer) -> Decoded | Rejected:
     if answer.letter in "JF":
         return result_of(codec, answer.text, answer.letter == "F")
     reason, said, advice = FAULTS[answer.letter]
-    detail = f"codec {codec.name} ({codec.sha256[:12]}) {said.format(text=answer.text)}; {advice}"
+    happened = said.format(text=answer.text.decode("utf-8", "replace"))
+    detail = f"codec {codec.name} ({codec.sha256[:12]}) {happened}; {advice}"
     return Rejected("codec", reason, None, None, detail[:600])
 
 
-def result_of(codec: JsCodec, text: str, slow: bool) -> Decoded | Rejected:
+def result_of(codec: JsCodec, text: bytes, slow: bool) -> Decoded | Rejected:
     """The `{data, warnings, errors}` of TS013."""
-    result = decode_json(text.encode())
+    result = decode_json(text)
     if isinstance(result, Rejected):
         return result
     if not isinstance(result, dict):
@@ -89,7 +90,7 @@ FAULTS: dict[str, tuple[Reason, str, str]] = {
     "N": (Reason.WRONG_SHAPE, "returned nothing; expected {{data, warnings, errors}}", _ASK),
     "L": (Reason.CODEC_ERROR, "cannot be loaded: {text}", "expected a script that defines decodeUplink(input)"),
     "B": (Reason.TOO_LARGE, "returned {text} characters; expected at most 65536", _REPORT),
-    "T": (Reason.CODEC_TIMEOUT, "ran longer than 0.1 s of processor time; expected well under 1 ms", _REPORT),
+    "T": (Reason.CODEC_TIMEOUT, "ran longer than 0.05 s of processor time; expected well under 1 ms", _REPORT),
     "K": (Reason.CODEC_TIMEOUT, "did not end and was killed: {text}; expected well under 1 ms", _REPORT),
     "M": (Reason.CODEC_MEMORY, "used more than 8 MiB; expected some kilobytes", _REPORT),
     "C": (Reason.CODEC_CRASH, "took its process along: {text}", _REPORT),

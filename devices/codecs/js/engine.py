@@ -36,7 +36,7 @@ class Engine:
             while len(answers) < len(frames):
                 aside_s = self.breaker.aside_s(codec.sha256)
                 if aside_s:
-                    return answers + [Answer("A", f"{aside_s:.0f}")] * (len(frames) - len(answers))
+                    return answers + [Answer("A", b"%.0f" % aside_s)] * (len(frames) - len(answers))
                 self._run_some(codec, frames[len(answers) : len(answers) + CHUNK], answers)
         return answers
 
@@ -53,7 +53,7 @@ class Engine:
             if fresh or lost.answer.letter != "C" or len(answers) > known:
                 self._take(codec, lost.answer, answers)
         except OSError as error:
-            answers += [Answer("U", str(error))] * len(frames)
+            answers += [Answer("U", str(error).encode())] * len(frames)
 
     def _take(self, codec: JsCodec, answer: Answer, answers: list[Answer]) -> None:
         answers.append(answer)

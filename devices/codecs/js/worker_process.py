@@ -36,17 +36,17 @@ class Frame(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A letter as in worker.py (and K: killed at its deadline, C: the worker ended), and the text that goes with it."""
+    """A letter as in worker.py (and K: killed at its deadline, C: the worker ended), and the UTF-8 text with it."""
 
     letter: str
-    text: str
+    text: bytes
 
 
 class Lost(Exception):
     """The worker is gone; `answer` is for the frame that it was at."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.text)
+        super().__init__(answer.text.decode())
         self.answer = answer
 
 
@@ -79,7 +79,7 @@ class WorkerProcess:
         try:
             self._within(START_LIMIT_S, START_LIMIT_S)
         except Lost as lost:
-            raise OSError(f"the worker for vendors' codecs did not start: {lost.answer.text}") from None
+            raise OSError(f"the worker for vendors' codecs did not start: {lost.answer.text.decode()}") from None
 
     def answers(self, codec: JsCodec, frames: Sequence[Frame]) -> Iterator[Answer]:
         """An answer per frame, each as it comes; ends early after one that the worker stops at."""
@@ -128,10 +128,10 @@ class WorkerProcess:
             end = at + 5 + int.from_bytes(unread[at + 1 : at + 5], "big")
             if end - at > LONGEST_ANSWER:
                 self.close()
-                raise Lost(Answer("C", "it no longer keeps to the protocol"))
+                raise Lost(Answer("C", b"it no longer keeps to the protocol"))
             if len(unread) < end:
                 break
-            complete.append(Answer(chr(unread[at]), unread[at + 5 : end].decode("utf-8", "replace")))
+            complete.append(Answer(chr(unread[at]), bytes(unread[at + 5 : end])))
             at = end
         del unread[:at]
         return complete
@@ -145,7 +145,7 @@ class WorkerProcess:
         while not poll.poll(LOOK_S * 1000):
             if cpu_seconds(self.pid) - spent > cpu_s or time.monotonic() - began > wall_s:
                 self.close()
-                raise Lost(Answer("K", f"no answer within {cpu_s:g} s of processor time or {wall_s:g} s in all"))
+                raise Lost(Answer("K", b"no answer within %g s of processor time or %g s in all" % (cpu_s, wall_s)))
 
     def _ended(self) -> Answer:
         """How the worker came to its end."""
@@ -154,7 +154,8 @@ class WorkerProcess:
             self._process.wait(1)
         self.close()
         code = self._process.returncode
-        return Answer("C", f"it ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}")
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return Answer("C", f"it ended with {how}".encode())
 
     def close(self) -> None:
         """Kill it, whatever it does."""

@@ -1,0 +1,95 @@
+"""What the gates say at the door: lines of the brokers' logs → events, each thing of each device once a minute."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ingest.watch import Event
+
+LINE = re.compile(r"gate: (?P<kind>refused|denied|flood|taken) device=(?P<device>\S+) ?(?P<rest>.*)")
+WORD = re.compile(r"(\w+)=((?:(?! \w+=).)*)")
+AGAIN_S = 60.0
+REMEMBERED = 10_000
+MOST_READ = 1 << 20
+
+SEVERITY = {"refused": "warning", "denied": "warning", "flood": "minor", "taken": "info"}
+WHY = {
+    "bad_id": "the user name is no device id; expected 3 to 63 of a-z, 0-9 and -",
+    "unknown": "no such device has a token; enrol it, then: dothi devices credentials issue",
+    "client_id": "the client id is another than the device's id; use the same for both",
+    "no_token": "no password was given; it is the device's token",
+    "token": "the token is not the one that was issued; dothi devices credentials issue makes a new one",
+    "revoked": "its tokens were revoked; dothi devices credentials issue makes a new one",
+}
+
+
+class Said(NamedTuple):
+    """One line of a gate."""
+
+    kind: str
+    device: str
+    words: dict[str, str]
+
+
+def heard(line: str) -> Said | None:
+    """What a line of the log says; None when it is not the gate's."""
+    found = LINE.search(line)
+    return Said(found["kind"], found["device"], dict(WORD.findall(found["rest"]))) if found else None
+
+
+def message(said: Said) -> str:
+    """One sentence with the way out."""
+    if said.kind == "refused":
+        return f"{said.device} was not let in: {WHY.get(said.words.get('reason', ''), 'see detail')}"
+    if said.kind == "denied":
+        verb = "publish to" if said.words.get("access") == "publish" else "read"
+        topic = said.words.get("topic", "?")
+        return f"{said.device} may not {verb} {topic}; its own is dothi/v1/{{area}}/{said.device}/up"
+    if said.kind == "flood":
+        limit = said.words.get("limit", "?")
+        return f"{said.device} sends more than {limit} messages a second; the rest is refused"
+    return f"{said.device} came in while it stood already; two devices with one id, or a broken connection"
+
+
+class Door:
+    """Follows the logs from where they end now."""
+
+    def __init__(self, logs: Sequence[Path]) -> None:
+        """`logs`: one per broker; a file may not be there yet."""
+        self._at = {log: log.stat().st_size if log.exists() else 0 for log in logs}
+        self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+
+    def events(self, now: float) -> Iterator[Event]:
+        """What is new; `now`: seconds since 1970."""
+        for log in self._at:
+            for line in self._lines(log):
+                said = heard(line)
+                if said and self._is_new(said, now):
+                    detail = {"from": said.words.get("from")} | said.words
+                    yield Event(now, said.kind, SEVERITY[said.kind], None, message(said), detail, said.device)
+
+    def _lines(self, log: Path) -> list[str]:
+        """Whole lines since the last time; a log that was begun anew is read from its start."""
+        try:
+            size = log.stat().st_size
+            start = self._at[log] if size >= self._at[log] else 0
+            with log.open("rb") as file:
+                file.seek(max(start, size - MOST_READ))
+                chunk = file.read(MOST_READ)
+                end = chunk.rfind(b"\n") + 1
+                self._at[log] = file.tell() - len(chunk) + end
+        except FileNotFoundError:
+            return []
+        return chunk[:end].decode(errors="replace").splitlines()
+
+    def _is_new(self, said: Said, now: float) -> bool:
+        key = (said.kind, said.device, said.words.get("reason") or said.words.get("topic", ""))
+        if now - self._told.get(key, float("-inf")) < AGAIN_S:
+            return False
+        self._told[key] = now
+        self._told.move_to_end(key)
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        return True
