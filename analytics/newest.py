@@ -4,8 +4,10 @@ While a rebuild is under way its rows go to rollup.next_<family>, which no view 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from analytics.beside import Beside, Job, Piece
 from analytics.binary import columns_of
 from analytics.columns import Columns, IntArray
 from analytics.consume import CONSUMER, Taken
@@ -23,6 +26,7 @@ log = structlog.get_logger("analytics.newest")
 
 STEP = 5_000  # devices
 STEPS_FOR_S = 2.0
+FEW = 50_000  # devices that are rebuilt within a moment
 TOLD_EVERY_S = 10.0
 # The planner knows nothing of rows that have just come and would scan the whole table: a lookup for each is right.
 BY_KEY = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off"
@@ -43,8 +47,12 @@ class Newest:
 
     name = "newest"
 
-    def __init__(self, step: int = STEP) -> None:
+    def __init__(self, step: int = STEP, beside: int = 0) -> None:
+        """`beside`: how many further connections rebuild; 0: the caller's does, for a moment in each tick."""
         self._step = step
+        self._beside = beside
+        self._hands: list[Beside] = []
+        self._jobs: list[Job] = []
         self._complete = False
         self._next = 0
         self._told = 0.0
@@ -52,6 +60,7 @@ class Newest:
 
     def reset(self, connection: psycopg.Connection) -> None:
         """Know which devices have a row; begin a rebuild where there is no word of one."""
+        self._leave()
         row = connection.execute("select next, complete from rollup.newest_state").fetchone()
         self._next, self._complete = row or (0, False)
         if row is None:
@@ -73,6 +82,10 @@ class Newest:
         if self._complete:
             connection.execute(AS_OF, (CONSUMER,))
             return
+        highest = highest_device(connection)
+        if self._hands or (self._beside and highest > FEW):
+            self._rebuild_beside(connection, highest)
+            return
         until = time.monotonic() + STEPS_FOR_S
         while not self._complete and time.monotonic() < until:
             self.rebuild_step(connection)
@@ -86,20 +99,56 @@ class Newest:
 
     def rebuild_step(self, connection: psycopg.Connection) -> None:
         """One step; the last one puts everything into place at once."""
-        row = connection.execute("select coalesce(max(id), 0) from registry.device").fetchone()
-        assert row is not None  # an aggregate always gives a row
-        if self._next > row[0]:
+        highest = highest_device(connection)
+        if self._next > highest:
             self._finish(connection)
             return
-        some = self._next, self._next + self._step
+        self._rebuild_from(connection, self._next)
+        self._next += self._step
+        connection.execute("update rollup.newest_state set next = %s", (self._next,))
+        self._tell(highest)
+
+    def _rebuild_from(self, connection: psycopg.Connection, first: int) -> None:
+        some = first, first + self._step
         for (name,) in connection.execute(FAMILIES_OF, some).fetchall():
             if name in FAMILIES:
                 connection.execute(rebuild(FAMILIES[name]), some)
-        self._next += self._step
-        connection.execute("update rollup.newest_state set next = %s", (self._next,))
+
+    def _rebuild_beside(self, connection: psycopg.Connection, highest: int) -> None:
+        """Let others rebuild while rounds go on. It begins anew with a new process: what is there does no harm."""
+        if not self._hands:
+            starts = count(0, self._step)
+            self._hands = [Beside(connection, number + 1) for number in range(self._beside)]
+            self._jobs = [hands.give(Job(self._pieces(starts, highest))) for hands in self._hands]
+        for hands in self._hands:
+            hands.step(connection)
+        if all(job.done.is_set() for job in self._jobs):
+            self._leave()
+            self._finish(connection)
+        else:
+            self._tell(highest)
+
+    def _pieces(self, starts: Iterator[int], highest: int) -> Iterator[Piece]:
+        """Ranges of devices that nobody else has begun. Whoever is enrolled later comes with the rounds."""
+        while (first := next(starts)) <= highest:
+            self._next = first
+            yield partial(self._piece, first)
+
+    def _piece(self, first: int, connection: psycopg.Connection) -> None:
+        # A round and we may insert the same devices: before they wait for each other we begin again.
+        connection.execute("set local lock_timeout = '300ms'")
+        self._rebuild_from(connection, first)
+
+    def _leave(self) -> None:
+        """Nobody rebuilds any more."""
+        for hands in self._hands:
+            hands.close()
+        self._hands, self._jobs = [], []
+
+    def _tell(self, highest: int) -> None:
         if time.monotonic() - self._told > TOLD_EVERY_S:
             self._told = time.monotonic()
-            log.info("newest values are being rebuilt", devices=min(self._next, row[0]), of=row[0])
+            log.info("newest values are being rebuilt", devices=min(self._next, highest), of=highest)
 
     def _finish(self, connection: psycopg.Connection) -> None:
         for family in FAMILIES.values():
@@ -114,6 +163,13 @@ class Newest:
         self._known = known_devices(connection, True)
         self._complete = True
         log.info("newest values are complete", devices=int(self._known.sum()))
+
+
+def highest_device(connection: psycopg.Connection) -> int:
+    """The highest id of the registry."""
+    row = connection.execute("select coalesce(max(id), 0) from registry.device").fetchone()
+    assert row is not None  # an aggregate always gives a row
+    return int(row[0])
 
 
 def newest_columns(family: Family) -> dict[str, str]:
@@ -210,13 +266,15 @@ def rebuild(family: Family) -> sql.Composed:
     """The newest stored readings of devices with ids from %s to below %s, unless a round has brought newer ones."""
     expressions = values(family, "r")
     return sql.SQL(
-        "insert into {} as n ({names}) select {} {} where d.id >= %s and d.id < %s on conflict (device) do update "
-        "set ({names}) = row({}) where (excluded.time, excluded.seq) > (n.time, n.seq)"
+        # Looking first is cheaper than a conflict; what comes in between is a conflict.
+        "insert into {table} as n ({names}) select {} {} where d.id >= %s and d.id < %s and not exists "
+        "(select from {table} k where k.device = d.id and (k.time, k.seq) >= (r.time, r.seq)) "
+        "on conflict (device) do update set ({names}) = row({}) where (excluded.time, excluded.seq) > (n.time, n.seq)"
     ).format(
-        newest_table(family, False),
         listed(expressions.values()),
         newest_from_readings(family),
         listed(sql.Identifier("excluded", c) for c in expressions),
+        table=newest_table(family, False),
         names=listed(map(sql.Identifier, expressions)),
     )
 
