@@ -42,7 +42,7 @@ demo: setup
 	@$(BIN)/dothi up --dir $(DIR) --people $(PEOPLE) --density $(DENSITY) --live $(if $(FOR),--for $(FOR))
 
 test: setup
-	@$(BIN)/python -m pytest $(if $(FULL),,-m "not full") $(TESTS)
+	@$(BIN)/python -m pytest $(if $(FULL),,-m "not full") -n $(if $(FULL),0,$(JOBS)) $(TESTS)
 
 check: $(BIN)/dothi
 	@$(BIN)/ruff format --check .
