@@ -5,7 +5,7 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from analytics.newest import listed, newest_columns, newest_from_readings, newest_table
+from analytics.newest_rows import listed, newest_columns, newest_from_readings, newest_table
 from devices.family import FAMILIES, Family
 from devices.relations import ViewBody, grow_table, reading_expressions, refuse_change, table_columns, with_retries
 from devices.relations import replace_view as replace_city_view
