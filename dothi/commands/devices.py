@@ -13,10 +13,12 @@ from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
 from dothi import trial
 from dothi.commands import catalogue, credentials
+from dothi.commands.accept import accept
 from dothi.commands.decode import decode
 from dothi.commands.import_codec import import_codec
 from dothi.commands.new import new
 from dothi.commands.options import AsJson, Folder
+from dothi.commands.pending import pending
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
 from dothi.settings import stack_at
@@ -27,7 +29,7 @@ SHOWN_MISTAKES = 20
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
 
 
-for command in (catalogue.families, catalogue.profiles, catalogue.check, decode, new, import_codec):
+for command in (catalogue.families, catalogue.profiles, catalogue.check, decode, new, import_codec, pending, accept):
     app.command()(command)
 
 
