@@ -61,9 +61,9 @@ class Sample(NamedTuple):
 class Stranger(NamedTuple):
     """A device that speaks and is not enrolled.
 
-    `kind`: of the foreign route, `native` for our own topics; `foreign_id`: what it calls itself there; `inboxes`: areas
-    or routes by which it came; `messages`: kept, at most 1,000 a day; `private`: its route keeps no payload of devices
-    that nobody answers for.
+    `kind`: of the foreign route, `native` for our own topics; `foreign_id`: what it calls itself there; `inboxes`:
+    areas or routes by which it came; `messages`: kept, at most 1,000 a day; `private`: its route keeps no payload of
+    devices that nobody answers for.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class Stranger(NamedTuple):
 
 class Proposal(NamedTuple):
     """What a stranger most likely is. `profile`: None where none is likelier than others; `sure`: no person needs to
-    choose; `why`: a sentence; `others`: profiles that fit as well; `metrics`: what its newest message holds."""
+    choose; `why`: a sentence; `others`: profiles that fit as well; `metrics`: what its messages hold."""
 
     profile: str | None
     sure: bool
@@ -146,13 +146,15 @@ def unheard(stranger: Stranger) -> Proposal:
 
 
 def native(samples: Sequence[Sample], outcomes: Sequence[Outcome]) -> Proposal:
-    """Our own message names its metrics, not its profile: the native profiles that have most of them."""
-    best = next((found for sample in reversed(samples) if (found := native_profiles(sample.payload))), [])
-    if not best:
+    """Our own message names its metrics, not its profile: the native profile that has most of them in each."""
+    found = [best for sample in samples if (best := native_profiles(sample.payload))]
+    if not found:
         return Proposal(None, False, refusal(outcomes))
-    metrics = newest([one for one in outcomes if one.profile is best[0]])
-    if len(best) > 1:
-        return Proposal(None, False, "several families have these metrics", names(best), None, metrics)
+    best = [profile for profile in found[0] if all(profile in others for others in found)]
+    metrics = holding([one for one in outcomes if one.profile in found[-1][:1]])
+    if len(best) != 1:
+        likely = best or list({profile.name: profile for others in found for profile in others}.values())
+        return Proposal(None, False, "several families have these metrics", names(likely), None, metrics)
     return Proposal(best[0].name, True, "it alone has these metrics", (), best[0].family.name, metrics)
 
 
@@ -162,22 +164,25 @@ def fitted(readings: Sequence[Outcome], outcomes: Sequence[Outcome]) -> Proposal
         return Proposal(None, False, refusal(outcomes))
     votes = Counter(one.profile.name for one in readings if one.profile)
     if not votes:
-        last = readings[-1]
-        family = last.family.name if last.family else None
-        return Proposal(
-            None, False, "no profile describes it; metrics by the names of fields", (), family, newest([last])
+        family = readings[-1].family.name if readings[-1].family else None
+        why = (
+            "no profile describes it; metrics by the names of fields; draft one: dothi devices new --from-payload FILE"
         )
+        return Proposal(None, False, why, (), family, holding(readings[-1:]))
     first, *others = [name for name, _ in votes.most_common()]
     sure = not others and all(one.guessed in SURE for one in readings)
     mine = [one for one in readings if one.profile and one.profile.name == first]
     why = "its messages say so" if sure else "its messages fit it; look before you accept"
-    return Proposal(first, sure, why, tuple(others), PROFILES[first].family.name, newest(mine))
+    return Proposal(first, sure, why, tuple(others), PROFILES[first].family.name, holding(mine))
 
 
-def newest(outcomes: Sequence[Outcome]) -> dict[str, float | str]:
-    """The metrics of the last reading."""
-    found = [(one.family, one.result) for one in outcomes if one.family and isinstance(one.result, Reading)]
-    return metrics_of(*found[-1]) if found else {}
+def holding(outcomes: Sequence[Outcome]) -> dict[str, float | str]:
+    """Every metric of the readings, as it was last."""
+    found: dict[str, float | str] = {}
+    for one in outcomes:
+        if one.family and isinstance(one.result, Reading):
+            found |= metrics_of(one.family, one.result)
+    return found
 
 
 def refusal(outcomes: Sequence[Outcome]) -> str:

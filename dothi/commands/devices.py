@@ -15,10 +15,12 @@ from dothi import trial
 from dothi.commands import catalogue, credentials
 from dothi.commands.accept import accept
 from dothi.commands.decode import decode
+from dothi.commands.doctor_device import doctor_device
 from dothi.commands.import_codec import import_codec
 from dothi.commands.new import new
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.pending import pending
+from dothi.commands.tail import tail
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
 from dothi.settings import stack_at
@@ -29,10 +31,21 @@ SHOWN_MISTAKES = 20
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
 
 
-for command in (catalogue.families, catalogue.profiles, catalogue.check, decode, new, import_codec, pending, accept):
+for command in (
+    catalogue.families,
+    catalogue.profiles,
+    catalogue.check,
+    decode,
+    new,
+    import_codec,
+    pending,
+    accept,
+    tail,
+):
     app.command()(command)
 
 
+app.command("doctor")(doctor_device)
 app.add_typer(credentials.app, name="credentials")
 
 

@@ -12,13 +12,14 @@ import typer
 from devices import pending as inbox
 from devices.pending import Proposal, Sample, Stranger
 from dothi.commands.options import AsJson, Folder
-from dothi.output import console, print_json, print_table
+from dothi.output import console, print_json, shown
 from dothi.settings import stack_at
 from dothi.times import moment
 
 NEWEST = 2
 """Messages of each by which a list proposes: enough to tell, and quick for hundreds of them."""
-CELL = 60
+LINE = 200
+MOST_NAMED = 6
 
 Since = Annotated[str, typer.Option(help="Who spoke since then: 30m, 12h, 7d ago, or RFC 3339.")]
 
@@ -43,13 +44,23 @@ def pending(
     if as_json:
         print_json(documents)
         return
-    rows = [
-        (one["name"], ", ".join(one["inboxes"]), one["messages"], one["first"], one["last"], said(one), holds(one))
-        for one in documents
-    ]
-    head = ("unknown device", "came by", "kept", "first seen", "last seen", "most likely", "its newest message")
-    print_table(head, rows)
-    console.print(way_out(documents), markup=False, highlight=False, soft_wrap=True)
+    for one in documents:
+        show(one)
+    if not documents:
+        console.print("nobody unknown has spoken; a new device shows up here when its message reaches the broker")
+
+
+def show(document: dict[str, Any]) -> None:
+    """One stranger for people: who, what it seems to be, what to do."""
+    last, proposal = shown(document["last"]), document["proposal"]
+    lines = [f"  {document['messages']} messages kept, the last {last}, by {', '.join(document['inboxes'])}"]
+    lines.append(f"  most likely {likely(proposal)}")
+    if held := holds(document):
+        lines.append(f"  holds {held}")
+    lines.append(f"  {document['accept']}")
+    console.print(document["name"], markup=False, highlight=False, soft_wrap=True, style="bold")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def described(one: Stranger, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -75,27 +86,20 @@ def described(one: Stranger, samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def said(document: dict[str, Any]) -> str:
-    """The proposal in a cell."""
-    proposal = document["proposal"]
-    others = f"; or {', '.join(proposal['others'])}" if proposal["others"] else ""
+def likely(proposal: dict[str, Any]) -> str:
+    """The proposal as a phrase."""
+    named = [*proposal["others"][:MOST_NAMED], *(["…"] if len(proposal["others"]) > MOST_NAMED else [])]
+    others = f"; it may be {', '.join(named)}" if named else ""
     if proposal["profile"]:
-        return f"{proposal['profile']}{'' if proposal['sure'] else ' ?'}{others}"[: 2 * CELL]
-    return f"{proposal['why']}{others}"[: 2 * CELL]
+        return f"{proposal['profile']} ({proposal['family']}): {proposal['why']}{others}"
+    return f"unsure: {proposal['why']}{others}"
 
 
 def holds(document: dict[str, Any]) -> str | None:
-    """The metrics of the newest message, else the message."""
+    """Its metrics, else its newest message."""
     metrics = document["proposal"]["metrics"]
     text = ", ".join(f"{name} {value}" for name, value in metrics.items()) or document["sample"]
-    return str(text)[:CELL] if text else None
-
-
-def way_out(documents: Sequence[dict[str, Any]]) -> str:
-    """What to do next, by the example of the newest."""
-    if not documents:
-        return "nobody unknown has spoken; a new device shows up here when its message reaches the broker"
-    return f"to let one in: {documents[0]['accept']}"
+    return str(text)[:LINE] if text else None
 
 
 def command_for(one: Stranger, proposal: Proposal) -> str:
