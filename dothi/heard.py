@@ -50,7 +50,8 @@ def contents(profile: Profile, readings: list[dict[str, Any]]) -> Iterator[Findi
     for extra in reversed(extras):
         refused |= refused_of(profile.family, profile, Reading(None, 0, None, [], extra, b""))
     if refused:
-        said = "; ".join(f"{name}: {why}" for name, why in refused.items())
+        raws = {name: raw for extra in reversed(extras) for name, raw in extra.get("rejected", {}).items()}
+        said = "; ".join(f"{why} (sent: {raws[name]!r})" for name, why in refused.items())
         mend = "mend the unit or scale in the device, or in its profile, then: dothi devices check FILE"
         yield Finding("values", f"of its last {len(readings)} readings parts were not taken: {said}", False, mend)
     strange = sorted({name for extra in extras for name in extra.keys() - RESERVED})

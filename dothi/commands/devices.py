@@ -2,9 +2,11 @@
 
 import csv
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import psycopg
 import typer
 
@@ -28,6 +30,7 @@ from dothi.settings import stack_at
 app = typer.Typer(help="Families, profiles and the devices that are enrolled.", no_args_is_help=True)
 
 SHOWN_MISTAKES = 20
+LONGEST_LAYER = 1000
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
 
 
@@ -109,6 +112,14 @@ def enroll(
         console.print(f"{result.new} devices enrolled, {result.changed} changed, {result.unchanged} unchanged")
 
 
+def show_layers(found: Sequence[Mapping[str, Any]]) -> None:
+    """What each layer made of the message, a line each."""
+    for layer in found:
+        said = msgspec.json.encode(layer["result"]).decode()
+        line = f"{'ok    ' if layer['ok'] else 'failed'} {layer['layer']}: {said[:LONGEST_LAYER]}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def read_file(file: Path) -> bytes:
     """The file's bytes, or a line that says why not."""
     try:
@@ -139,7 +150,8 @@ def try_message(
     topic: Annotated[str | None, typer.Option(help="Topic for a profile of a foreign route.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send one message through broker, ingest and database, and show the stored row or the reason.
+    """Send one message through broker, ingest and database, and show what each layer makes of it: envelope, codec,
+    mapping, values, and the stored row or the reason.
 
     It is sent for a device `try-<profile>` that is enrolled for this purpose and stays in the registry.
 
@@ -149,6 +161,7 @@ def try_message(
     if as_json:
         print_json(verdict)
     else:
+        show_layers(verdict.pop("layers"))
         rows = [(key, value) for key, value in verdict.items() if value is not None]
         print_table(("field", "value"), rows, title="stored" if verdict["stored"] else "quarantined")
     if not verdict["stored"]:
