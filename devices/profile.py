@@ -74,6 +74,10 @@ class Profile:
         """The document in the device's own words, or Rejected."""
         return self._decode(payload)
 
+    def words(self, document: object) -> object:
+        """What the field table reads of a packet's document: the contents of its frame, where it carries one."""
+        return document if self._frame is None or isinstance(document, Rejected) else self._frame(document)
+
     def map(self, document: object, payload: bytes) -> list[Reading | Rejected]:
         """One entry for a document, one per element for a list; never empty."""
         if isinstance(document, Rejected):

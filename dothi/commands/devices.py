@@ -2,9 +2,11 @@
 
 import csv
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import psycopg
 import typer
 
@@ -13,10 +15,14 @@ from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
 from dothi import trial
 from dothi.commands import catalogue, credentials
+from dothi.commands.accept import accept
 from dothi.commands.decode import decode
+from dothi.commands.doctor_device import doctor_device
 from dothi.commands.import_codec import import_codec
 from dothi.commands.new import new
 from dothi.commands.options import AsJson, Folder
+from dothi.commands.pending import pending
+from dothi.commands.tail import tail
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
 from dothi.settings import stack_at
@@ -24,13 +30,25 @@ from dothi.settings import stack_at
 app = typer.Typer(help="Families, profiles and the devices that are enrolled.", no_args_is_help=True)
 
 SHOWN_MISTAKES = 20
+LONGEST_LAYER = 1000
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
 
 
-for command in (catalogue.families, catalogue.profiles, catalogue.check, decode, new, import_codec):
+for command in (
+    catalogue.families,
+    catalogue.profiles,
+    catalogue.check,
+    decode,
+    new,
+    import_codec,
+    pending,
+    accept,
+    tail,
+):
     app.command()(command)
 
 
+app.command("doctor")(doctor_device)
 app.add_typer(credentials.app, name="credentials")
 
 
@@ -94,6 +112,14 @@ def enroll(
         console.print(f"{result.new} devices enrolled, {result.changed} changed, {result.unchanged} unchanged")
 
 
+def show_layers(found: Sequence[Mapping[str, Any]]) -> None:
+    """What each layer made of the message, a line each."""
+    for layer in found:
+        said = msgspec.json.encode(layer["result"]).decode()
+        line = f"{'ok    ' if layer['ok'] else 'failed'} {layer['layer']}: {said[:LONGEST_LAYER]}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def read_file(file: Path) -> bytes:
     """The file's bytes, or a line that says why not."""
     try:
@@ -124,7 +150,8 @@ def try_message(
     topic: Annotated[str | None, typer.Option(help="Topic for a profile of a foreign route.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send one message through broker, ingest and database, and show the stored row or the reason.
+    """Send one message through broker, ingest and database, and show what each layer makes of it: envelope, codec,
+    mapping, values, and the stored row or the reason.
 
     It is sent for a device `try-<profile>` that is enrolled for this purpose and stays in the registry.
 
@@ -134,6 +161,7 @@ def try_message(
     if as_json:
         print_json(verdict)
     else:
+        show_layers(verdict.pop("layers"))
         rows = [(key, value) for key, value in verdict.items() if value is not None]
         print_table(("field", "value"), rows, title="stored" if verdict["stored"] else "quarantined")
     if not verdict["stored"]:
