@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from devices import credentials
 from devices.fuzz import fuzzed, would_store
-from devices.gate.table import Seen
+from devices.gate.table import Seen, Table
 from devices.profile import PROFILES
 from dothi.at_door import at_the_door, difference, seen_at
 from dothi.checkup import examine
@@ -23,10 +24,37 @@ from dothi.findings import Finding
 from dothi.layers import layers
 from dothi.verdicts import Follower, Verdict, Wanted, Watch
 from tests.stack import RunningStack
-from tests.test_gate import answer, connected, token_of, until
+from tests.test_gate import answer, connected, known, until
 
 NOW_S = int(time.time())
 NOTHING = Seen((0, 0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "")
+
+
+NAMES = (
+    *("well", "password", "topic", "area", "unit", "identity", "silent", "mute", "twin", "firmware", "revoked"),
+    *("retired", "tail", "burst", "clock120", "clock25200", "clock3600", "clock7776000", "clock-never"),
+)
+TOKENS = ("well", "password", "topic", "twin", "revoked", "tail")
+
+
+class Desk(NamedTuple):
+    """Devices and their tokens by what happens to them; enrolled at once, for each enrolment takes its time."""
+
+    devices: dict[str, str]
+    tokens: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def desk(stack: RunningStack) -> Desk:
+    ids = stack.enroll_many([(f"desk-{name}", "native-air-quality", "213", "") for name in NAMES])
+    devices = dict(zip(NAMES, ids, strict=True))
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        issued = credentials.issue(connection, [devices[name] for name in TOKENS])
+    tokens = {name: one.token for name, one in zip(TOKENS, issued, strict=True)}
+    table = Table(stack.folder / "broker-0/gate.table")
+    until(lambda: all(known(table, one.device, credentials.hash_of(one.token)) for one in issued))
+    table.close()
+    return Desk(devices, tokens)
 
 
 def wrong(findings: Sequence[Finding]) -> dict[str, str]:
@@ -41,6 +69,11 @@ def examined(stack: RunningStack, device: str) -> dict[str, str]:
     assert has_gate
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         return wrong([*examine(connection, device, seen, has_gate)])
+
+
+def command(*arguments: str) -> str:
+    """What a command of `dothi devices` prints, run in this process."""
+    return CliRunner().invoke(app, arguments).stdout
 
 
 def now_ms(offset_s: float = 0) -> int:
@@ -114,22 +147,23 @@ def test_what_is_long_ago_is_not_wrong() -> None:
 # --- the integrator's mistakes on the real stack
 
 
-def test_a_device_that_is_well(stack: RunningStack) -> None:
-    device = stack.enroll("desk-well")
-    with connected(stack, device, token_of(stack, device)) as client:
+def test_a_device_that_is_well(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["well"]
+    with connected(stack, device, desk.tokens["well"]) as client:
         assert answer(client, f"dothi/v1/213/{device}/up") == "publish: Success"
         stack.wait_for("select 1 from city.air_quality where device = %s", device)
         assert examined(stack, device) == {}
-        said = json.loads(stack.dothi("devices", "doctor", device, "--json").stdout)
+        said = json.loads(command("doctor", device, "--json", "--dir", str(stack.folder)))
         assert said["ok"]
         findings = {one["name"]: one for one in said["findings"]}
         assert "connected now" in findings["session"]["said"]
         assert "pm25 7.5" in findings["last accepted"]["said"]
+        local = datetime.now(UTC) + timedelta(hours=7)
+        assert local.strftime("%d/%m/%Y %H:") in findings["last accepted"]["said"]
 
 
-def test_wrong_password(stack: RunningStack) -> None:
-    device = stack.enroll("desk-password")
-    token_of(stack, device)
+def test_wrong_password(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["password"]
     with connected(stack, device, "guess") as client:
         assert client.answers[0] == "Not authorized"
     stack.wait_for("select 1 from city.event where device = %s and kind = 'refused'", device)
@@ -142,21 +176,21 @@ def test_wrong_password(stack: RunningStack) -> None:
     assert said.stderr == ""
 
 
-def test_wrong_topic(stack: RunningStack) -> None:
-    device = stack.enroll("desk-topic")
-    with connected(stack, device, token_of(stack, device)) as client:
+def test_wrong_topic(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["topic"]
+    with connected(stack, device, desk.tokens["topic"]) as client:
         assert answer(client, f"dothi/v1/213/{device}/data") == "publish: Not authorized"
     assert f"dothi/v1/213/{device}/data" in examined(stack, device)["denied topics"]
 
 
-def test_wrong_area(stack: RunningStack) -> None:
-    device = stack.enroll("desk-area")
+def test_wrong_area(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["area"]
     send(stack, device, {"metrics": {"pm25": 3}}, area="215")
     assert f"publish to dothi/v1/213/{device}/up" in examined(stack, device)["last rejected"]
 
 
-def test_wrong_unit(stack: RunningStack) -> None:
-    device = stack.enroll("desk-unit")
+def test_wrong_unit(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["unit"]
     send(stack, device, {"metrics": {"pm25": 3, "atmospheric_pressure": 101325}})
     found = examined(stack, device)["values"]
     assert "atmospheric_pressure" in found
@@ -164,8 +198,8 @@ def test_wrong_unit(stack: RunningStack) -> None:
     assert "101325" in found
 
 
-def test_wrong_id(stack: RunningStack) -> None:
-    device = stack.enroll("desk-identity")
+def test_wrong_id(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["identity"]
     mistyped = device.replace("identity", "idnetity")
     send(stack, mistyped, {"metrics": {"pm25": 3}})
     found = examined(stack, device)
@@ -185,42 +219,42 @@ def test_wrong_id(stack: RunningStack) -> None:
         (-NOW_S, "last rejected", "NTP"),
     ],
 )
-def test_wrong_clock(stack: RunningStack, offset_s: int, name: str, said: str) -> None:
-    device = stack.enroll(f"desk-clock{abs(offset_s)}")
+def test_wrong_clock(stack: RunningStack, desk: Desk, offset_s: int, name: str, said: str) -> None:
+    device = desk.devices[f"clock{abs(offset_s)}" if offset_s != -NOW_S else "clock-never"]
     send(stack, device, {"time": now_ms(offset_s), "seq": 1, "metrics": {"pm25": 3}})
     assert said in examined(stack, device)[name]
 
 
-def test_no_heartbeat(stack: RunningStack) -> None:
-    device = stack.enroll("desk-silent")
+def test_no_heartbeat(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["silent"]
     send(stack, device, {"time": now_ms(-7200), "seq": 1, "metrics": {"pm25": 3}})
     stack.run(
         f"update reading.air_quality set received = time where device = "
         f"(select id from registry.device where device = '{device}')"
     )
     found = examined(stack, device)
-    assert "silent for 120 min; expected every" in found["heartbeat"]
+    assert "silent for 2 h; expected every 60 s" in found["heartbeat"]
     assert "power" in found["heartbeat"]
 
 
-def test_never_heard(stack: RunningStack) -> None:
-    device = stack.enroll("desk-mute")
+def test_never_heard(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["mute"]
     found = examined(stack, device)
     assert {"last accepted", "token"} <= found.keys()
     assert "credentials issue" in found["token"]
 
 
-def test_two_devices_with_one_id(stack: RunningStack) -> None:
-    device = stack.enroll("desk-twin")
-    token = token_of(stack, device)
+def test_two_devices_with_one_id(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["twin"]
+    token = desk.tokens["twin"]
     with ExitStack() as both:
         for _ in range(3):
             both.enter_context(connected(stack, device, token))
     assert "two devices with one id" in examined(stack, device)["id fights"]
 
 
-def test_another_firmware(stack: RunningStack) -> None:
-    device = stack.enroll("desk-firmware")
+def test_another_firmware(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["firmware"]
     send(stack, device, {"metrics": {"pm25": 3, "relative_humidty": 0.5}})
     found = examined(stack, device)["fields"]
     assert "relative_humidty (relative_humidity?)" in found
@@ -229,13 +263,12 @@ def test_another_firmware(stack: RunningStack) -> None:
     assert "put pm25 inside metrics" in examined(stack, device)["last rejected"]
 
 
-def test_revoked_and_retired(stack: RunningStack) -> None:
-    device = stack.enroll("desk-revoked")
-    token_of(stack, device)
-    stack.dothi("devices", "credentials", "revoke", device)
-    assert "revoked" in examined(stack, device)["token"]
-    stack.run(f"update registry.device set state = 'retired' where device = '{device}'")
-    assert "refused" in examined(stack, device)["enrolled"]
+def test_revoked_and_retired(stack: RunningStack, desk: Desk) -> None:
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        credentials.revoke(connection, [desk.devices["revoked"]])
+    assert "revoked" in examined(stack, desk.devices["revoked"])["token"]
+    stack.run(f"update registry.device set state = 'retired' where device = '{desk.devices['retired']}'")
+    assert "refused" in examined(stack, desk.devices["retired"])["enrolled"]
 
 
 # --- tail
@@ -265,9 +298,8 @@ def watched(stack: RunningStack, wanted: Wanted, act: Callable[[], object], coun
         return found + watch.look(time.monotonic())
 
 
-def test_each_message_is_told_as_what_it_became(stack: RunningStack) -> None:
-    device = stack.enroll("desk-tail")
-    token_of(stack, device)
+def test_each_message_is_told_as_what_it_became(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["tail"]
 
     def act() -> None:
         topic = f"dothi/v1/213/{device}/up"
@@ -296,8 +328,8 @@ def test_unknown_devices_alone(stack: RunningStack) -> None:
     assert "dothi devices pending" in mine[0].said
 
 
-def test_a_burst_is_bounded_and_counted(stack: RunningStack) -> None:
-    device = stack.enroll("desk-burst")
+def test_a_burst_is_bounded_and_counted(stack: RunningStack, desk: Desk) -> None:
+    device = desk.devices["burst"]
     readings = [{"time": now_ms(-n), "seq": n, "metrics": {"pm25": 1}} for n in range(400)]
     found = watched(stack, Wanted(), lambda: send(stack, device, readings[:1], readings[1:]), 5)
     assert len([one for one in found if one.device == device]) < 60
@@ -334,17 +366,17 @@ def test_try_shows_every_layer_down_to_the_row(stack: RunningStack, tmp_path: An
     file = tmp_path / "message.json"
     file.write_text('{"metrics": {"temperature": 21.5, "wind_speed": -3}}')
     options = ["try", str(file), "--profile", "native-weather", "--area", "218", "--dir", str(stack.folder)]
-    said = json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)
+    said = json.loads(command(*options, "--json"))
     assert (said["stored"], said["temperature"]) == (True, 21.5)
     assert [layer["layer"] for layer in said["layers"]] == ["envelope", "codec", "values"]
     assert said["layers"][-1]["result"][0]["metrics"] == {"temperature": 21.5}
     assert "wind_speed" in said["layers"][-1]["result"][0]["refused"]
-    shown = CliRunner().invoke(app, options).stdout
+    shown = command(*options)
     assert "ok     envelope" in shown
 
 
 def test_a_profile_that_is_named_is_fuzzed_and_shows_what_it_would_store() -> None:
-    said = json.loads(CliRunner().invoke(app, ["check", "tasmota-plug", "--json"]).stdout)
+    said = json.loads(command("check", "tasmota-plug", "--json"))
     laws = {one["law"]: one for one in said}
     assert laws["messages made by chance are survived"]["ok"]
     assert any("active_power 190" in line for line in laws["what would be stored"]["stored"])
@@ -356,11 +388,3 @@ def test_a_profile_that_is_named_is_fuzzed_and_shows_what_it_would_store() -> No
 def test_every_profile_survives_messages_made_by_chance(name: str) -> None:
     assert [*fuzzed(PROFILES[name])] == []
     assert len([*would_store(PROFILES[name])]) >= len(PROFILES[name].examples)
-
-
-def test_the_doctor_names_the_time_in_the_province(stack: RunningStack) -> None:
-    device = stack.enroll("desk-time")
-    send(stack, device, {"time": now_ms(), "seq": 1, "metrics": {"pm25": 3}})
-    local = (datetime.now(UTC) + timedelta(hours=7)).strftime("%d/%m/%Y %H:")
-    assert local in stack.dothi("devices", "doctor", device, check=False).stdout
-    until(lambda: True)

@@ -9,10 +9,11 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from devices.enroll import DEVICE_ID
+from devices.enroll import DEVICE_ID, Row
 from devices.pending import NATIVE, Proposal, Sample, Stranger, device_id, propose, strangers
+from devices.registry import enroll
 from dothi.commands.devices import app
 from dothi.errors import Refused
 from tests.stack import RunningStack
@@ -86,6 +87,18 @@ def waits(stack: RunningStack, name: str) -> bool:
         return any(one.name == name for one in strangers(connection, datetime.now(UTC) - timedelta(hours=1)))
 
 
+def command(stack: RunningStack, *arguments: str) -> Result:
+    """A command of `dothi devices` on this stack, run in this process."""
+    return CliRunner().invoke(app, [*arguments, "--dir", str(stack.folder)])
+
+
+def refusal(stack: RunningStack, *arguments: str) -> Refused:
+    """How a command refuses."""
+    refused = command(stack, *arguments).exception
+    assert isinstance(refused, Refused)
+    return refused
+
+
 def pending(stack: RunningStack, name: str, messages: int = 1) -> dict[str, Any]:
     """What is said of one unknown device, once so many messages of it are kept."""
     stack.wait_for(
@@ -93,7 +106,7 @@ def pending(stack: RunningStack, name: str, messages: int = 1) -> dict[str, Any]
         name.rpartition(":")[2],
         until=lambda count: count >= messages,
     )
-    found = json.loads(stack.dothi("devices", "pending", "--limit", "1000", "--json").stdout)
+    found = json.loads(command(stack, "pending", "--limit", "1000", "--json").stdout)
     return next(one for one in found if one["name"] == name)
 
 
@@ -124,13 +137,9 @@ def test_a_plug_on_a_foreign_route_needs_two_decisions(stack: RunningStack) -> N
     assert said["topic"] == topic
     assert said["proposal"]["profile"] == "tasmota-plug"
     assert said["proposal"]["metrics"]["active_power"] == 180
-    vague = stack.dothi("devices", "accept", "Pend_Plug", check=False)
-    assert vague.returncode == 1
-    assert "--profile: tasmota-plug" in vague.stderr
-    nowhere = stack.dothi("devices", "accept", "Pend_Plug", "--profile", "tasmota-plug", check=False)
-    assert nowhere.returncode == 1
-    assert "give --area" in nowhere.stderr
-    told = stack.dothi("devices", "accept", "Pend_Plug", "--profile", "tasmota-plug", "--area", "213")
+    assert "--profile: tasmota-plug" in str(refusal(stack, "accept", "Pend_Plug"))
+    assert "give --area" in str(refusal(stack, "accept", "Pend_Plug", "--profile", "tasmota-plug"))
+    told = command(stack, "accept", "Pend_Plug", "--profile", "tasmota-plug", "--area", "213")
     assert "1 readings stored" in told.stdout
     assert stack.query("select active_power from city.meter where device = 'pend-plug'") == [(180.0,)]
     assert stack.query("select foreign_id from registry.alias where route = 'tasmota'") == [("Pend_Plug",)]
@@ -143,7 +152,7 @@ def test_of_private_routes_nothing_is_kept_and_that_is_said(stack: RunningStack)
     said = pending(stack, "frigate:pend_gate")
     assert (said["private"], said["sample"], said["proposal"]["profile"]) == (True, None, None)
     assert "no payload is kept" in said["proposal"]["why"]
-    told = stack.dothi("devices", "accept", "pend_gate", "--profile", "frigate-event", "--area", "213")
+    told = command(stack, "accept", "pend_gate", "--profile", "frigate-event", "--area", "213")
     assert "nothing was kept" in told.stdout
 
 
@@ -164,28 +173,25 @@ def test_what_cannot_be_is_refused(stack: RunningStack, options: list[str], code
     if not waits(stack, name):
         stack.publish(f"dothi/v1/216/{name}/up", {"metrics": {"pm25": 3, "no2": 4}})
         stack.wait_for("select 1 from city.quarantine where device = %s", name)
-    refused = CliRunner().invoke(app, ["accept", name, *options, "--dir", str(stack.folder)]).exception
-    assert isinstance(refused, Refused)
+    refused = refusal(stack, "accept", name, *options)
     assert refused.exit_code == code
     assert said in str(refused)
     assert waits(stack, name)
 
 
-def test_an_id_that_is_taken_is_refused(stack: RunningStack) -> None:
-    taken = stack.enroll("pend-taken")
-    stack.publish(f"tele/{taken}/SENSOR", {"Time": "2026-01-01T00:00:00Z", "ENERGY": ENERGY})
-    stack.wait_for("select 1 from city.quarantine where device = %s", taken)
-    options = ["--profile", "tasmota-plug", "--area", "213", "--dir", str(stack.folder)]
-    refused = CliRunner().invoke(app, ["accept", taken, *options]).exception
-    assert isinstance(refused, Refused)
-    assert "enrolled already" in str(refused)
-
-
-def test_who_is_enrolled_by_a_file_is_not_pending(stack: RunningStack) -> None:
+def test_who_is_enrolled_otherwise_is_not_pending(stack: RunningStack) -> None:
     stack.publish("dothi/v1/217/pend-by-file/up", {"metrics": {"pm25": 3}})
     stack.wait_for("select 1 from city.quarantine where device = 'pend-by-file'")
     assert waits(stack, "pend-by-file")
-    file = stack.folder / "pend.csv"
-    file.write_text("device,profile,area\npend-by-file,native-air-quality,217\n")
-    stack.dothi("devices", "enroll", str(file))
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        enroll(connection, [Row("pend-by-file", "native-air-quality", "217")])
     assert not waits(stack, "pend-by-file")
+
+
+def test_an_id_that_is_taken_is_refused(stack: RunningStack) -> None:
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        enroll(connection, [Row("pend-taken", "native-air-quality", "217")])
+    stack.publish("tele/pend-taken/SENSOR", {"Time": "2026-01-01T00:00:00Z", "ENERGY": ENERGY})
+    stack.wait_for("select 1 from city.quarantine where device = 'pend-taken'")
+    options = ("--profile", "tasmota-plug", "--area", "213")
+    assert "enrolled already" in str(refusal(stack, "accept", "pend-taken", *options))
