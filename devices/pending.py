@@ -151,7 +151,9 @@ def native(samples: Sequence[Sample], outcomes: Sequence[Outcome]) -> Proposal:
     if not found:
         return Proposal(None, False, refusal(outcomes))
     best = [profile for profile in found[0] if all(profile in others for others in found)]
-    metrics = holding([one for one in outcomes if one.profile in found[-1][:1]])
+    likeliest = (best or found[-1])[0]
+    results = [result for sample in samples for result in likeliest.read(sample.payload)]
+    metrics = holding([Outcome(None, likeliest, result, likeliest.family) for result in results])
     if len(best) != 1:
         likely = best or list({profile.name: profile for others in found for profile in others}.values())
         return Proposal(None, False, "several families have these metrics", names(likely), None, metrics)

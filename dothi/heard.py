@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 import psycopg
@@ -23,6 +24,8 @@ LAST = 20
 AHEAD_S = 30.0
 BEHIND_S = 600.0
 HOUR_S = 3600.0
+BESIDE = RESERVED | {"port"}
+"""Names in extra that say how a message came and what was refused of it."""
 MEND_CLOCK = "set the device's clock (NTP), send UTC, or send no time at all: then the time of receipt counts"
 
 
@@ -54,14 +57,27 @@ def contents(profile: Profile, readings: list[dict[str, Any]]) -> Iterator[Findi
         said = "; ".join(f"{why} (sent: {raws[name]!r})" for name, why in refused.items())
         mend = "mend the unit or scale in the device, or in its profile, then: dothi devices check FILE"
         yield Finding("values", f"of its last {len(readings)} readings parts were not taken: {said}", False, mend)
-    strange = sorted({name for extra in extras for name in extra.keys() - RESERVED})
-    missing = sorted(name for name in mapped_metrics(profile) if all(row.get(name) is None for row in readings))
-    if strange and missing:
-        said = f"it sends {', '.join(strange[:6])}, which the profile does not know, and never {', '.join(missing[:6])}"
-        mend = f"another firmware, or names written otherwise; compare with the examples of profile {profile.name}"
-        yield Finding("fields", said, False, mend)
+    yield from fields(profile, readings, sorted({name for extra in extras for name in extra.keys() - BESIDE}))
+
+
+def fields(profile: Profile, readings: list[dict[str, Any]], strange: list[str]) -> Iterator[Finding]:
+    """Whether its messages are those that the profile describes. `strange`: fields that it does not know."""
+    mapped = mapped_metrics(profile)
+    missing = sorted(name for name in mapped if all(row.get(name) is None for row in readings))
+    pairs = [f"{field} ({name}?)" for field in strange for name in get_close_matches(last_word(field), missing, 1, 0.7)]
+    foreign = profile.table is not None and len(missing) > len(mapped) / 2
+    if pairs or (strange and foreign):
+        said = f"it sends {', '.join((pairs or strange)[:6])}, which profile {profile.name} does not know"
+        never = f", and never {', '.join(missing[:6])}" if foreign else ""
+        mend = f"another firmware, or names written otherwise; compare: dothi devices check {profile.name}"
+        yield Finding("fields", said + never, False, mend)
     elif strange:
         yield Finding("fields", f"kept in extra, for the profile does not know them: {', '.join(strange[:6])}", None)
+
+
+def last_word(field: str) -> str:
+    """The name at the end of a path, in small letters."""
+    return field.rpartition(".")[2].lower()
 
 
 def clock(readings: list[dict[str, Any]]) -> Finding:

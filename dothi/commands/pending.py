@@ -16,8 +16,6 @@ from dothi.output import console, print_json, shown
 from dothi.settings import stack_at
 from dothi.times import moment
 
-NEWEST = 2
-"""Messages of each by which a list proposes: enough to tell, and quick for hundreds of them."""
 LINE = 200
 MOST_NAMED = 6
 
@@ -27,7 +25,7 @@ Since = Annotated[str, typer.Option(help="Who spoke since then: 30m, 12h, 7d ago
 def pending(
     folder: Folder = None,
     since: Since = "7d",
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many devices.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many devices.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List devices that speak and are not enrolled, with what they most likely are.
@@ -40,7 +38,7 @@ def pending(
     with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
         start = moment("--since", since, datetime.now(UTC))
         found = inbox.strangers(connection, start, limit)
-        documents = [described(one, inbox.samples_of(connection, one, start, NEWEST)) for one in found]
+        documents = [described(one, inbox.samples_of(connection, one, start)) for one in found]
     if as_json:
         print_json(documents)
         return
