@@ -28,6 +28,10 @@ with kept as (select {COMPARED} from city.latest_air_quality), direct as ({DIREC
 (select 'only kept' as side, * from (select * from kept except all select * from direct) k)
 union all (select 'only direct', * from (select * from direct except all select * from kept) d)
 """
+WAITING = (
+    "select exists(select from ops.batch where "
+    "xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0'))"
+)
 SEEN = """
 select d.device from city.device d left join (
     select distinct on (device) device, received, seq from city.air_quality order by device, time desc, seq desc
@@ -91,8 +95,16 @@ class City:
 
     def round(self) -> None:
         """Take what waits, then tick."""
-        analyst.one_round(self.follower, self.analyst)
+        self.take_all()
         self.tick()
+
+    def take_all(self) -> None:
+        """Rounds until nothing waits: any transaction, autovacuum's too, may hold batches back."""
+        until = time.monotonic() + 30
+        analyst.one_round(self.follower, self.analyst)
+        while self.one(WAITING) and time.monotonic() < until:
+            time.sleep(0.05)
+            analyst.one_round(self.follower, self.analyst)
 
     def tick(self) -> None:
         with self.follower.transaction():
@@ -344,7 +356,7 @@ def happen(city: City, what: str) -> None:
     if what.endswith("restart"):
         city.restart(step=1)
     elif what == "step":
-        analyst.one_round(city.follower, city.analyst)
+        city.take_all()
         if not city.one("select complete from rollup.newest_state"):
             newest = city.analyst.followers[0]
             assert isinstance(newest, Newest)
