@@ -64,7 +64,7 @@ class Follower(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(), Rollups(), MapCells()]
+    return [Newest(beside=2), Rollups(), MapCells()]
 
 
 class Analyst(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from devices.envelopes import Notice, Opened, Packet, opener_of
-from devices.mapping import Table, first_below
+from devices.mapping import first_below
 from devices.outcome import metrics_of, refused_of
 from devices.paths import MISSING, find
 from devices.profile import Profile
@@ -12,6 +12,7 @@ from devices.raw import TooDeep, storable
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.route import Route, native_topic, route_of, routes_of
+from devices.table import Table
 from devices.time import show
 
 MOST = 100

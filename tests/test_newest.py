@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics import analyst
+from analytics import analyst, newest
 from analytics.meters import Meters
 from analytics.newest import Newest
 from devices.family import FAMILIES
@@ -353,3 +354,20 @@ def happen(city: City, what: str) -> None:
     else:
         city.round()
         city.assert_right()
+
+
+def test_a_rebuild_on_further_connections_takes_rounds_in(fresh: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newest, "FEW", 0)
+    fresh.write([Row(device, 0, 1, pm25=1.0) for device in range(4)])
+    fresh.crash()
+    fresh.analyst = analyst.Analyst(fresh.url, [Newest(1, beside=2)], Meters(), threading.Event())
+    analyst.reset(fresh.follower, fresh.analyst)
+    fresh.write([Row(0, 1, 2, pm25=2.0), Row(3, -1, 2, pm25=0.0)])
+    until = time.monotonic() + 20
+    while not fresh.one("select complete from rollup.newest_state"):
+        assert time.monotonic() < until
+        fresh.round()
+        fresh.assert_right()
+    fresh.round()
+    assert fresh.one("select count(*) from rollup.newest_air_quality") == 4
+    fresh.assert_right()
