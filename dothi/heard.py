@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -10,11 +11,12 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from devices.family import Family
-from devices.laws import mapped_metrics
+from devices.laws import mapped_metrics, payload_of
 from devices.native import RESERVED
 from devices.outcome import refused_of
 from devices.profile import Profile
 from devices.reading import Reading
+from devices.vocabulary import word_of
 from dothi.findings import Finding, long, shown_at
 
 Connection = psycopg.Connection[Any]
@@ -24,6 +26,7 @@ LAST = 20
 AHEAD_S = 30.0
 BEHIND_S = 600.0
 HOUR_S = 3600.0
+ALIKE = 0.8
 BESIDE = RESERVED | {"port"}
 """Names in extra that say how a message came and what was refused of it."""
 MEND_CLOCK = "set the device's clock (NTP), send UTC, or send no time at all: then the time of receipt counts"
@@ -62,17 +65,28 @@ def contents(profile: Profile, readings: list[dict[str, Any]]) -> Iterator[Findi
 
 def fields(profile: Profile, readings: list[dict[str, Any]], strange: list[str]) -> Iterator[Finding]:
     """Whether its messages are those that the profile describes. `strange`: fields that it does not know."""
-    mapped = mapped_metrics(profile)
-    missing = sorted(name for name in mapped if all(row.get(name) is None for row in readings))
-    pairs = [f"{field} ({name}?)" for field in strange for name in get_close_matches(last_word(field), missing, 1, 0.7)]
-    foreign = profile.table is not None and len(missing) > len(mapped) / 2
-    if pairs or (strange and foreign):
-        said = f"it sends {', '.join((pairs or strange)[:6])}, which profile {profile.name} does not know"
-        never = f", and never {', '.join(missing[:6])}" if foreign else ""
+    missing = [name for name in mapped_metrics(profile) if all(row.get(name) is None for row in readings)]
+    doubtful = [field for field in strange if field not in usual(profile)] if strange else []
+    pairs = [f"{field} ({name}?)" for field in doubtful if (name := meant(last_word(field), missing))]
+    if pairs:
+        said = f"it sends {', '.join(pairs[:6])}, which profile {profile.name} does not know by that name"
         mend = f"another firmware, or names written otherwise; compare: dothi devices check {profile.name}"
-        yield Finding("fields", said + never, False, mend)
+        yield Finding("fields", said, False, mend)
     elif strange:
         yield Finding("fields", f"kept in extra, for the profile does not know them: {', '.join(strange[:6])}", None)
+
+
+@cache
+def usual(profile: Profile) -> frozenset[str]:
+    """Fields that the profile leaves aside in its own examples: healthy devices send them, too."""
+    results = [one for e in profile.examples for one in profile.read(payload_of(e), e.get("topic", ""))]
+    return frozenset(name for one in results if isinstance(one, Reading) for name in one.extra or ())
+
+
+def meant(word: str, missing: list[str]) -> str | None:
+    """The metric that never comes and is most likely meant by a field's name."""
+    known = [meaning.metric for meaning in word_of(word).meanings[:1] if meaning.metric in missing]
+    return next(iter(known or get_close_matches(word, missing, 1, ALIKE)), None)
 
 
 def last_word(field: str) -> str:

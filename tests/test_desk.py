@@ -16,11 +16,14 @@ from typer.testing import CliRunner
 from devices import credentials
 from devices.fuzz import fuzzed, would_store
 from devices.gate.table import Seen, Table
+from devices.laws import payload_of, stated_metrics
 from devices.profile import PROFILES
+from devices.reading import Reading
 from dothi.at_door import at_the_door, difference, seen_at
 from dothi.checkup import examine
 from dothi.commands.devices import app
 from dothi.findings import Finding
+from dothi.heard import contents
 from dothi.layers import layers
 from dothi.verdicts import Follower, Verdict, Wanted, Watch
 from tests.stack import RunningStack
@@ -263,6 +266,16 @@ def test_another_firmware(stack: RunningStack, desk: Desk) -> None:
     assert "put pm25 inside metrics" in examined(stack, device)["last rejected"]
 
 
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_a_healthy_device_has_no_doubtful_fields(name: str) -> None:
+    profile = PROFILES[name]
+    for example in profile.examples:
+        for result in profile.read(payload_of(example), example.get("topic", "")):
+            if isinstance(result, Reading):
+                row = {**stated_metrics(profile, result), "extra": result.extra}
+                assert "fields" not in wrong([*contents(profile, [row])])
+
+
 def test_revoked_and_retired(stack: RunningStack, desk: Desk) -> None:
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         credentials.revoke(connection, [desk.devices["revoked"]])
@@ -347,8 +360,6 @@ def test_tail_speaks_json_line_by_line_and_stops(stack: RunningStack) -> None:
 
 @pytest.mark.parametrize("name", ["native-air-quality", "tasmota-plug", "milesight-am103", "frigate-event"])
 def test_every_layer_is_shown_of_every_example(name: str) -> None:
-    from devices.laws import payload_of
-
     for example in PROFILES[name].examples:
         found = [*layers(PROFILES[name], example.get("topic", "x"), payload_of(example))]
         assert [layer.layer for layer in found if layer.layer != "mapping"] == ["envelope", "codec", "values"]

@@ -25,6 +25,7 @@ from dothi.output import console, print_json
 from dothi.settings import Stack, stack_at
 from dothi.times import moment
 from ingest.batch import Limits
+from ingest.quarantine import KEPT_NAME
 from ingest.replay import Busy, Replayed, Wanted, replay
 from ingest.route import Router
 
@@ -77,8 +78,10 @@ def accept(
 def pick(name: str, found: Sequence[Stranger]) -> Stranger:
     """The one that is meant. Raises Refused when none is, or several are."""
     meant = [one for one in found if name in (one.name, one.foreign_id)]
-    if len(meant) == 1:
+    if len(meant) == 1 and len(meant[0].foreign_id) < KEPT_NAME:
         return meant[0]
+    if len(meant) == 1:
+        raise Refused(f"its name has {KEPT_NAME} characters or more; only so many are kept; give it a shorter one")
     if meant:
         raise Refused(f"{name} is known on several routes; say which: {', '.join(one.name for one in meant)}")
     there = ", ".join(one.name for one in found[:5]) + (" …" if len(found) > 5 else "")

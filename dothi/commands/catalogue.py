@@ -135,8 +135,13 @@ def verdicts_on(profile: Profile) -> Iterator[dict[str, Any]]:
 
 def closer_look(profile: Profile) -> Iterator[dict[str, Any]]:
     """What takes too long to be asked of the whole catalogue: a fuzz; and what its examples would leave behind."""
-    yield verdict_of(profile.name, "messages made by chance are survived", [*fuzzed(profile)])
-    yield verdict_of(profile.name, "what would be stored", []) | {"stored": [*would_store(profile)]}
+    law = "messages made by chance are survived"
+    try:
+        stored = [*would_store(profile)]
+        yield verdict_of(profile.name, law, [*fuzzed(profile)])
+        yield verdict_of(profile.name, "what would be stored", []) | {"stored": stored}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        yield verdict_of(profile.name, law, [f"cannot be tried: {type(error).__name__} {error}"])
 
 
 def verdict_of(profile: str, law: str, problems: list[str]) -> dict[str, Any]:
