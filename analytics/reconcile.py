@@ -86,6 +86,8 @@ def device_view() -> ViewBody:
         "last_seq": heard("seq"),
         "online": sql.SQL("o.online"),
     }
+    expressions |= {name: sql.Identifier("d", name) for name in ("owner", "installed", "serial", "firmware", "eui")}
+    expressions |= {"tags": sql.SQL("string_to_array(d.tags, ';')")}
     source = sql.SQL(
         "from registry.device d join registry.profile p on p.id = d.profile left join ops.presence o on o.device = d.id"
     )
