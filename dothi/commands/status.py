@@ -78,7 +78,11 @@ def read_status(stack: Stack) -> dict[str, Any]:
     state: dict[str, Any] = {"state": state_of(trouble), "trouble": trouble}
     if held := queue(pages.get("up")):
         state["queue"] = held
-    known = {key: stack.document[key] for key in ("broker", "pid", "processes", "metrics") if key in stack.document}
+    known = {
+        key: stack.document[key]
+        for key in ("broker", "tls", "ca", "pid", "processes", "metrics")
+        if key in stack.document
+    }
     return numbers | state | known
 
 
