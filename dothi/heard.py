@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
 import psycopg
@@ -66,7 +65,7 @@ def contents(profile: Profile, readings: list[dict[str, Any]]) -> Iterator[Findi
 def fields(profile: Profile, readings: list[dict[str, Any]], strange: list[str]) -> Iterator[Finding]:
     """Whether its messages are those that the profile describes. `strange`: fields that it does not know."""
     missing = [name for name in mapped_metrics(profile) if all(row.get(name) is None for row in readings)]
-    doubtful = [field for field in strange if field not in usual(profile)] if strange else []
+    doubtful = sorted({*strange} - usual(profile)) if strange else []
     pairs = [f"{field} ({name}?)" for field in doubtful if (name := meant(last_word(field), missing))]
     if pairs:
         said = f"it sends {', '.join(pairs[:6])}, which profile {profile.name} does not know by that name"
@@ -76,7 +75,6 @@ def fields(profile: Profile, readings: list[dict[str, Any]], strange: list[str])
         yield Finding("fields", f"kept in extra, for the profile does not know them: {', '.join(strange[:6])}", None)
 
 
-@cache
 def usual(profile: Profile) -> frozenset[str]:
     """Fields that the profile leaves aside in its own examples: healthy devices send them, too."""
     results = [one for e in profile.examples for one in profile.read(payload_of(e), e.get("topic", ""))]
