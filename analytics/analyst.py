@@ -13,6 +13,7 @@ import structlog
 from analytics.cells import MapCells
 from analytics.columns import Columns
 from analytics.consume import CONSUMER, Taken, peek, read, take
+from analytics.heard import Heard
 from analytics.meters import Meters
 from analytics.newest import Newest
 from analytics.rollup.follower import Rollups
@@ -64,7 +65,7 @@ class Follower(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(), Rollups(), MapCells()]
+    return [Newest(beside=2), Rollups(), MapCells(), Heard()]
 
 
 class Analyst(NamedTuple):

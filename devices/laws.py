@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from devices.alarm import alarm_problems
-from devices.mapping import Table
 from devices.profile import Profile
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.route import ROUTES, routes_of
+from devices.table import Table
 from devices.time import show
 
 Law = tuple[str, Callable[[Profile], Iterator[str]]]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from devices.envelopes import Notice
 from devices.family import Family
 from devices.profile import Profile
-from devices.raw import as_number
+from devices.raw import as_number, shown
 from devices.reading import Reading
-from devices.rejected import Rejected
+from devices.rejected import MEANING, Reason, Rejected
 from devices.values import value_of
 
 
@@ -50,9 +50,12 @@ def metrics_of(family: Family, reading: Reading) -> dict[str, float | str]:
 
 def refused_of(family: Family, profile: Profile | None, reading: Reading) -> dict[str, str]:
     """Why each refused value was refused, in the words of a rejection; the reading itself keeps only the reason."""
-    raws = (reading.extra or {}).get("rejected")
+    raws, reasons = ((reading.extra or {}).get(key) for key in ("rejected", "reasons"))
     found = {}
     for name, raw in raws.items() if isinstance(raws, dict) else ():
+        if isinstance(reasons, dict) and reasons.get(name) == Reason.NOT_MEASURED.value:
+            found[name] = f"{name}: {shown(raw)}; {MEANING[Reason.NOT_MEASURED]['en']}"
+            continue
         metric = family.metrics[family.index[name]]
         rows = [row for row in profile.table.fields if row.metric is metric] if profile and profile.table else []
         number = as_number(raw)

@@ -1,11 +1,13 @@
 """The registry in the database: devices and their foreign names, and what changed since a worker last looked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg import sql
 
 from devices.enroll import Row
+from devices.enroll_stage import stage_rows
 
 Connection = psycopg.Connection[Any]
 AsyncConnection = psycopg.AsyncConnection[Any]
@@ -38,81 +40,89 @@ class AliasChange(NamedTuple):
     device: str
 
 
-def enroll(connection: Connection, rows: Iterable[Row]) -> Enrolled:
-    """Enrol checked rows, all or none; a row that is there already is brought up to date.
+class NotEnrolled(Exception):
+    """An enrolment was refused, nothing of it was kept. The message says what the first mistake was."""
 
-    Raises ProfileChange when a known device would change its family: its readings would be torn in two.
-    """
+
+class ProfileChange(NotEnrolled):
+    """A device is enrolled under a family already and a row names a profile of another one: its readings would be torn
+    in two."""
+
+
+def enroll(connection: Connection, rows: Iterable[Row]) -> Enrolled:
+    """Enrol checked rows, all or none; a row that is there already is brought up to date. Raises NotEnrolled."""
     with connection.transaction(), connection.cursor() as cursor:
-        stage_rows(cursor, rows)
-        # From here on one enrolment after the other: two that share devices would wait for each other.
-        cursor.execute("select registry.lock_counts()")
-        refuse_other_family(cursor)
-        result = upsert_devices(cursor)
-        cursor.execute(
-            "insert into registry.alias (route, foreign_id, device) "
-            "select s.route, s.foreign_id, d.id from enrolling s join registry.device d using (device) "
-            "where s.route is not null on conflict (route, foreign_id) do update "
-            "set device = excluded.device, changed = default where registry.alias.device <> excluded.device"
-        )
-        cursor.execute("drop table enrolling")
+        found = stage_rows(cursor, rows, lock_registry)
+        if found.mistakes:
+            first = found.mistakes[0]
+            refusal = ProfileChange if first.column == "profile" else NotEnrolled
+            raise refusal(f"{first.column} {first.value}: {first.detail}")
+        result = settle(cursor, found.devices)
+        cursor.execute("drop table enrolling, finding")
         return result
 
 
-def stage_rows(cursor: psycopg.Cursor[Any], rows: Iterable[Row]) -> None:
-    """COPY the rows where SQL can look at all of them at once."""
-    cursor.execute(
-        "create temporary table enrolling (device text, profile text, area text, name text, "
-        "lat double precision, lon double precision, route text, foreign_id text) on commit drop"
-    )
-    with cursor.copy("copy enrolling from stdin") as copy:
-        for row in rows:
-            copy.write_row(row)
-    cursor.execute("analyze enrolling")
+def lock_registry(cursor: psycopg.Cursor[Any]) -> None:
+    """One enrolment after the other from here on: two that share devices would wait for each other."""
+    cursor.execute("select registry.lock_counts()")
 
 
-class ProfileChange(Exception):
-    """A device is enrolled under a family already and the file names a profile of another one."""
-
-
-def refuse_other_family(cursor: psycopg.Cursor[Any]) -> None:
-    """Name the first device whose new profile belongs to another family than its old one."""
-    clash = cursor.execute(
-        "select s.device, old.profile, new.profile from enrolling s join registry.device d using (device) "
-        "join registry.profile old on old.id = d.profile join registry.profile new on new.profile = s.profile "
-        "where old.family <> new.family order by s.device limit 1"
-    ).fetchone()
-    if clash:
-        device, old, new = clash
-        raise ProfileChange(
-            f"device {device}: profile {new} is of another family than {old}, under which it is enrolled; "
-            "enrol it under a new id"
-        )
-
-
-def upsert_devices(cursor: psycopg.Cursor[Any]) -> Enrolled:
-    """Update what differs, insert what is new; the rest stays as it is.
+def settle(cursor: psycopg.Cursor[Any], staged: int) -> Enrolled:
+    """Take over what was staged and has no mistakes.
 
     Not one statement with "on conflict": that would use up an id for every device that is there already, and ids are
-    places in arrays elsewhere.
+    places in arrays elsewhere. The words of new names go to the index in large pieces.
     """
-    changed = cursor.execute(
-        "update registry.device d set (profile, area, name, lat, lon, state, changed) ="
-        " (p.id, a.id, s.name, s.lat, s.lon, case when d.state = 'retired' then 'enrolled' else d.state end,"
-        "  pg_current_xact_id())"
-        " from enrolling s join registry.profile p on p.profile = s.profile join registry.area a on a.code = s.area"
-        " where d.device = s.device and (d.profile, d.area, d.name, d.lat, d.lon, d.state = 'retired')"
-        "  is distinct from (p.id, a.id, s.name, s.lat, s.lon, false)"
-    ).rowcount
-    new = cursor.execute(
-        "insert into registry.device (device, profile, area, name, lat, lon)"
-        " select s.device, p.id, a.id, s.name, s.lat, s.lon from enrolling s"
-        " join registry.profile p on p.profile = s.profile join registry.area a on a.code = s.area"
-        " where not exists (select from registry.device d where d.device = s.device)"
-    ).rowcount
-    row = cursor.execute("select count(*) from enrolling").fetchone()
-    assert row is not None  # an aggregate always gives a row
-    return Enrolled(new, changed, row[0] - new - changed)
+    cursor.execute("set local gin_pending_list_limit = '64MB'")
+    cursor.execute("select set_config('dothi.reason', 'enrolled from a file', true)")
+    cursor.execute(RELEASE)
+    changed = cursor.execute(UPDATE).rowcount
+    new = cursor.execute(INSERT).rowcount
+    cursor.execute(ALIASES)
+    cursor.execute("select set_config('dothi.reason', '', true)")
+    return Enrolled(new, changed, staged - new - changed)
+
+
+RELEASE = """
+update registry.device d set eui = null, changed = pg_current_xact_id() from enrolling e
+where d.eui = e.eui and d.device <> e.device and d.state = 'retired'
+"""
+STANDING = """
+p.id, a.id,
+case when e.given & 1 > 0 then e.name else d.name end, case when e.given & 2 > 0 then e.lat else d.lat end,
+case when e.given & 2 > 0 then e.lon else d.lon end, case when e.given & 4 > 0 then e.owner else d.owner end,
+case when e.given & 8 > 0 then e.installed else d.installed end,
+case when e.given & 16 > 0 then e.serial else d.serial end,
+case when e.given & 32 > 0 then e.firmware else d.firmware end,
+case when e.given & 64 > 0 then e.tags else d.tags end, case when e.given & 128 > 0 then e.eui else d.eui end,
+case when d.state = 'retired' then e.state when d.state = 'planned' then e.state else d.state end
+"""
+"""What a device that is there will be. Only an enrolment brings back what is retired; nothing else is taken back."""
+WHOLE = """
+profile, area, name, lat, lon, owner, installed, serial, firmware, tags, eui, state
+"""
+KNOWN = "enrolling e join registry.profile p on p.profile = e.profile join registry.area a on a.code = e.area"
+UPDATE = sql.SQL("""
+update registry.device d set ({columns}, changed) = ({standing}, pg_current_xact_id()) from {known}
+where d.device = e.device and ({old}) is distinct from ({standing})
+""").format(
+    columns=sql.SQL(WHOLE),
+    standing=sql.SQL(STANDING),
+    known=sql.SQL(KNOWN),
+    old=sql.SQL(", ").join(sql.Identifier("d", column.strip()) for column in WHOLE.split(",")),
+)
+INSERT = sql.SQL("""
+insert into registry.device (device, family, {columns})
+select e.device, p.family, p.id, a.id, e.name, e.lat, e.lon, e.owner, e.installed, e.serial, e.firmware, e.tags, e.eui,
+       e.state
+from {known} where not exists (select from registry.device d where d.device = e.device) order by e.line
+""").format(columns=sql.SQL(WHOLE), known=sql.SQL(KNOWN))
+ALIASES = """
+insert into registry.alias (route, foreign_id, device)
+select e.route, f, d.id from enrolling e cross join unnest(e.foreign_ids) f join registry.device d using (device)
+on conflict (route, foreign_id) do update set device = excluded.device, changed = default
+where registry.alias.device <> excluded.device
+"""
 
 
 def known_areas(connection: Connection) -> list[str]:
@@ -146,13 +156,3 @@ CHANGED_ALIASES = (
     "select l.route, l.foreign_id, d.device from registry.alias l join registry.device d on d.id = l.device "
     "where l.changed >= %s::xid8"
 )
-
-
-def list_devices(connection: Connection, like: str | None, limit: int) -> Sequence[tuple[Any, ...]]:
-    """Devices as city.device shows them, by id; `like` is a part of the id or of the name."""
-    pattern = f"%{like}%" if like else "%"
-    return connection.execute(
-        "select device, profile, family, area, name, lat, lon, state, last_seen, last_seq from city.device "
-        "where device like %s or name ilike %s order by device limit %s",
-        (pattern, pattern, limit),
-    ).fetchall()

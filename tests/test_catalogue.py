@@ -179,6 +179,8 @@ def test_an_alarm_on_states_needs_states_that_clear() -> None:
         ({"panel": {"form": "trend", "metrics": []}}, "panel: metrics is []"),
         ({"panel": {"form": "trend", "metrics": ["ph"], "amber": 5}}, "two different numbers"),
         ({"panel": {"form": "trend", "metrics": ["ph"], "size": 5}}, "unknown key size"),
+        ({"title": {"vi": "Cửa", "công tắc": None, "en": "Door"}}, "title has công tắc; expected vi and en"),
+        ({"title": {"vi": "Cửa"}}, "en is missing"),
         ({"vendor": ""}, "vendor is ; expected a name"),
         ({"model": 12}, "model is 12; expected a name"),
         ({"offline_after": 0}, "offline_after is 0; expected missed intervals"),

@@ -32,6 +32,7 @@ HOW = {
     "match": "this profile reads most of it",
     "model": "the message names this model",
     "hint": "the file's name names this model",
+    "common": "several profiles fit and differ: these values they have in common",
     "metrics": "this profile has these metrics; others have them too",
     "vocabulary": "by the names of fields; no profile describes this device",
 }

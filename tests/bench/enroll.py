@@ -1,0 +1,91 @@
+"""How fast a file is enrolled: parse, checks, COPY, and the registry with all that hangs on it.
+
+    python -m tests.bench.enroll --dir DIR --devices 1000000
+
+Enrols a new file, then the same file again, then dry; DIR is a running stack, whose registry keeps the devices.
+"""
+
+import argparse
+import io
+import random
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+from devices import registry
+from devices.area import ZONES
+from devices.enroll import Terms, judged_rows
+from devices.enroll_file import Outputs, enroll_file
+from devices.lookup import find
+from devices.profile import PROFILES
+from dothi.settings import stack_at
+
+PLACES = ("Đồng Mỏ", "Cầu Bố Hạ", "Ngã tư Quán Thành", "Trường Xuân Lương", "Chợ Thương", "Đập Cầu Sơn")
+KINDS = ("native-weather", "native-meter", "native-air-quality", "native-street-light")
+HEAD = "device,profile,area,name,lat,lon,owner,serial,installed,tags\n"
+
+
+def write_file(path: Path, devices: int, mark: str) -> None:
+    """Devices all over the zones, one in ten with an area left to its position."""
+    chance = random.Random(6)  # noqa: S311 - a repeatable file, no secret
+    with path.open("w", encoding="utf-8") as file:
+        file.write(HEAD)
+        for number in range(devices):
+            zone = chance.choice(ZONES)
+            lat, lon = zone.lat + chance.gauss(0, 0.01), zone.lon + chance.gauss(0, 0.01)
+            area = "" if number % 10 == 0 else zone.code
+            name = f"{chance.choice(PLACES)} {number % 1000}"
+            file.write(
+                f"{mark}-{number:07d},{chance.choice(KINDS)},{area},{name},{lat:.6f},{lon:.6f},"
+                f"UBND {zone.name_vi},SN{mark}{number:08d},2026-01-31,trạm;đợt 1\n"
+            )
+
+
+def timed(what: str, count: int, began: float) -> None:
+    """Seconds and rate of a step."""
+    took = time.monotonic() - began
+    sys.stdout.write(f"{what}: {took:.1f} s, {count / took:,.0f} devices/s\n")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--devices", type=int, default=1_000_000)
+    parser.add_argument("--mark", default=f"b{int(time.time()) % 1_000_000}")
+    parser.add_argument("--tokens", action="store_true")
+    arguments = parser.parse_args()
+    terms = Terms({p.name: p.route for p in PROFILES.values()}, frozenset(zone.code for zone in ZONES))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "devices.csv"
+        write_file(path, arguments.devices, arguments.mark)
+        measure(path, terms, arguments)
+
+
+def measure(path: Path, terms: Terms, arguments: argparse.Namespace) -> None:
+    """The parts, then the whole three times, then lookups."""
+    began = time.monotonic()
+    with path.open("rb") as file:
+        wrong = sum(len(one.mistakes) for one in judged_rows(file, terms))
+    timed(f"parse and check alone ({wrong} mistakes)", arguments.devices, began)
+    with psycopg.connect(stack_at(arguments.dir).database, autocommit=True) as connection:
+        registry.known_areas(connection)
+        for what, dry in (("dry run", True), ("enrol", False), ("again", False)):
+            began = time.monotonic()
+            with path.open("rb") as file:
+                tokens = io.StringIO() if arguments.tokens else None
+                outcome = enroll_file(connection, file, terms, dry, Outputs(tokens=tokens))
+            timed(f"{what} {outcome.enrolled} {outcome.tokens} tokens", arguments.devices, began)
+        for text in ("dong mo 77", "cau bo ha", f"{arguments.mark}-0000123", f"sn{arguments.mark}00000042", "ubnd"):
+            began = time.monotonic()
+            found = find(connection, text, 100)
+            sys.stdout.write(f"find {text!r}: {len(found)} in {1000 * (time.monotonic() - began):.1f} ms\n")
+    sys.stdout.write(f"memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB\n")
+
+
+if __name__ == "__main__":
+    main()
