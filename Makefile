@@ -1,7 +1,7 @@
 # Everything starts here. Each target does its own set-up and is quick when nothing is missing.
 #
 #   make demo            a moving city in your terminal (Ctrl-C stops it; FOR=60 stops by itself)
-#   make test            all quick tests against a real broker and a real TimescaleDB (FULL=1: the long ones too)
+#   make test            all quick tests against a real broker and a real TimescaleDB (FULL=1: the long ones too; JOBS=2 at a time)
 #   make check           lint, types, imports, docs drift
 #   make bench           what a message costs, in CPU seconds per 100,000
 #   make chaos N=300     N kills of every part under load, then count what was lost (MINUTES=45; RESUME=FILE goes on)
@@ -14,6 +14,7 @@ PEOPLE ?= 2000
 DENSITY ?= 50
 N ?= 300
 SECONDS ?= 600
+JOBS ?= 2
 FUZZ := .venv-fuzz/bin
 BIN := .venv/bin
 TESTS ?= tests
@@ -42,7 +43,7 @@ demo: setup
 	@$(BIN)/dothi up --dir $(DIR) --people $(PEOPLE) --density $(DENSITY) --live $(if $(FOR),--for $(FOR))
 
 test: setup
-	@$(BIN)/python -m pytest $(if $(FULL),,-m "not full") $(TESTS)
+	@$(BIN)/python -m pytest $(if $(FULL),,-m "not full") -n $(if $(FULL),0,$(JOBS)) $(TESTS)
 
 check: $(BIN)/dothi
 	@$(BIN)/ruff format --check .

@@ -65,7 +65,7 @@ class Follower(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(), Rollups(), MapCells(), Heard()]
+    return [Newest(beside=2), Rollups(), MapCells(), Heard()]
 
 
 class Analyst(NamedTuple):

@@ -24,6 +24,7 @@ SESSION = (
 )
 LOOK_S = 0.1
 LEAVE_S = 2.0
+GIVE_WAY_S = 0.05
 
 
 class Job:
@@ -37,13 +38,17 @@ class Job:
         self.done = threading.Event()
 
     def step(self, connection: psycopg.Connection) -> None:
-        """One piece in a transaction."""
+        """One piece in a transaction; one that gives way to others (by a lock_timeout of its own) is done again."""
         piece = next(self.pieces, None)
         if piece is None:
             self.done.set()
-            return
-        with connection.transaction():
-            piece(connection)
+        while piece:
+            try:
+                with connection.transaction():
+                    piece(connection)
+                piece = None
+            except psycopg.errors.LockNotAvailable:
+                time.sleep(GIVE_WAY_S)
 
 
 class Here:
@@ -74,9 +79,10 @@ class Beside:
 
     cpu_s = 0.0  # of the thread
 
-    def __init__(self, like: psycopg.Connection) -> None:
-        """Connects, with the first job, as `like` does."""
+    def __init__(self, like: psycopg.Connection, number: int = 0) -> None:
+        """Connects, with the first job, as `like` does. `number`: tells apart those of one process."""
         self._where: dict[str, Any] = {**like.info.get_parameters(), "password": like.info.password}
+        self._alone = ALONE + number
         self._jobs: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -117,7 +123,7 @@ class Beside:
                 connection.prepare_threshold = None
                 self._connection = connection
                 connection.execute(SESSION)
-                connection.execute("select pg_advisory_lock(%s)", (ALONE,))
+                connection.execute("select pg_advisory_lock(%s)", (self._alone,))
                 while job := self._next():
                     job.step(connection)
                     self.cpu_s = time.thread_time()

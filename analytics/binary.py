@@ -8,14 +8,16 @@ import numpy.typing as npt
 import psycopg
 from psycopg import sql
 
-from analytics.consume import elements
-
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"
+ARRAY_HEADER = 20  # bytes of a binary one-dimensional array before its elements
 
 
 def columns_of(connection: psycopg.Connection, query: sql.Composed, types: str) -> list[npt.NDArray[Any]]:
-    """The columns that a query gives, numpy types such as "i4 i8 f8" that must be those of the query."""
+    """The columns that a query gives, numpy types such as "i4 i8 f8" that must be those of the query.
+
+    One row of arrays rather than a row for each: numpy takes an array over as it is. Times are µs since 2000-01-01 UTC.
+    """
     kinds = types.split()
     names = [sql.Identifier(f"c{place}") for place in range(len(kinds))]
     gathered = sql.SQL(", ").join(sql.SQL("array_agg({})").format(name) for name in names)
@@ -24,6 +26,15 @@ def columns_of(connection: psycopg.Connection, query: sql.Composed, types: str) 
         result = cursor.execute(whole).pgresult
         assert result is not None  # execute gave a result or raised
         return [elements(result.get_value(0, place), f">{kind}") for place, kind in enumerate(kinds)]
+
+
+def elements(raw: bytes | None, kind: str) -> npt.NDArray[Any]:
+    """The elements of a PostgreSQL array without NULLs in its binary form, in the machine's byte order; None: empty."""
+    native = np.dtype(kind).newbyteorder("=")
+    if raw is None:
+        return np.empty(0, dtype=native)
+    layout = np.dtype([("length", ">i4"), ("value", kind)])
+    return np.frombuffer(raw, dtype=layout, offset=ARRAY_HEADER)["value"].astype(native)
 
 
 def copy_text(types: str, columns: Sequence[npt.NDArray[Any]]) -> bytes:

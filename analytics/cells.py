@@ -31,7 +31,7 @@ from analytics.fleet import (
     changed,
     coarser,
 )
-from analytics.newest import newest_table
+from analytics.newest_rows import highest_device, newest_table
 from devices.family import FAMILIES, Family
 
 EVERY_S = 5.0
@@ -185,9 +185,8 @@ class MapCells:
         connection.execute("delete from rollup.newest_time")
         for family, newest in self._newest.items():
             area = np.flatnonzero(newest.time)
-            if len(area):
-                columns = (area, newest.time[area], newest.device[area])
-                connection.execute(WRITE_NEWEST, (family, *(column.tolist() for column in columns)))
+            columns = (area, newest.time[area], newest.device[area])
+            connection.execute(WRITE_NEWEST, (family, *(column.tolist() for column in columns)))
 
     def _write_rate(self, connection: psycopg.Connection, now: datetime) -> None:
         """Readings over the last minute: one round alone is too short for devices that speak now and then."""
@@ -205,8 +204,7 @@ def slices(connection: psycopg.Connection) -> list[tuple[int, int]]:
 
     The highest come first: arrays by id grow once.
     """
-    highest = one(connection, "select coalesce(max(id), 0) from registry.device")
-    return [(low, low + SLICE) for low in reversed(range(0, highest + 1, SLICE))]
+    return [(low, low + SLICE) for low in reversed(range(0, highest_device(connection) + 1, SLICE))]
 
 
 def newest(connection: psycopg.Connection, family: Family, low: int, high: int) -> tuple[Ints, Ints, Ints, Floats]:

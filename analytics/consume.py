@@ -11,14 +11,14 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from analytics.columns import Columns, FloatArray, IntArray
+from analytics.binary import columns_of
+from analytics.columns import Columns, FloatArray
 from devices.family import FAMILIES, Family
 
 log = structlog.get_logger("analytics.consume")
 
 CONSUMER = "analyst"
 EPOCH_2000_US = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
-ARRAY_HEADER = 20  # bytes of a binary one-dimensional array before its elements
 MOST_PEEKED = 4000
 
 PEEK = """
@@ -83,44 +83,19 @@ def taken_from(family: Family, rows: Iterable[tuple[str, int, int, datetime, dat
 
 
 def read(connection: psycopg.Connection, taken: Taken) -> Columns:
-    """All rows of the batches. The transaction must have taken them, so that they are committed.
-
-    One row of arrays rather than a row per reading: numpy takes an array over as it is.
-    """
+    """All rows of the batches. The transaction must have taken them, so that they are committed."""
     metrics = [sql.SQL("coalesce({}::float8, 'NaN')").format(sql.Identifier(m.name)) for m in taken.family.metrics]
-    fixed = [sql.Identifier(name) for name in ("device", "area", "time", "seq", "received")]
-    query = sql.SQL("select {} from {} where {}").format(
-        sql.SQL(", ").join(sql.SQL("array_agg({})").format(column) for column in [*fixed, *metrics]),
-        sql.Identifier("reading", taken.family.name),
-        taken.condition,
+    query = sql.SQL("select device, area, time, seq, received, {} from {} where {}").format(
+        sql.SQL(", ").join(metrics), sql.Identifier("reading", taken.family.name), taken.condition
     )
-    with connection.cursor(binary=True) as cursor:
-        result = cursor.execute(query).pgresult
-        assert result is not None  # execute gave a result or raised
-        arrays = [result.get_value(0, place) for place in range(result.nfields)]
-    return check(taken, columns_from(taken, arrays))
-
-
-def columns_from(taken: Taken, arrays: list[bytes | None]) -> Columns:
-    """Columns from binary arrays: device, area, time, seq, received, then the metrics."""
-    device, area, time, seq, received = (
-        elements(raw, kind) for raw, kind in zip(arrays, (">i4", ">i2", ">i8", ">i8", ">i8"), strict=False)
-    )
-    values: FloatArray = np.empty((len(device), len(taken.family.metrics)))
-    for place, raw in enumerate(arrays[5:]):
-        values[:, place] = elements(raw, ">f8")
-    return Columns(
+    device, area, time, seq, received, *found = columns_of(connection, query, "i4 i2 i8 i8 i8" + " f8" * len(metrics))
+    values: FloatArray = np.empty((len(device), len(metrics)))
+    for place, column in enumerate(found):
+        values[:, place] = column
+    columns = Columns(
         taken.family, device, area, time + EPOCH_2000_US, seq, received + EPOCH_2000_US, values, taken.batches
     )
-
-
-def elements(raw: bytes | None, kind: str) -> IntArray:
-    """The elements of a PostgreSQL array without NULLs in its binary form, in the machine's byte order; None: empty."""
-    native = np.dtype(kind).newbyteorder("=")
-    if raw is None:
-        return np.empty(0, dtype=native)
-    layout = np.dtype([("length", ">i4"), ("value", kind)])
-    return np.frombuffer(raw, dtype=layout, offset=ARRAY_HEADER)["value"].astype(native)
+    return check(taken, columns)
 
 
 def check(taken: Taken, columns: Columns) -> Columns:

@@ -7,7 +7,7 @@ import structlog
 from psycopg import sql
 
 from analytics.columns import Columns
-from analytics.newest import newest_table
+from analytics.newest_rows import newest_table
 from devices.family import FAMILIES
 
 log = structlog.get_logger("analytics.heard")

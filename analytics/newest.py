@@ -4,8 +4,10 @@ While a rebuild is under way its rows go to rollup.next_<family>, which no view 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -13,22 +15,33 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from analytics.columns import Columns, IntArray
-from analytics.consume import CONSUMER, Taken, elements
-from devices.family import FAMILIES, Family
-from devices.relations import column_type
+from analytics.beside import Beside, Job, Piece
+from analytics.columns import Columns
+from analytics.consume import CONSUMER, Taken
+from analytics.newest_rows import (
+    highest_device,
+    insert,
+    known_devices,
+    listed,
+    newest_columns,
+    newest_table,
+    rebuild,
+    update,
+)
+from devices.family import FAMILIES
 
 log = structlog.get_logger("analytics.newest")
 
 STEP = 5_000  # devices
 STEPS_FOR_S = 2.0
+FEW = 50_000  # devices that are rebuilt within a moment
 TOLD_EVERY_S = 10.0
 # The planner knows nothing of rows that have just come and would scan the whole table: a lookup for each is right.
 BY_KEY = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off"
 ANYHOW = "reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NOTHING = sql.SQL("")
 
+FAMILIES_OF = "select distinct family from registry.device where id >= %s and id < %s"
 AS_OF = """
 update rollup.newest_state set as_of = least(now(), (
     select b.committed from ops.batch b
@@ -41,8 +54,12 @@ class Newest:
 
     name = "newest"
 
-    def __init__(self, step: int = STEP) -> None:
+    def __init__(self, step: int = STEP, beside: int = 0) -> None:
+        """`beside`: how many further connections rebuild; 0: the caller's does, for a moment in each tick."""
         self._step = step
+        self._beside = beside
+        self._hands: list[Beside] = []
+        self._jobs: list[Job] = []
         self._complete = False
         self._next = 0
         self._told = 0.0
@@ -50,6 +67,7 @@ class Newest:
 
     def reset(self, connection: psycopg.Connection) -> None:
         """Know which devices have a row; begin a rebuild where there is no word of one."""
+        self._leave()
         row = connection.execute("select next, complete from rollup.newest_state").fetchone()
         self._next, self._complete = row or (0, False)
         if row is None:
@@ -71,6 +89,10 @@ class Newest:
         if self._complete:
             connection.execute(AS_OF, (CONSUMER,))
             return
+        highest = highest_device(connection)
+        if self._hands or (self._beside and highest > FEW):
+            self._rebuild_beside(connection, highest)
+            return
         until = time.monotonic() + STEPS_FOR_S
         while not self._complete and time.monotonic() < until:
             self.rebuild_step(connection)
@@ -84,18 +106,56 @@ class Newest:
 
     def rebuild_step(self, connection: psycopg.Connection) -> None:
         """One step; the last one puts everything into place at once."""
-        row = connection.execute("select coalesce(max(id), 0) from registry.device").fetchone()
-        assert row is not None  # an aggregate always gives a row
-        if self._next > row[0]:
+        highest = highest_device(connection)
+        if self._next > highest:
             self._finish(connection)
             return
-        for family in FAMILIES.values():
-            connection.execute(rebuild(family), (self._next, self._next + self._step))
+        self._rebuild_from(connection, self._next)
         self._next += self._step
         connection.execute("update rollup.newest_state set next = %s", (self._next,))
+        self._tell(highest)
+
+    def _rebuild_from(self, connection: psycopg.Connection, first: int) -> None:
+        some = first, first + self._step
+        for (name,) in connection.execute(FAMILIES_OF, some).fetchall():
+            if name in FAMILIES:
+                connection.execute(rebuild(FAMILIES[name]), some)
+
+    def _rebuild_beside(self, connection: psycopg.Connection, highest: int) -> None:
+        """Let others rebuild while rounds go on. It begins anew with a new process: what is there does no harm."""
+        if not self._hands:
+            starts = count(0, self._step)
+            self._hands = [Beside(connection, number + 1) for number in range(self._beside)]
+            self._jobs = [hands.give(Job(self._pieces(starts, highest))) for hands in self._hands]
+        for hands in self._hands:
+            hands.step(connection)
+        if all(job.done.is_set() for job in self._jobs):
+            self._leave()
+            self._finish(connection)
+        else:
+            self._tell(highest)
+
+    def _pieces(self, starts: Iterator[int], highest: int) -> Iterator[Piece]:
+        """Ranges of devices that nobody else has begun. Whoever is enrolled later comes with the rounds."""
+        while (first := next(starts)) <= highest:
+            self._next = first
+            yield partial(self._piece, first)
+
+    def _piece(self, first: int, connection: psycopg.Connection) -> None:
+        # A round and we may insert the same devices: before they wait for each other we begin again.
+        connection.execute("set local lock_timeout = '300ms'")
+        self._rebuild_from(connection, first)
+
+    def _leave(self) -> None:
+        """Nobody rebuilds any more."""
+        for hands in self._hands:
+            hands.close()
+        self._hands, self._jobs = [], []
+
+    def _tell(self, highest: int) -> None:
         if time.monotonic() - self._told > TOLD_EVERY_S:
             self._told = time.monotonic()
-            log.info("newest values are being rebuilt", devices=min(self._next, row[0]), of=row[0])
+            log.info("newest values are being rebuilt", devices=min(self._next, highest), of=highest)
 
     def _finish(self, connection: psycopg.Connection) -> None:
         for family in FAMILIES.values():
@@ -112,27 +172,6 @@ class Newest:
         log.info("newest values are complete", devices=int(self._known.sum()))
 
 
-def newest_columns(family: Family) -> dict[str, str]:
-    """Column → SQL type of rollup.newest_<family>: the reading with the names of its device and area."""
-    fixed = {
-        "time": "timestamp with time zone",
-        "seq": "bigint",
-        "received": "timestamp with time zone",
-        "batch": "bigint",
-        "boot": "bigint",
-        "device": "integer",
-        "name": "text",
-        "area": "text",
-        "extra": "jsonb",
-    }
-    return fixed | {metric.name: column_type(metric) for metric in family.metrics}
-
-
-def newest_table(family: Family, complete: bool) -> sql.Identifier:
-    """The table that views read, or the one that a rebuild fills."""
-    return sql.Identifier("rollup", f"{'newest' if complete else 'next'}_{family.name}")
-
-
 def begin_rebuild(connection: psycopg.Connection) -> None:
     """Empty tables, and a mark that says so."""
     for family in FAMILIES.values():
@@ -140,92 +179,6 @@ def begin_rebuild(connection: psycopg.Connection) -> None:
             connection.execute(sql.SQL("delete from {}").format(newest_table(family, complete)))
     connection.execute("insert into rollup.newest_state (next, complete) values (0, false)")
     log.info("newest values: rebuild begins; until it ends the views ask the readings")
-
-
-def known_devices(connection: psycopg.Connection, complete: bool) -> npt.NDArray[np.bool_]:
-    """By registry id: whether the device has a row."""
-    found = [device_ids(connection, newest_table(family, complete)) for family in FAMILIES.values()]
-    known = np.zeros(max((int(ids.max()) + 1 for ids in found if len(ids)), default=0), dtype=np.bool_)
-    for ids in found:
-        known[ids] = True
-    return known
-
-
-def device_ids(connection: psycopg.Connection, table: sql.Identifier) -> IntArray:
-    """Registry ids of a table."""
-    with connection.cursor(binary=True) as cursor:
-        result = cursor.execute(sql.SQL("select array_agg(device) from {}").format(table)).pgresult
-        assert result is not None  # execute gave a result or raised
-        return elements(result.get_value(0, 0), ">i4")
-
-
-def newest_of(taken: Taken, more: sql.Composable = NOTHING) -> sql.Composed:
-    """The newest row of each device among the rows of some batches."""
-    return sql.SQL("(select distinct on (device) * from {} where {} {} order by device, time desc, seq desc)").format(
-        sql.Identifier("reading", taken.family.name), taken.condition, more
-    )
-
-
-def values(family: Family, source: str) -> dict[str, sql.Composable]:
-    """Column of rollup.newest_<family> → expression over `source` (a reading), d (its device), a (its area)."""
-    expressions: dict[str, sql.Composable] = {c: sql.Identifier(source, c) for c in newest_columns(family)}
-    return expressions | {"name": sql.SQL("d.device"), "area": sql.SQL("a.code")}
-
-
-def listed(parts: Iterable[sql.Composable]) -> sql.Composed:
-    """With commas between."""
-    return sql.SQL(", ").join(parts)
-
-
-def insert(taken: Taken, complete: bool) -> sql.Composed:
-    """Rows of devices that have none yet; %s: their registry ids."""
-    expressions = values(taken.family, "s")
-    return sql.SQL(
-        "insert into {} ({}) select {} from {} s join registry.device d on d.id = s.device "
-        "join registry.area a on a.id = s.area on conflict (device) do nothing"
-    ).format(
-        newest_table(taken.family, complete),
-        listed(map(sql.Identifier, expressions)),
-        listed(expressions.values()),
-        newest_of(taken, sql.SQL("and device = any(%s)")),
-    )
-
-
-def update(taken: Taken, complete: bool) -> sql.Composed:
-    """Take over what is newer than the row that is there. No indexed column changes unless a device has moved."""
-    expressions = {c: e for c, e in values(taken.family, "s").items() if c not in ("device", "name")}
-    return sql.SQL(
-        "update {} n set {} from {} s join registry.area a on a.id = s.area "
-        "where n.device = s.device and (s.time, s.seq) > (n.time, n.seq)"
-    ).format(
-        newest_table(taken.family, complete),
-        listed(sql.SQL("{} = {}").format(sql.Identifier(c), e) for c, e in expressions.items()),
-        newest_of(taken),
-    )
-
-
-def rebuild(family: Family) -> sql.Composed:
-    """The newest stored readings of devices with ids from %s to below %s, unless a round has brought newer ones."""
-    expressions = values(family, "r")
-    return sql.SQL(
-        "insert into {} as n ({names}) select {} {} where d.id >= %s and d.id < %s on conflict (device) do update "
-        "set ({names}) = row({}) where (excluded.time, excluded.seq) > (n.time, n.seq)"
-    ).format(
-        newest_table(family, False),
-        listed(expressions.values()),
-        newest_from_readings(family),
-        listed(sql.Identifier("excluded", c) for c in expressions),
-        names=listed(map(sql.Identifier, expressions)),
-    )
-
-
-def newest_from_readings(family: Family) -> sql.Composed:
-    """Newest readings found through the key: r (reading), d (device), a (area of the reading)."""
-    return sql.SQL(
-        "from registry.device d join registry.profile p on p.id = d.profile and p.family = {} "
-        "cross join lateral (select * from {} n where n.device = d.id order by n.time desc, n.seq desc limit 1) r "
-        "join registry.area a on a.id = r.area"
-    ).format(sql.Literal(family.name), sql.Identifier("reading", family.name))
 
 
 def together(columns: Columns) -> Taken:

@@ -5,7 +5,7 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from analytics.newest import listed, newest_columns, newest_from_readings, newest_table
+from analytics.newest_rows import listed, newest_columns, newest_from_readings, newest_table
 from devices.family import FAMILIES, Family
 from devices.relations import ViewBody, grow_table, reading_expressions, refuse_change, table_columns, with_retries
 from devices.relations import replace_view as replace_city_view
@@ -80,8 +80,12 @@ def device_view() -> ViewBody:
     """
     columns = "d.device p.profile d.family d.area d.name d.lat d.lon d.state"
     expressions: dict[str, sql.Composable] = {column[2:]: sql.SQL(column) for column in columns.split()}
-    expressions |= {"area": sql.SQL("lpad(d.area::text, 3, '0')")}
-    expressions |= {"last_seen": heard("received"), "last_seq": heard("seq"), "online": sql.SQL("o.online")}
+    expressions |= {
+        "area": sql.SQL("lpad(d.area::text, 3, '0')"),
+        "last_seen": heard("received"),
+        "last_seq": heard("seq"),
+        "online": sql.SQL("o.online"),
+    }
     expressions |= {name: sql.Identifier("d", name) for name in ("owner", "installed", "serial", "firmware", "eui")}
     expressions |= {"tags": sql.SQL("string_to_array(d.tags, ';')")}
     source = sql.SQL(

@@ -8,11 +8,11 @@ from devices.envelopes import Packet
 from devices.family import Metric
 from devices.fields import Field, fields_of
 from devices.guess import USUAL, Guess, guess, time_field
+from devices.outcome import metrics_of
 from devices.raw import as_number
 from devices.rejected import Reason, Rejected
 from devices.route import Route
 from devices.units import UnknownUnit, conversion
-from devices.verdict import metrics_of
 from devices.vocabulary import word_of
 
 CHECK = "  # CHECK"

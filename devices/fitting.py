@@ -4,7 +4,7 @@ A frame fits a profile whose codec takes all of it and whose values are all lega
 """
 
 import re
-from math import isnan
+from math import isnan, nan
 from typing import NamedTuple
 
 from devices.codecs import CODECS
@@ -54,6 +54,17 @@ class Trial(NamedTuple):
     share: float
 
     @property
+    def silent(self) -> bool:
+        """Whether the frame is known to carry no reading."""
+        return all(isinstance(result, Rejected) and result.reason is Reason.NO_READING for result in self.results)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the frame is readings, the first without fault: stored ones behind it may be odd."""
+        first = self.results[0]
+        return isinstance(first, Reading) and not first.partial and all(isinstance(r, Reading) for r in self.results)
+
+    @property
     def rank(self) -> tuple[int, int, float]:
         """The higher the better."""
         return self.metrics, -self.strange, self.share
@@ -83,9 +94,13 @@ def chosen(kind: str, packet: Packet, hint: str = "") -> Chosen | Rejected:
     best = best_of(trials) or (trials[0] if len(trials) == 1 else None)
     if best:
         return Chosen(best.profile, best.results, "match" if stated else "trial")
-    if only:
+    if only and not unreadable(only.results):
         return only
-    return undecided(kind, document, trials)
+    silent = next((one for one in trials if one.silent), None)
+    if silent:
+        return Chosen(silent.profile, silent.results, "trial")
+    refused = undecided(kind, document, trials)
+    return agreed(trials, refused) or only or refused
 
 
 def is_shared(kind: str) -> bool:
@@ -109,6 +124,7 @@ def best_of(trials: list[Trial]) -> Trial | None:
     """The best trial that is good enough, codecs for any device last; None when none is, or several that differ are."""
     framed = any(one.profile.codec in FRAME_CODECS for one in trials)
     good = [one for one in trials if one.metrics and (one.clean or not framed)]
+    good = good or [one for one in trials if one.metrics and one.whole]
     particular = [one for one in good if one.profile.codec != "builtin"]
     ranked = sorted(particular or good, key=lambda one: one.rank, reverse=True)
     return ranked[0] if ranked and not any(rivals(one, ranked[0], framed) for one in ranked) else None
@@ -212,6 +228,27 @@ def unfitting(kind: str, document: object) -> Rejected:
 def is_frame(document: object) -> bool:
     """Whether a document carries the bytes of a frame."""
     return isinstance(document, dict) and isinstance(document.get("frame"), bytes)
+
+
+def unreadable(results: list[Reading | Rejected]) -> bool:
+    """Whether the codec cannot read the frame: what named the profile is mistaken."""
+    return all(isinstance(result, Rejected) and result.layer == "codec" for result in results)
+
+
+def agreed(trials: list[Trial], refused: Rejected) -> Chosen | None:
+    """What the best of several profiles that differ have in common, and beside it the refusal that names them."""
+    good = [one for one in trials if one.clean and one.metrics and len(one.results) == 1]
+    best = [one for one in good if one.metrics == max(other.metrics for other in good)]
+    found = [values(one.profile, one.results[0]) or {} for one in best]
+    common = (
+        {name for name in found[0] if all(other.get(name) == found[0][name] for other in found)} if found else set()
+    )
+    reading = best[0].results[0] if common else None
+    if not isinstance(reading, Reading):
+        return None
+    metrics = zip(best[0].profile.family.metrics, reading.values, strict=True)
+    kept = [value if metric.name in common else nan for metric, value in metrics]
+    return Chosen(best[0].profile, [reading._replace(values=kept, extra=None), refused], "common")
 
 
 def undecided(kind: str, document: object, trials: list[Trial]) -> Rejected:

@@ -1,4 +1,4 @@
-"""What a profile says of the device model as a thing: who makes it, and how long it may be silent."""
+"""What a profile says of the device model as a thing: its names, who makes it, how long it may be silent."""
 
 from typing import Any
 
@@ -20,3 +20,12 @@ def offline_after_in(document: dict[str, Any]) -> float:
     if isinstance(intervals, bool) or not isinstance(intervals, int | float) or not 1 <= intervals <= 1000:
         raise ValueError(f"offline_after is {intervals}; expected missed intervals, 1 to 1000")
     return float(intervals)
+
+
+def title_in(document: dict[str, Any]) -> dict[str, str]:
+    """The title in both languages. Raises KeyError where one is missing, ValueError where a comma made a third."""
+    title = document["title"]
+    odd = sorted(str(key) for key in title.keys() - {"vi", "en"})
+    if odd:
+        raise ValueError(f"title has {odd[0]}; expected vi and en; a text with a comma needs quotes within {{…}}")
+    return {"vi": title["vi"], "en": title["en"]}

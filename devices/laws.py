@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from devices.alarm import alarm_problems
-from devices.mapping import Table
 from devices.profile import Profile
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.route import ROUTES, routes_of
+from devices.table import Table
 from devices.time import show
 
 Law = tuple[str, Callable[[Profile], Iterator[str]]]
@@ -219,9 +219,13 @@ def survives(profile: Profile) -> Iterator[str]:
 
 
 def alarms(profile: Profile) -> Iterator[str]:
-    """Every alarm can be raised and can clear, with hysteresis between the two."""
+    """Every alarm can be raised and can clear, with hysteresis between the two; colours of the panel can be reached."""
     for alarm in profile.alarms:
         yield from alarm_problems(alarm)
+    first = profile.family.metrics[profile.family.index[profile.panel.metrics[0]]]
+    for limit in (profile.panel.amber, profile.panel.red):
+        if limit is not None and not first.low <= limit <= first.high:
+            yield f"panel: {limit:g} is not inside {first.low:g} to {first.high:g} {first.unit} of {first.name}"
 
 
 LAWS: tuple[Law, ...] = (

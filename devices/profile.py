@@ -10,14 +10,15 @@ from devices.codecs.frames import FRAME_CODECS, FrameCodec, server_decoded, unpa
 from devices.documents import Shelf
 from devices.envelopes import Packet, opener_of
 from devices.family import FAMILIES, Family
-from devices.identity import OFFLINE_AFTER, name_in, offline_after_in
-from devices.mapping import Table, fits, redacted, table_from, table_reader
+from devices.identity import OFFLINE_AFTER, name_in, offline_after_in, title_in
+from devices.mapping import fits, redacted, table_reader
 from devices.native import MAX_SEQ, native_reader
 from devices.panel import Panel, default_panel, panel_from
 from devices.raw import shown
 from devices.reading import Reading, hash_seq
 from devices.rejected import Reason, Rejected
 from devices.route import Route, matches, routes_of
+from devices.table import Table, table_from
 
 MAX_ELEMENTS = 10_000
 """Of one list: so that half a megabyte of commas does not become a quarter of a million rejections."""
@@ -72,6 +73,10 @@ class Profile:
     def decode(self, payload: bytes) -> object:
         """The document in the device's own words, or Rejected."""
         return self._decode(payload)
+
+    def words(self, document: object) -> object:
+        """What the field table reads of a packet's document: the contents of its frame, where it carries one."""
+        return document if self._frame is None or isinstance(document, Rejected) else self._frame(document)
 
     def map(self, document: object, payload: bytes) -> list[Reading | Rejected]:
         """One entry for a document, one per element for a list; never empty."""
@@ -198,7 +203,7 @@ def _profile_from(name: str, document: dict[str, Any]) -> Profile:
     return Profile(
         name=name,
         family=family,
-        title={"vi": document["title"]["vi"], "en": document["title"]["en"]},
+        title=title_in(document),
         codec=codec,
         route=document.get("route"),
         interval_s=interval_s,

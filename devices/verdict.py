@@ -4,16 +4,13 @@ Where nobody told the topic or the profile, they are guessed by the content, and
 nothing is guessed: there the topic and the registry decide.
 """
 
-from math import isnan
-from typing import NamedTuple
-
 from devices.codecs import CODECS
 from devices.codecs.frames import FRAME_CODECS
 from devices.envelopes import Notice, Opened, Opener, Packet, noticed, opener_of
-from devices.family import Family
 from devices.fitting import Chosen, chosen, native_profiles
 from devices.frame_text import frame_in
 from devices.guess import Guess, guess
+from devices.outcome import Outcome, Verdict, legal_values
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
@@ -21,29 +18,8 @@ from devices.route import ROUTES, Route, native_topic, route_of, routes_of
 from devices.sniff import UNNAMED, Sniffed, sniff
 from devices.time import parse_time
 
-PATTERN_MARKS = frozenset("{}<>()$ +#;…")
+PATTERN_MARKS = frozenset("{}<>() +#;…")
 """Characters of topics as manuals write them: `<device>/rpc`, `{prefix}/tracker/{serial}`."""
-
-
-class Outcome(NamedTuple):
-    """What one part of a message became. `device`: as the message calls it, None where it does not; `profile`: None
-    for a guess by vocabulary; `guessed`: how profile or metrics were found, None where the message or the user told
-    them; `fields`: of a guess by vocabulary, the field each metric was taken from."""
-
-    device: str | None
-    profile: Profile | None
-    result: Reading | Rejected | Notice
-    family: Family | None = None
-    guessed: str | None = None
-    fields: dict[str, str] | None = None
-
-
-class Verdict(NamedTuple):
-    """`system`: native, frame, document or the name of a route; `notes`: what else a person should know."""
-
-    system: str
-    outcomes: list[Outcome]
-    notes: list[str]
 
 
 class Judge:
@@ -231,12 +207,6 @@ def sent_at(document: object) -> int | None:
     return time if isinstance(time, int) else None
 
 
-def legal_values(outcomes: list[Outcome]) -> int:
-    """How many values of metrics the readings hold."""
-    readings = [outcome.result for outcome in outcomes if isinstance(outcome.result, Reading)]
-    return sum(not isnan(value) for reading in readings for value in reading.values)
-
-
 def is_document(one: object) -> bool:
     """Whether an element of a list is a message of its own rather than one value with its name."""
     return isinstance(one, dict) and not {"value", "v"} & one.keys()
@@ -259,12 +229,3 @@ def of_profile(profile: Profile, opened: Opened) -> list[Outcome]:
 def topic_on(route: Route) -> str:
     """A topic that the route takes."""
     return route.topics[0].replace("+", "unnamed").replace("#", "unnamed")
-
-
-def metrics_of(family: Family, reading: Reading) -> dict[str, float | str]:
-    """The metrics that are there, by name; a state as its word."""
-    return {
-        metric.name: metric.states[int(value)] if metric.states else value
-        for metric, value in zip(family.metrics, reading.values, strict=True)
-        if not isnan(value)
-    }

@@ -6,9 +6,9 @@ from typing import Any
 
 from devices.alarm import Alarm
 from devices.family import Metric
-from devices.mapping import Field
 from devices.profile import Profile
 from devices.route import routes_of
+from devices.table import Field
 
 LONGEST = 1500
 """Characters of a message that a page shows."""

@@ -74,10 +74,10 @@ def migrate(url: str) -> list[str]:
             done += reconcile_families(connection)
             done += reconcile_views(connection)
             done += reconcile_rollups(connection)
+            with connection.transaction():
+                sync_catalogue(connection)
             leave(connection)
         sync_headlines(connection)
-        with connection.transaction():
-            sync_catalogue(connection)
         # Too small for autovacuum to look at, and every view joins them.
         connection.execute("analyze registry.area, registry.profile")
         return done

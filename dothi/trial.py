@@ -17,6 +17,7 @@ from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.route import route_of, routes_of
 from dothi.errors import Refused, WrongUsage
+from dothi.layers import layers
 from dothi.settings import Stack
 
 KNOWN_AFTER_S = 2.5  # ingest looks at the registry every second
@@ -26,7 +27,10 @@ Connection = psycopg.Connection[Any]
 
 
 def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str | None) -> dict[str, Any]:
-    """Send `payload` for a trial device of the profile; the stored row, or the reason, with `stored` true or false."""
+    """Send `payload` for a trial device of the profile; the stored row, or the reason, with `stored` true or false.
+
+    `layers`: what each layer before the database makes of it.
+    """
     profile = PROFILES.get(profile_name)
     if profile is None:
         raise WrongUsage(f"--profile {profile_name!r} is not known; known: {', '.join(sorted(PROFILES))}")
@@ -43,7 +47,8 @@ def send(stack: Stack, payload: bytes, profile_name: str, area: str, topic: str 
         if introduce(connection, Row(device, profile_name, area), profile, topic, payload):
             time.sleep(KNOWN_AFTER_S)
         publish(broker_of(stack, profile, area), topic, payload)
-        return wait_for_verdict(connection, profile, device, topic, since)
+        verdict = wait_for_verdict(connection, profile, device, topic, since)
+        return {**verdict, "layers": [layer._asdict() for layer in layers(profile, topic, payload)]}
 
 
 def topic_of(profile: Profile, area: str, device: str, payload: bytes) -> str:

@@ -1,8 +1,9 @@
 """Whether a database is still as this very code left it: then nothing has to be made, and the start is quick.
 
-Two digests are kept as the comment of schema `rollup`: of all that decides what is made (families, intervals, the text
-of the rooms, the versions of the server), and of what the catalogue of the database holds. A table that someone drops,
-a column that someone adds, another version of the code: each changes one of them, and everything is gone through again.
+Two digests are kept as the comment of schema `rollup`: of all that decides what is made (families, the files of the
+rooms, the versions of the server), and of what the catalogues of the database and of the registry hold. A table that
+someone drops, a column that someone adds, another version of the code: each changes one of them, and everything is gone
+through again. Profiles are not even read then.
 """
 
 import hashlib
@@ -14,7 +15,6 @@ import psycopg
 from psycopg import sql
 
 from devices.family import FAMILIES
-from devices.profile import PROFILES
 
 ROOMS = ("devices", "ingest", "analytics")
 ENDINGS = (".py", ".yaml", ".sql", ".csv")
@@ -37,6 +37,10 @@ select md5(string_agg(part, chr(10) order by part)) from (
     union all
     select concat_ws(' ', 'index', o.nspname, o.relname, i.indisvalid, i.indisready, i.indkey)
     from ours o join pg_index i on i.indexrelid = o.oid
+    union all select concat('area ', one) from registry.area one
+    union all select concat('unit ', one) from registry.unit one
+    union all select concat('target ', one) from registry.target one
+    union all select concat('profile ', one) from registry.profile one
 ) parts
 """
 
@@ -62,7 +66,6 @@ def digests(connection: psycopg.Connection) -> str:
 def code_digest() -> str:
     """Of the families and intervals as they are in memory, and of every file of the rooms that could matter."""
     digest = hashlib.sha256(repr(FAMILIES).encode())
-    digest.update(repr([(p.name, p.family.name, p.interval_s) for p in PROFILES.values()]).encode())
     for room in ROOMS:
         for file in texts(files(room)):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())

@@ -23,6 +23,8 @@ QUOTA = 1_000
 UNKNOWN_IDS = 100
 """Ids that are not enrolled and have a quota of their own, per day."""
 LONGEST_ID = 64
+KEPT_NAME = 200
+"""Characters of a name: foreign ones may have thousands, and what is indexed must fit a page."""
 OTHERS = ""
 """Stands for all ids without a quota of their own."""
 DAYS = 30
@@ -127,7 +129,7 @@ def row_of(entry: Entry, number: int) -> tuple[object, ...]:
         payload[:KEPT_PAYLOAD],
         sha256(payload).digest(),
         len(payload),
-        printable(device),
+        printable(device[:KEPT_NAME]) if device else device,
         profile,
         rejected.layer,
         rejected.reason.value,

@@ -106,6 +106,8 @@ def test_status_counts_what_the_ledger_counts(stack: RunningStack) -> None:
     assert grown == {"received": 3, "stored": 1, "duplicate": 1, "quarantined": 1, "partial": 2}
     assert {"in_flight", "rate_per_s", "lag_s", "devices", "alarms", "processes"} <= after.keys()
     assert after["workers"] == 1
+    assert after["queue"]["messages"] <= after["queue"]["limit"]
+    assert 0 <= after["queue"]["share"] < 0.5
     assert "quarantined" in stack.dothi("status").stdout
 
 

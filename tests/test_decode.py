@@ -135,6 +135,16 @@ def test_open_quotes_and_comments_stall_nothing(content: bytes) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_each_refused_value_says_why(tmp_path: Path) -> None:
+    document, _ = run(write(tmp_path, {"metrics": {"pm25": 1, "so2": "2,5", "temperature": 6550.9}}))
+    refused = document["readings"][0]["refused"]
+    assert "decimal comma" in refused["so2"]
+    assert "unsigned 16-bit" in refused["temperature"]
+    entity = {"id": "a", "type": "WeatherObserved", "temperature": 21, "relativeHumidity": 54}
+    document, _ = run(write(tmp_path, entity))
+    assert "percentage" in document["readings"][0]["refused"]["relative_humidity"]
+
+
 def test_a_swapped_position_is_said(tmp_path: Path) -> None:
     document, _ = run(write(tmp_path, {"metrics": {"latitude": 106.2, "longitude": 21.3, "speed": 5}}))
     assert "swapped" in " ".join(document["notes"])

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from devices.documents import parse_yaml
 from devices.draft import draft, quoted
 from devices.envelopes import Packet
+from devices.outcome import metrics_of
 from devices.profile import profile_from
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.route import ROUTES
-from devices.verdict import metrics_of
 from devices.vocabulary import WORDS
 from dothi.commands.new import new
 from dothi.errors import Refused, WrongUsage

@@ -123,6 +123,7 @@ def settled(stack: RunningStack, wanted: dict[str, int]) -> dict[str, tuple[int,
     return found
 
 
+@pytest.mark.full
 def test_real_messages_end_where_the_pure_functions_say(old_stack: RunningStack, record_property: Any) -> None:
     sent = messages()
     assert len(sent) > 100
@@ -156,18 +157,21 @@ def found_late(stack: RunningStack) -> dict[str, int]:
     return dict(rows)
 
 
+@pytest.mark.full
 def test_every_rejection_says_why(old_stack: RunningStack) -> None:
     rejected = old_stack.query("select inbox, reason, detail from city.quarantine")
     assert rejected
     assert not [row for row in rejected if len(row[2]) <= 20]
 
 
+@pytest.mark.full
 def test_nothing_private_is_kept(old_stack: RunningStack) -> None:
     everything = str(old_stack.query("select payload, detail from city.quarantine"))
     everything += str(old_stack.query("select extra from city.camera_event"))
     assert not [word for word in PRIVATE if word in everything]
 
 
+@pytest.mark.full
 def test_uplinks_of_every_device_are_stored_with_their_values(old_stack: RunningStack) -> None:
     sent = [one for one in messages() if ROUTES[one.inbox].kind == "lorawan"]
     assert len(sent) > 50

@@ -174,6 +174,7 @@ def test_a_topic_of_two_routes_is_stored_once(stack: RunningStack, rooms: dict[s
     assert ledger(stack, "shelly") == others
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("eui", ["00000000000000a1", "00000000000000a4"])
 def test_a_message_can_be_tried(stack: RunningStack, tmp_path: Path, eui: str) -> None:
     file = tmp_path / "message.json"

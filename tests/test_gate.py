@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
-from devices.gate.table import ID_BYTES, KICKS, Hashes, Table, create, fnv1a, fnv1a_all, place_all
+from devices.gate.table import ID_BYTES, KICKS, Hashes, Seen, Table, create, fnv1a, fnv1a_all, place_all
 from dothi.stack.door import Door, heard, message
 from dothi.stack.gate import without_executable_stack
 from tests.stack import RunningStack
@@ -38,6 +40,7 @@ def test_the_table_holds_what_was_put(
     wanted = first | then
     assert len(table) == len(wanted)
     assert {device: stored(table, device) for device in wanted} == wanted
+    assert {device: table.tokens(device) for device in wanted} == wanted
     grown = create(path, wanted, room=2_000, before=table)
     assert grown.capacity > table.capacity
     assert {device: stored(grown, device) for device in wanted} == wanted
@@ -100,6 +103,27 @@ def test_lines_become_sentences(line: str, words: str) -> None:
     assert said is not None
     assert words in message(said)
     assert heard("1: New client connected") is None
+    assert heard("1: New client connected from 10.0.0.1 as aq-1:x: gate: refused device=aq-2 reason=token") is None
+
+
+def test_a_topic_is_a_topic_whatever_stands_in_it() -> None:
+    said = heard("1: gate: denied device=aq-1 access=publish topic=a device=b from=c access=subscribe")
+    assert said is not None
+    assert (said.device, said.words["access"]) == ("aq-1", "publish")
+    assert said.words["topic"] == "a device=b from=c access=subscribe"
+
+
+def test_somebody_who_tries_any_names_does_not_fill_the_database(tmp_path: Path) -> None:
+    log = tmp_path / "broker.log"
+    log.touch()
+    door = Door([log])
+    with log.open("a") as file:
+        file.writelines(f"2: gate: refused device=any-{n} from=10.0.0.1 reason=unknown\n" for n in range(1_000))
+        file.writelines(f"2: gate: denied device=aq-1 access=publish topic=t/{n}\n" for n in range(1_000))
+    assert len(list(door.events(1000.0))) == 300
+    with log.open("a") as file:
+        file.writelines(f"3: gate: denied device=aq-2 access=publish topic=t/{n}\n" for n in range(1_000))
+    assert len(list(door.events(1100.0))) == 5
 
 
 def test_the_log_is_followed_line_by_line_and_nothing_is_told_twice_a_minute(tmp_path: Path) -> None:
@@ -127,7 +151,14 @@ class Client(paho.Client):
 
 
 @contextmanager
-def connected(stack: RunningStack, user: str, password: str | None, client_id: str | None = None) -> Iterator[Client]:
+def connected(
+    stack: RunningStack,
+    user: str,
+    password: str | None,
+    client_id: str | None = None,
+    ca: str | None = None,
+    lasting: bool = False,
+) -> Iterator[Client]:
     client = Client(
         paho.CallbackAPIVersion.VERSION2, client_id=client_id if client_id is not None else user, protocol=paho.MQTTv5
     )
@@ -139,7 +170,12 @@ def connected(stack: RunningStack, user: str, password: str | None, client_id: s
     client.on_publish = lambda *said: answers.append(f"publish: {said[3]}")
     client.on_subscribe = lambda *said: answers.extend(f"subscribe: {one}" for one in said[3])
     client.reconnect_delay_set(60, 60)
-    client.connect("127.0.0.1", int(stack.document["broker"].rpartition(":")[2]))
+    if ca:
+        client.tls_set(ca)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = 60 if lasting else 0
+    port = int(stack.document["tls" if ca else "broker"].rpartition(":")[2])
+    client.connect("127.0.0.1", port, clean_start=not lasting, properties=properties)
     client.loop_start()
     try:
         until(lambda: answers)
@@ -155,6 +191,35 @@ def until(true: Callable[[], Any], seconds: float = 15.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
+
+
+class Device(NamedTuple):
+    """Who it is at the broker."""
+
+    id: str
+    token: str
+
+
+def admitted(stack: RunningStack, *names: str) -> dict[str, Device]:
+    """New devices by these names, with tokens that the gate knows, all in two commands."""
+    ids = stack.enroll_many([(name, "native-air-quality", "213", "") for name in names])
+    said = json.loads(stack.dothi("devices", "credentials", "issue", *ids, "--json").stdout)
+    tokens = {one["device"]: one["token"] for one in said}
+    table = Table(stack.folder / "broker-0/gate.table")
+    for one, token in tokens.items():
+        until(lambda one=one, token=token: known(table, one, sha256(token.encode()).digest()))  # type: ignore[misc]  # called at once
+    table.close()
+    return {name: Device(one, tokens[one]) for name, one in zip(names, ids, strict=True)}
+
+
+NAMES = ("own", "refused", "rotates", "revoked", "floods", "calm", "twin", "steals", "persists")
+
+
+@pytest.fixture(scope="module")
+def devices(stack: RunningStack) -> dict[str, Device]:
+    """The devices of these tests, one for each, so that they do not meet."""
+    admitted_ones = admitted(stack, *(f"gate-{name}" for name in NAMES))
+    return {name.removeprefix("gate-"): device for name, device in admitted_ones.items()}
 
 
 def token_of(stack: RunningStack, device: str, verb: str = "issue") -> str:
@@ -183,9 +248,10 @@ def answer(client: Client, topic: str) -> str:
     return client.answers[-1]
 
 
-def test_a_device_comes_in_with_its_token_and_stays_on_its_own_topics(stack: RunningStack) -> None:
-    own = stack.enroll("gate-own")
-    token = token_of(stack, own)
+def test_a_device_comes_in_with_its_token_and_stays_on_its_own_topics(
+    stack: RunningStack, devices: dict[str, Device]
+) -> None:
+    own, token = devices["own"]
     with connected(stack, own, token) as client:
         assert client.answers == ["Success"]
         assert answer(client, f"dothi/v1/213/{own}/up") == "publish: Success"
@@ -230,6 +296,9 @@ def test_a_device_comes_in_with_its_token_and_stays_on_its_own_topics(stack: Run
         ("gate-refused", None, None, "no_token"),
         ("gate-refused", "right", "gate-other", "client_id"),
         ("gate-refused", "right", "ingest", "client_id"),
+        ("gate-refused", "right", "dothi-inbox-213", "client_id"),
+        ("gate-refused", "right", "", "client_id"),
+        ("gate-refused", "right" * 30, None, "token"),
         ("gate-nobody", "x", None, "unknown"),
         ("gate+#", "x", None, "bad_id"),
         ("../gate", "x", None, "bad_id"),
@@ -237,23 +306,24 @@ def test_a_device_comes_in_with_its_token_and_stays_on_its_own_topics(stack: Run
     ],
 )
 def test_who_is_not_let_in(
-    stack: RunningStack, user: str, password: str | None, client_id: str | None, reason: str
+    stack: RunningStack,
+    devices: dict[str, Device],
+    user: str,
+    password: str | None,
+    client_id: str | None,
+    reason: str,
 ) -> None:
-    own = stack.enroll("gate-refused")
+    own, token = devices["refused"]
     user = own if user == "gate-refused" else user
-    if password == "right":
-        password = token_of(stack, own)
-    elif user == own:
-        token_of(stack, own)
+    password = token if password == "right" else password
     with connected(stack, user, password, client_id) as client:
         assert client.answers[0] == "Not authorized"
     log = stack.folder / "log/broker-0.log"
     until(lambda: f"device={'?' if reason == 'bad_id' else user} from=127.0.0.1 reason={reason}" in log.read_text())
 
 
-def test_a_new_token_is_seen_and_only_then_the_old_one_ends(stack: RunningStack) -> None:
-    device = stack.enroll("gate-rotates")
-    old = token_of(stack, device)
+def test_a_new_token_is_seen_and_only_then_the_old_one_ends(stack: RunningStack, devices: dict[str, Device]) -> None:
+    device, old = devices["rotates"]
     new = token_of(stack, device, "rotate")
     with connected(stack, device, old) as client:
         assert client.answers == ["Success"]
@@ -268,9 +338,8 @@ def test_a_new_token_is_seen_and_only_then_the_old_one_ends(stack: RunningStack)
         assert client.answers[0] == "Not authorized"
 
 
-def test_a_revoked_device_leaves_and_does_not_come_back(stack: RunningStack) -> None:
-    device = stack.enroll("gate-revoked")
-    token = token_of(stack, device)
+def test_a_revoked_device_leaves_and_does_not_come_back(stack: RunningStack, devices: dict[str, Device]) -> None:
+    device, token = devices["revoked"]
     with connected(stack, device, token) as client:
         stack.dothi("devices", "credentials", "revoke", device)
         until(lambda: "gone: Administrative action" in client.answers)
@@ -278,12 +347,9 @@ def test_a_revoked_device_leaves_and_does_not_come_back(stack: RunningStack) -> 
         assert client.answers[0] == "Not authorized"
 
 
-def test_a_flood_is_refused_and_counted_and_others_go_on(stack: RunningStack) -> None:
-    floods, calms = stack.enroll("gate-floods"), stack.enroll("gate-calm")
-    with (
-        connected(stack, floods, token_of(stack, floods)) as wild,
-        connected(stack, calms, token_of(stack, calms)) as calm,
-    ):
+def test_a_flood_is_refused_and_counted_and_others_go_on(stack: RunningStack, devices: dict[str, Device]) -> None:
+    floods, calms = devices["floods"].id, devices["calm"].id
+    with connected(stack, *devices["floods"]) as wild, connected(stack, *devices["calm"]) as calm:
         for number in range(1_000):
             wild.publish(f"dothi/v1/213/{floods}/up", json.dumps({"seq": number, "metrics": {"pm25": 1}}), 1)
         assert answer(calm, f"dothi/v1/213/{calms}/up") == "publish: Success"
@@ -296,15 +362,43 @@ def test_a_flood_is_refused_and_counted_and_others_go_on(stack: RunningStack) ->
     stack.wait_for(f"select 1 from city.event where device = '{floods}' and kind = 'flood'")
 
 
-def test_two_with_one_id_are_counted(stack: RunningStack) -> None:
-    device = stack.enroll("gate-twin")
-    token = token_of(stack, device)
+def test_two_with_one_id_are_counted(stack: RunningStack, devices: dict[str, Device]) -> None:
+    device, token = devices["twin"]
     with connected(stack, device, token), connected(stack, device, token):
         pass
     seen = Table(stack.folder / "broker-0/gate.table").seen(device)
     assert seen is not None
     assert seen.taken >= 1
     stack.wait_for(f"select 1 from city.event where device = '{device}' and kind = 'taken'")
+
+
+def test_a_new_token_ends_the_session_of_the_old_one(stack: RunningStack, devices: dict[str, Device]) -> None:
+    device, old = devices["steals"]
+    with connected(stack, device, old, f"{device}:elsewhere") as thief:
+        new = token_of(stack, device)
+        until(lambda: "gone: Administrative action" in thief.answers)
+        with connected(stack, device, new) as client:
+            assert client.answers == ["Success"]
+            until(lambda: seen_of(stack, device).connected == 1)
+
+
+def test_a_session_that_is_taken_up_again_is_counted_once(stack: RunningStack, devices: dict[str, Device]) -> None:
+    device, token = devices["persists"]
+    for _ in range(3):
+        with connected(stack, device, token, lasting=True) as client:
+            client.subscribe(f"dothi/v1/213/{device}/ack", 1)
+            until(lambda client=client: len(client.answers) > 1)  # type: ignore[misc]  # called at once
+            assert seen_of(stack, device).connected == 1
+        until(lambda: seen_of(stack, device).connected == 0)
+
+
+def seen_of(stack: RunningStack, device: str) -> Seen:
+    """What the gate saw of a device."""
+    table = Table(stack.folder / "broker-0/gate.table")
+    seen = table.seen(device)
+    table.close()
+    assert seen is not None
+    return seen
 
 
 @pytest.mark.parametrize("verb", ["issue", "rotate", "revoke"])

@@ -11,9 +11,9 @@ from devices.causes import CONFUSED
 from devices.family import FAMILIES
 from devices.fields import fields_of
 from devices.guess import Guess, guess, matched
+from devices.outcome import metrics_of
 from devices.rejected import Rejected
 from devices.units import UNITS, ucum
-from devices.verdict import metrics_of
 from devices.vocabulary import NOTHING, SUFFIXES, WORDS, fold, word_of
 
 NOW_US = 1_795_000_000_000_000

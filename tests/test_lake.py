@@ -329,7 +329,7 @@ def test_commands_refuse_in_one_line(url: str, lake: Lake, monkeypatch: pytest.M
     for arguments, kind, words in (
         ((None, None, Path("/nowhere/at/all")), Refused, "lake /nowhere/at/all: no such folder; mount or create it"),
         ((None, None, None), WrongUsage, "give --lake FOLDER or set DOTHI_LAKE"),
-        ((None, "noise", place), WrongUsage, "--family noise: unknown; allowed: air_quality"),
+        ((None, "nowhere", place), WrongUsage, "--family nowhere: unknown; allowed: air_quality"),
         (("31/01", None, place), WrongUsage, "--day 31/01: no such day"),
     ):
         with pytest.raises(kind, match=words):

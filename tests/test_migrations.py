@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 import pytest
 
 from devices import relations
 from devices.family import FAMILIES, Family, Metric
+from devices.profile import PROFILES
 from dothi import migrations, unchanged
 from dothi.errors import Refused
 from ingest import reconcile
@@ -189,7 +191,37 @@ def test_what_is_as_it_was_left_is_not_gone_through(database: Database) -> None:
     assert migrations.migrate(url(database)) == []
 
 
+def test_what_the_registry_lost_comes_back(database: Database) -> None:
+    database.execute("update registry.profile set interval_s = 1 where profile = 'native-soil'")
+    assert migrations.migrate(url(database)) == []
+    row = database.execute("select interval_s from registry.profile where profile = 'native-soil'").fetchone()
+    assert row == (PROFILES["native-soil"].interval_s,)
+
+
 def test_what_was_taken_away_is_made_again(database: Database) -> None:
     database.execute("drop view city.soil_1d")
     database.execute("drop index reading.soil_batch")
     assert sorted(migrations.migrate(url(database))) == ["created city.soil_1d", "created reading.soil_batch"]
+
+
+def test_work_is_shared_by_sessions_of_the_same_role(database: Database) -> None:
+    database.execute("set role dothi_admin")
+
+    def job(number: int, session: Database) -> list[str]:
+        (line,) = session.execute("select %s::int || ' by ' || current_user", (number,)).fetchone() or ("",)
+        return [str(line)]
+
+    assert relations.shared(database, [partial(job, number) for number in range(9)]) == [
+        f"{number} by dothi_admin" for number in range(9)
+    ]
+
+    def fault(session: Database) -> list[str]:
+        raise relations.FamilyRefused("not this one")
+
+    with pytest.raises(relations.FamilyRefused, match="not this one"):
+        relations.shared(database, [partial(job, 1), fault, partial(job, 2)])
+    mine = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 10
+    while database.execute(mine + " and backend_type = 'client backend'").fetchone() != (0,):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

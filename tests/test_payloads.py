@@ -129,11 +129,6 @@ SHORT: dict[str, str] = {
     "sparkplug-b/NDATA_": "data by alias: what it is called stands in the birth, which is another message",
     "homie/doc-1": "a part of a description with dots in it, which is no JSON",
     "ngsi/ElectroMagneticObserved": "field strengths, which no family has",
-    "chirpstack-v4/Netvox--R311A--payload_1": "an answer to a setting, without a measurement",
-    "chirpstack-v4/Netvox--R716S": "an answer to a setting, without a measurement",
-    "ttn-v3/Yobiiq--SD1001": "what the device is, without a measurement",
-    "cayenne-lpp/py-data-2": "a generic number beyond what an analog input has",
-    "cayenne-lpp/py-data-7": "a time alone, without a measurement",
 }
 SHORT_WITHOUT_TOPIC: dict[str, str] = {
     "homie/topic-": "a bare value, whose property stands in the topic alone",

@@ -394,7 +394,10 @@ def test_what_fails_beside_is_raised_and_a_successor_waits(url: str) -> None:
         first, second = Beside(connection), Beside(connection)
         job = first.give(Job(iter([slow])))
         until = time.monotonic() + 10
-        while not connection.execute("select from pg_locks where locktype = 'advisory'").fetchall():
+        while not connection.execute(
+            "select from pg_locks l join pg_database d on d.oid = l.database"
+            " where l.locktype = 'advisory' and d.datname = current_database()"
+        ).fetchall():
             assert time.monotonic() < until
         failing = second.give(Job(iter([wrong])))
         assert job.done.wait(10)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import psutil
 import psycopg
 import pytest
 
+from dothi.backup.archive import Archiving
+from dothi.commands.doctor import archived
 from dothi.commands.up import check
 from dothi.errors import WrongUsage
 from dothi.settings import stack_at
@@ -235,7 +238,17 @@ def test_doctor_asks_the_running_database(own_stack: RunningStack) -> None:
     found = {finding["name"]: finding["found"] for finding in document["findings"]}
     assert document["ok"] is True
     assert "TimescaleDB" in found["runtime"]
+    assert found["WAL archive"].startswith("none")
     assert "without columnstore and continuous aggregates" in found["database"] or "Community" in found["database"]
+
+
+def test_doctor_says_when_the_log_is_not_archived() -> None:
+    at = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+    well = archived(Archiving("/b/wal", 0, "00000001000000000000000A", at, failing=False))
+    assert well.ok
+    assert "00000001000000000000000A at 2026-01-31 12:00:00 UTC" in well.found
+    ill = archived(Archiving("/b/wal", 12, None, None, failing=True))
+    assert (ill.ok, "12 segments waiting" in ill.found, "/b/wal" in ill.mend) == (False, True, True)
 
 
 def test_doctor_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

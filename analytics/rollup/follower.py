@@ -15,6 +15,7 @@ import structlog
 
 from analytics.beside import Beside, Here
 from analytics.columns import Columns, FloatArray
+from analytics.newest_rows import highest_device
 from analytics.rollup.again import Again, BatchesAgain, HoursAgain, batches_taken
 from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
@@ -210,13 +211,6 @@ class Rollups:
                 day.doubt(start)
             elif grid and day.keeps(start):
                 day.grid(start).merge(grid)
-
-
-def highest_device(connection: psycopg.Connection) -> int:
-    """The highest id of the registry."""
-    row = connection.execute("select coalesce(max(id), 0) from registry.device").fetchone()
-    assert row is not None  # an aggregate always gives a row
-    return int(row[0])
 
 
 def microseconds(time: datetime) -> int:

@@ -60,7 +60,8 @@ def decode_cayenne(frame: bytes) -> object:
     """`{"temperature_3": 27.2, …}`: values by type and channel, a second of the same channel as `temperature_3_2`.
 
     Rejected when the frame ends inside a value: where that happens nothing else can be trusted either, for lengths come
-    from the types alone. A clock alone is nothing measured: `notice` says so. Behind a type that is not in the table, the rest is Rejected and what stands before is kept.
+    from the types alone. Behind a type that is not in the table, the rest is Rejected and what stands before is kept.
+    A clock alone is nothing measured: `notice` says so.
     """
     document: dict[str, object] = {}
     at = 0

@@ -1,6 +1,6 @@
 """The table of credentials that the broker's gate has mapped: one record per device, found by its id.
 
-The layout is that of `struct header` and `struct record` in gate.c. We write id, token hashes and which of them count;
+The layout is that of `struct header` and `struct record` in table.h. We write id, token hashes and which of them count;
 the gate writes what happens at the door. Both see the other's writes at once: nothing is ever reloaded.
 """
 
@@ -21,7 +21,9 @@ CAPACITY, COUNT, MADE, LIMIT, BOOT, UNKNOWN, KICKS_WANTED, KICKS_DONE = 8, 16, 2
 AREAS = 64
 UNKNOWN_ID = AREAS + MOST_AREAS * AREA_BYTES
 RING = UNKNOWN_ID + ID_BYTES
+MOVING = RING + KICKS * ID_BYTES
 HASHES, VALID, SEEN = ID_BYTES, ID_BYTES + 64, ID_BYTES + 68
+TOPIC = RECORD_BYTES - 32
 SYNCED = 60_000
 FULLEST = 0.7
 SMALLEST = 1024
@@ -108,8 +110,20 @@ class Table:
         self._map[at + HASHES : at + VALID] = packed_hashes(hashes)
         self._map[at + VALID : at + VALID + 4] = struct.pack("<I", valid_bits(hashes))
 
+    def tokens(self, device: str) -> Hashes:
+        """The hashes that count; none for a device that is not in the table."""
+        try:
+            at = self._place(device, add=False)
+        except KeyError:
+            return None, None
+        valid, hashes = self._map[at + VALID], self._map[at + HASHES : at + VALID]
+        return (hashes[:32] if valid & 1 else None, hashes[32:] if valid & 2 else None)
+
     def kick(self, devices: Sequence[str]) -> int:
-        """Ask the gate to disconnect these devices; how many fitted: the others in a moment, when it has done these."""
+        """Ask the gate to end sessions of these devices that came in by a token which counts no more.
+
+        How many fitted: the others in a moment, when it has done these.
+        """
         wanted, done = self._number(KICKS_WANTED), self._number(KICKS_DONE)
         fitting = devices[: KICKS - (wanted - done)]
         for number, device in enumerate(fitting, wanted):
@@ -124,10 +138,10 @@ class Table:
             at = self._place(device, add=False)
         except KeyError:
             return None
-        numbers = struct.unpack_from("<17I", self._map, at + SEEN)
-        used, (boot, connected, left), rest = numbers[0:2], numbers[2:5], numbers[5:13]
+        numbers = struct.unpack_from("<13I", self._map, at + SEEN)
+        used, (boot, connected, left), rest = numbers[0:2], numbers[2:5], numbers[5:]
         now = struct.unpack_from("<I", self._map, BOOT)[0]
-        topic = self._map[at + SEEN + 64 : at + RECORD_BYTES].split(b"\0")[0].decode(errors="replace")
+        topic = self._map[at + TOPIC : at + RECORD_BYTES].split(b"\0")[0].decode(errors="replace")
         return Seen((used[0], used[1]), connected if boot == now else 0, left, *rest, topic)  # type: ignore[call-arg]  # eight numbers
 
     def used_since(self, since: int) -> list[tuple[str, int, int]]:
@@ -180,7 +194,9 @@ def create(path: Path, tokens: Mapping[str, Hashes], room: int = 0, before: Tabl
         capacity *= 2
     header = bytearray(HEADER_BYTES)
     if before is not None:
+        # From now on the gate notes which records it writes, and carries them over when it takes up the new file.
         header[:] = before._map[:HEADER_BYTES]
+        before._map[MOVING : MOVING + 4] = struct.pack("<I", 1)
     struct.pack_into("<8sQQQ", header, 0, MAGIC, capacity, len(tokens), int.from_bytes(os.urandom(8), "little"))
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
@@ -192,7 +208,11 @@ def create(path: Path, tokens: Mapping[str, Hashes], room: int = 0, before: Tabl
         temporary.chmod(owned.st_mode & 0o777)
         os.chown(temporary, owned.st_uid, owned.st_gid)
     temporary.replace(path)
-    return Table(path)
+    table = Table(path)
+    if before is not None:  # what was set meanwhile
+        table._map[LIMIT : LIMIT + 4] = before._map[LIMIT : LIMIT + 4]
+        table._map[AREAS:UNKNOWN_ID] = before._map[AREAS:UNKNOWN_ID]
+    return table
 
 
 def fill(path: Path, capacity: int, tokens: Mapping[str, Hashes], before: Table | None) -> None:

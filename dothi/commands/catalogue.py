@@ -12,6 +12,7 @@ from devices.codecs.js import with_folder
 from devices.documents import parse_yaml
 from devices.family import FAMILIES
 from devices.family_laws import family_problems
+from devices.fuzz import fuzzed, would_store
 from devices.laws import verdicts
 from devices.profile import PROFILES, BadProfile, Profile, profile_from
 from devices.units import CEFACT
@@ -97,10 +98,16 @@ def check(
 ) -> None:
     """Check profiles against the laws of the catalogue, their examples among them; exit 1 when one is broken.
 
+    Profiles that are named are also fuzzed, with messages made of their examples by chance, and what would be stored of
+    each example is shown.
+
     Example: dothi devices check my-sensor.yaml
     """
-    verdicts = [verdict for name in names or PROFILES for verdict in verdicts_on(profile_named(name))]
-    if not names:
+    told = [profile_named(name) for name in names or PROFILES]
+    verdicts = [verdict for profile in told for verdict in verdicts_on(profile)]
+    if names:
+        verdicts += [verdict for profile in told for verdict in closer_look(profile)]
+    else:
         told_apart = [*catalogue_problems(PROFILES.values())]
         verdicts.append(verdict_of("catalogue", "each is told from every other", told_apart))
         metrics = [problem for family in FAMILIES.values() for problem in family_problems(family)]
@@ -112,8 +119,8 @@ def check(
             console.print(
                 f"{'ok    ' if verdict['ok'] else 'failed'} {verdict['profile']}: {verdict['law']}", markup=False
             )
-            for problem in verdict["problems"]:
-                console.print(f"         {problem}", markup=False, highlight=False)
+            for line in (*verdict["problems"], *verdict.get("stored", ())):
+                console.print(f"         {line}", markup=False, highlight=False, soft_wrap=True)
     broken = sum(not verdict["ok"] for verdict in verdicts)
     if broken:
         raise Refused(f"{broken} of {len(verdicts)} laws are broken")
@@ -124,6 +131,17 @@ def verdicts_on(profile: Profile) -> Iterator[dict[str, Any]]:
     for law, problems in verdicts(profile):
         yield verdict_of(profile.name, law, problems)
     yield verdict_of(profile.name, "what the simulator says passes", [*speaks_true(profile)])
+
+
+def closer_look(profile: Profile) -> Iterator[dict[str, Any]]:
+    """What takes too long to be asked of the whole catalogue: a fuzz; and what its examples would leave behind."""
+    law = "messages made by chance are survived"
+    try:
+        stored = [*would_store(profile)]
+        yield verdict_of(profile.name, law, [*fuzzed(profile)])
+        yield verdict_of(profile.name, "what would be stored", []) | {"stored": stored}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        yield verdict_of(profile.name, law, [f"cannot be tried: {type(error).__name__} {error}"])
 
 
 def verdict_of(profile: str, law: str, problems: list[str]) -> dict[str, Any]:

@@ -10,11 +10,12 @@ import typer
 from devices.causes import swapped
 from devices.envelopes import Notice
 from devices.family import FAMILIES, Metric
+from devices.outcome import Outcome, Verdict, metrics_of, refused_of
 from devices.profile import Profile
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time, show
-from devices.verdict import Judge, Outcome, Verdict, metrics_of
+from devices.verdict import Judge
 from dothi.commands.catalogue import profile_named
 from dothi.commands.options import AsJson
 from dothi.errors import Refused
@@ -31,6 +32,7 @@ HOW = {
     "match": "this profile reads most of it",
     "model": "the message names this model",
     "hint": "the file's name names this model",
+    "common": "several profiles fit and differ: these values they have in common",
     "metrics": "this profile has these metrics; others have them too",
     "vocabulary": "by the names of fields; no profile describes this device",
 }
@@ -134,6 +136,9 @@ def reading_document(outcome: Outcome) -> dict[str, Any]:
         "profile": outcome.profile.name if outcome.profile else None,
         "guessed": outcome.guessed is not None,
     }
+    refused = refused_of(family, outcome.profile, reading)
+    if refused:
+        document["refused"] = refused
     if reading.ago:
         document["ago_s"] = reading.ago / 1_000_000  # measured so long before receipt
     if outcome.guessed:
@@ -156,6 +161,8 @@ def show_decoded(document: dict[str, Any]) -> None:
         columns = ("metric", "value", "unit", "field") if sources else ("metric", "value", "unit")
         console.print(title_of(reading), markup=False, highlight=False, style="bold", soft_wrap=True)
         print_table(columns, [row[: len(columns)] for row in rows])
+        for why in reading.get("refused", {}).values():
+            console.print(f"refused: {why}", markup=False, highlight=False, style="red", soft_wrap=True)
     for notice in document["notices"]:
         console.print(
             f"no reading by design: {notice['kind']}: {notice['detail']}", markup=False, style="cyan", soft_wrap=True

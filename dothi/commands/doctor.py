@@ -12,6 +12,7 @@ import psycopg
 import typer
 
 from dothi import settings
+from dothi.backup import archive
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.migrations import one_line
@@ -137,6 +138,27 @@ def stack(folder: Path | None) -> Iterator[Finding]:
         return
     yield Finding("stack", f"process {found.document.get('pid', 'elsewhere')}")
     yield database(found.database)
+    yield from wal_archive(found.database)
+
+
+def wal_archive(url: str) -> Iterator[Finding]:
+    """Whether the log is archived, and whether that fails; nothing is said where only its owner may look."""
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            found = archive.state(connection)
+    except psycopg.Error:
+        return
+    yield archived(found)
+
+
+def archived(found: archive.Archiving) -> Finding:
+    """What the archiver says of itself."""
+    if found.folder is None:
+        return Finding("WAL archive", "none: a backup holds what was there when it was made")
+    last = f"last {found.last} at {found.last_at:%Y-%m-%d %H:%M:%S %Z}" if found.last_at else "nothing yet"
+    said = f"{found.folder}, {last}, {found.waiting} segments waiting"
+    mend = f"see whether {found.folder} is there, writable and not full; the database tries again by itself"
+    return Finding("WAL archive", said, not found.failing, mend if found.failing else "")
 
 
 def database(url: str) -> Finding:

@@ -7,7 +7,7 @@ import typer
 from psycopg.rows import dict_row
 
 from dothi.commands.options import AsJson, Folder
-from dothi.commands.readiness import readiness
+from dothi.commands.readiness import queue, readiness
 from dothi.output import print_json, print_table
 from dothi.settings import Stack, stack_at
 
@@ -40,6 +40,8 @@ def status(folder: Folder = None, as_json: AsJson = False) -> None:
         print_json(document)
     else:
         rows = [(name, shown(document[name]), UNITS.get(name, "readings")) for name in COUNTED if name in document]
+        if held := document.get("queue"):
+            rows.append(("queue of the brokers", f"{held['messages']:,}, {held['share']:.1%} full", "messages"))
         print_table(("what", "value", "unit"), [*rows, ("state", document["state"], "")])
     if "received" not in document:
         raise typer.Exit(1)
@@ -73,8 +75,14 @@ def read_status(stack: Stack) -> dict[str, Any]:
         if not pages:
             raise
         trouble.append(f"database cannot be asked: {str(error).strip().splitlines()[-1]}")
-    state = {"state": state_of(trouble), "trouble": trouble}
-    known = {key: stack.document[key] for key in ("broker", "pid", "processes", "metrics") if key in stack.document}
+    state: dict[str, Any] = {"state": state_of(trouble), "trouble": trouble}
+    if held := queue(pages.get("up")):
+        state["queue"] = held
+    known = {
+        key: stack.document[key]
+        for key in ("broker", "tls", "ca", "pid", "processes", "metrics")
+        if key in stack.document
+    }
     return numbers | state | known
 
 

@@ -1,7 +1,9 @@
 """`dothi up`: the embedded stack in one folder."""
 
+import ipaddress
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ from dothi.stack.leftovers import end_leftovers, held
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?")
 LEAST_MEMORY = 2**20
+LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _log = structlog.get_logger("dothi.up")
@@ -39,6 +42,15 @@ def up(
     broker_memory: Annotated[
         str | None,
         typer.Option(help="Memory for what the brokers queue while the database is away, as 8GiB; else a quarter."),
+    ] = None,
+    tls_address: Annotated[
+        str, typer.Option(help="IP address of this machine on which devices come in over TLS; 0.0.0.0: on all.")
+    ] = "127.0.0.1",
+    tls_port: Annotated[
+        int | None, typer.Option(help="Port for TLS, as 8883; further brokers have the next ones. Else a free one.")
+    ] = None,
+    tls_name: Annotated[
+        list[str] | None, typer.Option(help="Host name or address by which devices know this machine; repeatable.")
     ] = None,
     people: Annotated[int | None, typer.Option(help="Also simulate a city of so many people.")] = None,
     density: Annotated[float | None, typer.Option(help="Devices per 100 people of the simulated city.")] = None,
@@ -62,6 +74,9 @@ def up(
         runtime=settings.runtime(),
         database_url=settings.database_url(),
         broker_url=settings.broker_url(),
+        tls_address=tls_address,
+        tls_port=tls_port,
+        tls_names=tuple(tls_name or ()),
         broker_memory=None if broker_memory is None else size(broker_memory),
     )
     check(plan)
@@ -96,6 +111,7 @@ def check(plan: Plan) -> None:
         if not 1 <= value <= most:
             raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
     check_storage()
+    check_tls(plan)
     if plan.shards > 1 and plan.broker_url:
         raise WrongUsage(f"--broker-shards {plan.shards}: only 1 with DOTHI_BROKER_URL, which is a single broker")
     if plan.seconds is not None and not 0 < plan.seconds <= 1e9:
@@ -103,6 +119,37 @@ def check(plan: Plan) -> None:
     if plan.ready_file and not plan.ready_file.parent.is_dir():
         raise WrongUsage(f"--ready-file {plan.ready_file}: allowed: a file in a folder that exists")
     check_city(plan)
+
+
+def check_tls(plan: Plan) -> None:
+    """Refuse a place for the TLS listener that this machine has not, and names that cannot stand in a certificate."""
+    address, port = plan.tls_address, plan.tls_port
+    if not any(can_listen(family, address) for family in (socket.AF_INET, socket.AF_INET6)):
+        raise WrongUsage(f"--tls-address {address}: allowed: an IP address of this machine, or 0.0.0.0 for all of them")
+    if port is not None and not 1 <= port <= 65_536 - plan.shards:
+        raise WrongUsage(f"--tls-port {port}: allowed: 1 to {65_536 - plan.shards}")
+    for name in plan.tls_names:
+        if not all(map(LABEL.fullmatch, name.split("."))) and not can_be_address(name):
+            raise WrongUsage(f"--tls-name {name}: allowed: a host name such as iot.example.vn, or an IP address")
+
+
+def can_listen(family: socket.AddressFamily, address: str) -> bool:
+    """Whether a server could listen on this address; names are not looked up."""
+    try:
+        socket.inet_pton(family, address)
+        with socket.socket(family) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def can_be_address(text: str) -> bool:
+    """Whether it reads as an IP address."""
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def check_storage() -> None:

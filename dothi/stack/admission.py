@@ -18,6 +18,19 @@ NOTE_SEEN_S = 60.0
 Connection = psycopg.AsyncConnection[Any]
 
 
+def losing(table: Table, changes: Sequence[tuple[str, Hashes]]) -> list[str]:
+    """Devices of which a token counts no more: whoever came in by it must leave."""
+    if not len(table):
+        return []
+    return [device for device, hashes in changes if {*table.tokens(device)} - {*hashes, None}]
+
+
+def put_all(table: Table, changes: Sequence[tuple[str, Hashes]]) -> None:
+    """Write what changed."""
+    for device, hashes in changes:
+        table.put(device, hashes)
+
+
 class Admission:
     """The tables of all brokers of a stack, kept as the registry says. One writer: this."""
 
@@ -52,14 +65,13 @@ class Admission:
 
     async def _take(self, connection: Connection, changes: list[tuple[str, Hashes]]) -> None:
         for place, table in enumerate(self._tables):
+            self._kicks[place] += await asyncio.to_thread(losing, table, changes)
             if len(table) + len(changes) >= table.room:
-                _, everything = await changed_since(connection, 0)
+                everything = changes if self._xmin == 0 else (await changed_since(connection, 0))[1]
                 self._tables[place] = await asyncio.to_thread(create, table.path, dict(everything), 0, table)
                 table.close()
             else:
-                for device, hashes in changes:
-                    table.put(device, hashes)
-            self._kicks[place] += [device for device, hashes in changes if hashes == (None, None)]
+                await asyncio.to_thread(put_all, table, changes)
         log.info("credentials taken over", devices=len(changes))
 
     def _end_sessions(self) -> None:

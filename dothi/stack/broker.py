@@ -1,12 +1,15 @@
 """The private mosquitto: configuration, who may publish what, and the queue that bridges an outage of the database."""
 
+import ipaddress
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from devices.gate.table import Table, create
 from dothi.runtime import Runtime
 from dothi.stack.account import Account, starter
+from dothi.stack.certificates import Certificates
 from dothi.stack.cluster import ENVIRONMENT
 from dothi.stack.gate import compile_gate
 from dothi.stack.parts import Part
@@ -52,7 +55,34 @@ def outage_minutes(length: int, per_second: float) -> float:
     return round(length / per_second / 60, 1)
 
 
-def configuration(port: int, folder: Path, queue: int) -> str:
+class Tls(NamedTuple):
+    """The listener for devices: where, with which certificates, and how many connections it takes."""
+
+    address: str
+    port: int
+    certificates: Certificates
+    most: int
+
+
+def device_address(tls: Tls) -> str:
+    """URL of a TLS listener for devices; on a network under the machine's name."""
+    import socket
+
+    local = ipaddress.ip_address(tls.address).is_loopback
+    host = tls.address if local else socket.gethostname()
+    return f"mqtts://{f'[{host}]' if ':' in host else host}:{tls.port}"
+
+
+def most_connections(open_files: int) -> int:
+    """How many devices may be connected: the rest of the files is for ingest, gateway and the broker itself.
+
+    >>> [most_connections(n) for n in (1024, 1_048_576)]
+    [768, 1047552]
+    """
+    return open_files - min(1024, open_files // 4)
+
+
+def configuration(port: int, folder: Path, queue: int, tls: Tls) -> str:
     """mosquitto.conf of one shard whose files lie in `folder`."""
     return f"""\
 # Written by dothi up at every start.
@@ -79,6 +109,13 @@ log_type error
 log_type warning
 log_type notice
 log_timestamp_format %Y-%m-%dT%H:%M:%S
+# Lines for every connection would let anybody fill the disk; the gate tells what matters.
+connection_messages false
+listener {tls.port} {tls.address}
+certfile {tls.certificates.chain}
+keyfile {tls.certificates.key}
+tls_version tlsv1.3
+max_connections {tls.most}
 """
 
 
@@ -132,6 +169,11 @@ def lay_table(path: Path, account: Account, areas: Sequence[str]) -> None:
     account.give(path)
 
 
+def reached(address: str) -> str:
+    """Where a listener on `address` answers this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 -- asked for, not bound
+
+
 def part(
     runtime: Runtime,
     folder: Path,
@@ -142,13 +184,14 @@ def part(
     passwords: dict[str, str],
     queue: int,
     areas: Sequence[str],
+    tls: Tls,
 ) -> Part:
     """One shard as a part of the stack; its files are written anew, what it persisted stays."""
     own = folder / f"broker-{shard}"
     own.mkdir(mode=0o700, exist_ok=True)
     account.give(own)
     texts = {
-        "mosquitto.conf": configuration(port, own, queue),
+        "mosquitto.conf": configuration(port, own, queue, tls),
         "passwords": "\n".join(password_line(user, passwords[user]) for user in ("ingest", "gateway")) + "\n",
         "acl": rules,
     }
@@ -168,6 +211,6 @@ def part(
         ],
         log=folder / f"log/broker-{shard}.log",
         folder=folder,
-        ready=lambda: answers(port),
+        ready=lambda: answers(port) and answers(tls.port, reached(tls.address)),
         environment=ENVIRONMENT,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from dothi.stack.passwords import write_private
 
-CONTRACT = ("broker", "brokers", "database", "reader", "pid", "processes")
+CONTRACT = ("broker", "brokers", "database", "reader", "pid", "processes", "tls", "ca")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Shard:
     areas: tuple[str, ...]
     routes: tuple[str, ...]
     open: tuple[str, ...] | None = None  # areas that may be published to already; None: all
+    tls: str | None = None  # where devices come in from outside; None: the broker is not ours
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,21 @@ def document(
     analyst: int | None,
     hosts: Mapping[str, int],
     metrics: Mapping[str, str],
+    ca: Path | None = None,
 ) -> dict[str, Any]:
     """DIR/stack.json. Processes that are down just now, or not ours, are left out or null."""
     return {
         "broker": shards[0].gateway,
         "brokers": [
-            {"url": shard.gateway, "areas": list(shard.areas if shard.open is None else shard.open)} for shard in shards
+            {
+                "url": shard.gateway,
+                "areas": list(shard.areas if shard.open is None else shard.open),
+                "tls": shard.tls,
+            }
+            for shard in shards
         ],
+        "tls": shards[0].tls,
+        "ca": str(ca) if ca else None,
         "database": database.owner,
         "reader": database.reader,
         "pid": os.getpid(),

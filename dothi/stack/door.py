@@ -1,23 +1,30 @@
 """What the gates say at the door: lines of the brokers' logs → events, each thing of each device once a minute."""
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ingest.watch import Event
 
-LINE = re.compile(r"gate: (?P<kind>refused|denied|flood|taken) device=(?P<device>\S+) ?(?P<rest>.*)")
-WORD = re.compile(r"(\w+)=((?:(?! \w+=).)*)")
+# From the beginning: what clients choose themselves stands further on in lines of mosquitto.
+# A topic comes last, and may hold anything.
+LINE = re.compile(r"\S*: gate: (?P<kind>refused|denied|flood|taken) device=(?P<device>\S+) ?(?P<rest>.*)")
+WORD = re.compile(r"topic=.*|\S+=\S*")
 AGAIN_S = 60.0
 REMEMBERED = 10_000
+MOST_OF_ONE = 5  # of one device, in so many seconds
+MOST = 300  # of all: somebody who tries any names must not fill the database
 MOST_READ = 1 << 20
 
 SEVERITY = {"refused": "warning", "denied": "warning", "flood": "minor", "taken": "info"}
 WHY = {
     "bad_id": "the user name is no device id; expected 3 to 63 of a-z, 0-9 and -",
     "unknown": "no such device has a token; enrol it, then: dothi devices credentials issue",
+    "sessions": "four clients stand under its id already; end one",
+    "reserved": "client ids that begin with dothi-inbox- are those of ingest",
+    "network": "ingest and gateway are let in from this machine only; devices come in with their own tokens",
     "client_id": "the client id is another than the device's id; use the same for both",
     "no_token": "no password was given; it is the device's token",
     "token": "the token is not the one that was issued; dothi devices credentials issue makes a new one",
@@ -35,8 +42,11 @@ class Said(NamedTuple):
 
 def heard(line: str) -> Said | None:
     """What a line of the log says; None when it is not the gate's."""
-    found = LINE.search(line)
-    return Said(found["kind"], found["device"], dict(WORD.findall(found["rest"]))) if found else None
+    found = LINE.match(line)
+    if not found:
+        return None
+    pairs = (word.partition("=") for word in WORD.findall(found["rest"]))
+    return Said(found["kind"], found["device"], {name: value for name, _, value in pairs})
 
 
 def message(said: Said) -> str:
@@ -60,6 +70,8 @@ class Door:
         """`logs`: one per broker; a file may not be there yet."""
         self._at = {log: log.stat().st_size if log.exists() else 0 for log in logs}
         self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._minute = float("-inf")
+        self._in_minute: Counter[str] = Counter()
 
     def events(self, now: float) -> Iterator[Event]:
         """What is new; `now`: seconds since 1970."""
@@ -88,6 +100,11 @@ class Door:
         key = (said.kind, said.device, said.words.get("reason") or said.words.get("topic", ""))
         if now - self._told.get(key, float("-inf")) < AGAIN_S:
             return False
+        if now - self._minute >= AGAIN_S:
+            self._minute, self._in_minute = now, Counter()
+        if self._in_minute[said.device] >= MOST_OF_ONE or self._in_minute.total() >= MOST:
+            return False
+        self._in_minute[said.device] += 1
         self._told[key] = now
         self._told.move_to_end(key)
         if len(self._told) > REMEMBERED:

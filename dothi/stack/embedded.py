@@ -8,15 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from dothi.errors import Refused
 from dothi.runtime import Runtime
 from dothi.runtime.found import describe
 from dothi.stack import broker, cluster, machine, roles
 from dothi.stack.account import Account, account_for, ourselves, starter
+from dothi.stack.certificates import Certificates, files_in, machine_names, prepare
 from dothi.stack.document import Database, Shard, document, publish, ready_document
 from dothi.stack.follow import Routes, follow
 from dothi.stack.hosts import deal, keep_placement, place, read_placement
@@ -30,6 +33,7 @@ from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
 DISK_EVERY = 10.0
+CERTIFICATE_EVERY = 86_400.0
 ANALYST = "analyst"
 RATE_TOLD = 20_000  # messages/s at which the broker's queue is expressed in minutes
 
@@ -58,6 +62,9 @@ class Plan:
     database_url: str | None = None
     broker_url: str | None = None
     broker_memory: int | None = None  # bytes; None: a quarter of the machine's
+    tls_address: str = "127.0.0.1"  # where devices come in over TLS
+    tls_port: int | None = None  # of the first broker, the others follow; None: any that is free
+    tls_names: tuple[str, ...] = ()  # by which devices know this machine beside its own
 
     @property
     def needs_runtime(self) -> bool:
@@ -92,6 +99,7 @@ class Embedded:
         self.database: Database | None = None
         self.ready = False
         self.disk_asked = 0.0
+        self.certificate_asked = time.monotonic()
         self.looked = 0.0
         self.worker_count = plan.workers
         self.wanted: dict[str, int] = {}
@@ -131,7 +139,7 @@ class Embedded:
         """Database and brokers, side by side, those that are ours."""
         plan = self.plan
         names = [*(["database"] if not plan.database_url else []), *self.brokers]
-        chosen = self.chosen = ports(plan.folder, names)
+        chosen = self.chosen = ports(plan.folder, [*names, *(f"{name} tls" for name in self.brokers)])
         if self.runtime:
             for part in self.store_parts(self.runtime, chosen):
                 self.supervisor.add(part)
@@ -168,6 +176,7 @@ class Embedded:
             outage_minutes=broker.outage_minutes(queue * self.plan.shards, RATE_TOLD),
             at_messages_per_s=RATE_TOLD,
         )
+        self.certify(account)
         return [
             broker.part(
                 runtime,
@@ -179,9 +188,29 @@ class Embedded:
                 self.passwords,
                 queue,
                 self.open_areas(shard),
+                self.listener(shard),
             )
             for shard in range(self.plan.shards)
         ]
+
+    @property
+    def certificates(self) -> Certificates:
+        """Files of our TLS listeners."""
+        return files_in(self.plan.folder / "tls")
+
+    def certify(self, account: Account) -> bool:
+        """Make or renew the certificate of the TLS listeners if need be; whether there is a new one."""
+        names = machine_names(self.plan.tls_address, self.plan.tls_names)
+        new = prepare(self.plan.folder / "tls", names, datetime.now(UTC))
+        account.give(self.certificates.key)
+        return new
+
+    def listener(self, shard: int) -> broker.Tls:
+        """Where devices come in at one of our brokers."""
+        plan = self.plan
+        port = self.chosen[f"broker {shard} tls"] if plan.tls_port is None else plan.tls_port + shard
+        most = broker.most_connections(machine.open_files()) // plan.shards
+        return broker.Tls(plan.tls_address, port, self.certificates, most)
 
     @property
     def broker_memory(self) -> int:
@@ -213,6 +242,7 @@ class Embedded:
                 areas=self.areas_of(shard),
                 routes=tuple(self.routes) if shard == 0 else (),
                 open=tuple(area for area in self.areas_of(shard) if area in self.open),
+                tls=broker.device_address(self.listener(shard)),
             )
             for shard in range(self.plan.shards)
         ]
@@ -327,7 +357,15 @@ class Embedded:
         names = [*self.placed, *self.routes]
         hosts = deal(names, self.worker_count, self.wanted)
         return document(
-            self.shards, self.database, brokers, pid("database"), workers, pid(ANALYST), hosts, self.metrics
+            self.shards,
+            self.database,
+            brokers,
+            pid("database"),
+            workers,
+            pid(ANALYST),
+            hosts,
+            self.metrics,
+            self.certificates.ca if self.brokers else None,
         )
 
     def publish(self) -> None:
@@ -345,6 +383,7 @@ class Embedded:
             self.supervisor.step()
             follow(self)
             self.watch_disk()
+            self.watch_certificate()
             self.stop.wait(TICK)
 
     def watch_disk(self) -> None:
@@ -355,6 +394,19 @@ class Embedded:
         free = shutil.disk_usage(self.plan.folder).free
         if free < machine.LEAST_FREE:
             log.error("disk almost full, free some space", folder=str(self.plan.folder), free_mb=free // 2**20)
+
+    def watch_certificate(self) -> None:
+        """Renew it in time; the brokers read it on SIGHUP, and connections that stand go on."""
+        if time.monotonic() - self.certificate_asked < CERTIFICATE_EVERY or self.account is None:
+            return
+        self.certificate_asked = time.monotonic()
+        try:
+            renewed = self.certify(self.account)
+        except (Refused, OSError) as error:
+            log.error("certificate cannot be renewed", reason=str(error))
+            return
+        for pid in filter(None, map(self.supervisor.pid, self.brokers if renewed else [])):
+            os.kill(pid, signal.SIGHUP)
 
     def end(self) -> None:
         """End all parts in order: who sends, who stores, who follows, what is between them, and the database last."""

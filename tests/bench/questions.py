@@ -19,6 +19,12 @@ ASK_S = 1.0
 QUESTIONS = {
     "first 1,000 of a district": "select * from city.latest_air_quality where area = '213' limit 1000",
     "first 1,000 in order": "select * from city.latest_air_quality where area = '213' order by device limit 1000",
+    "district in order": "select * from city.device where area = '213' order by device limit 1000",
+    "district and family": "select * from city.device where area = '213' and family = 'air_quality' "
+    "order by device limit 1000",
+    "open hour of areas": "select * from city.air_quality_area_1h where bucket > now() - interval '1 hour'",
+    "open day of areas": "select * from city.air_quality_area_1d where bucket > now() - interval '1 day'",
+    "ages": "select family, max(time) from city.newest_time group by family",
     "counts": "select * from city.device_count",
     "connectivity": "select * from city.connectivity",
     "plan": "select * from city.plan",

@@ -4,10 +4,10 @@
     python -m tests.bench.storage --devices 100000 --rates 5000 --seconds 15 --no-analyst
 
 Feeds a private database as ingest does (`tests.bench.feeder`). First without the analyst, at the first rate; then the
-analyst starts and catches up; an hour ends of which it has not seen the beginning; then at each rate with it; the next
-hour ends, which it has seen whole. Hours end when the benchmark sets its clocks forward. Meanwhile a reader asks what
-dashboards ask. CPU is taken from every server process by what it does, so that COPY and analyst are told apart within
-one run: trust the ratios.
+analyst starts and catches up; it is started again, and the hour ends; then at each rate with it; the next hour ends,
+which it has seen whole; and one more while readings come at the first rate. Hours end when the benchmark sets its
+clocks forward: their seconds are those from the full hour on. Meanwhile a reader asks what dashboards ask. CPU is taken
+from every server process by what it does, so that COPY and analyst are told apart within one run: trust the ratios.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from tests.bench.registry import enroll
 from tests.bench.spending import Analyst, Server
 
 WITH_ANALYST = "with the analyst"
+WHILE_CLOSING_S = 60.0
 SEEN_WHOLE = "an hour that was seen whole ends"
 COUNTS_S = 1.0  # the analyst writes its counts twice a second
 CATCH_UP_S = 600.0
@@ -118,18 +119,33 @@ class Bench:
         found["rows_per_s"] = round(found["rows"] / found["taken_s"])
         self.tell(found)
 
-    def end_hour(self, name: str, hours: int, analyst: Analyst) -> None:
-        """Clocks go to half a minute past a full hour; until the rollups of the hour before are there."""
-        with self.measured(name, analyst) as found:
+    def end_hour(self, name: str, hours: int, analyst: Analyst, rate: float = 0.0) -> None:
+        """Clocks go to a full hour; until the rollups of the hour before are there. `rate`: of readings meanwhile."""
+        with self.measured(name, analyst) as found, self._fed(rate, hours):
             rows = int(self._ask(HOUR_ROWS))
-            set_clocks(self._stack, self._hour + hours * 3600 + 30)
+            set_clocks(self._stack, self._hour + hours * 3600)
+            began = time.monotonic()
             deadline = time.monotonic() + CATCH_UP_S
             while not self._ask(CLOSED.format(ahead(self._stack))) and time.monotonic() < deadline:
                 analyst.cost()
                 time.sleep(0.5)
+            found["closed_s"] = round(time.monotonic() - began, 1)
             found["rows"] = int(self._ask(HOUR_ROWS)) - rows
             found["closed"] = self._ask(CLOSED.format(ahead(self._stack)))
         self.tell(found)
+
+    @contextlib.contextmanager
+    def _fed(self, rate: float, hours: int) -> Iterator[None]:
+        """Readings at a rate during the block and until they end, from a few seconds after the hour on."""
+        if not rate:
+            yield
+            return
+        early = self._hour + hours * 3600 - time.time()
+        fed = (self._database.writer, self._areas[:-1], self._positions, rate, self._arguments.batch)
+        thread = threading.Thread(target=lambda: feed(*fed, WHILE_CLOSING_S, early))
+        thread.start()
+        yield
+        thread.join()
 
     @contextlib.contextmanager
     def measured(self, name: str, analyst: Analyst | None) -> Iterator[dict[str, Any]]:
@@ -220,10 +236,14 @@ def play(stack: Embedded, arguments: argparse.Namespace) -> list[dict[str, Any]]
         if arguments.analyst:
             with contextlib.closing(Analyst(stack)) as analyst:
                 bench.catch_up(analyst)
-                bench.end_hour("an hour that was not seen whole ends", 1, analyst)
+            with contextlib.closing(Analyst(stack)) as analyst:
+                bench.catch_up(analyst)
+                bench.end_hour("an hour within which the analyst was started again ends", 1, analyst)
                 for rate in arguments.rates:
                     bench.phase(WITH_ANALYST, rate, analyst)
                 bench.end_hour(SEEN_WHOLE, 2, analyst)
+                bench.phase("more for another hour", arguments.rates[0], analyst)
+                bench.end_hour("an hour ends while readings come in", 3, analyst, arguments.rates[0])
     return bench.phases
 
 

@@ -26,10 +26,10 @@ from typing import Any
 CONTEXTS = 64
 ENGINE_BYTES = 8 * 1024 * 1024
 ENGINE_STACK_BYTES = 256 * 1024
-ENGINE_CPU_S = 0.1
+ENGINE_CPU_S = 0.05
 LOAD_CPU_S = 0.5
 ADDRESS_SPACE_BYTES = 768 * 1024 * 1024
-CPU_S = 5
+CPU_S = 15
 """Per request, beyond what the parent lets pass: so that an orphan ends too."""
 CHECKED_FIRST, CHECKED_EVERY = 8, 1024
 RENEWED_EVERY = 20_000
@@ -74,20 +74,24 @@ class Codec:
             return self.broken
         if self.faithful:
             return self.once(frame, port, received)
-        said = self.at_once(frame, port, received)
+        marked = self.at_once(frame, port, received)
+        said = marked.removeprefix("-")
         self.count += 1
-        if self.count % RENEWED_EVERY == 0 or said[0] in "-MT":
+        if self.count % RENEWED_EVERY == 0 or marked[0] in "-MT":
             self.quick = None
         if not self.faithful and self.is_doubtful(said):
-            return self.checked(said.removeprefix("-"), frame, port, received)
-        return said.removeprefix("-")
+            return self.checked(said, frame, port, received)
+        return said
 
     def at_once(self, frame: str, port: int | None, received: float) -> str:
         """In the context at hand, or a new one of its kind; faithfully where the script does not load that way."""
         if self.quick is None:
             try:
                 self.quick = make_decode(self.source, "quick", received)
-            except (Unloadable, ENGINE.JSException):
+            except (Unloadable, ENGINE.JSException) as error:
+                said = fault(error)
+                if said[0] in "MT":
+                    return said
                 self.faithful = True
                 return self.once(frame, port, received)
         return run(self.quick[1], frame, port, received)
@@ -114,6 +118,8 @@ class Codec:
         """The answer of a fresh context; from now on only such ones when it is another."""
         self.doubts += 1
         fresh = self.once(frame, port, received)
+        if fresh[0] in "MT":
+            return said
         if fresh != said and (fresh[0] not in "EN" or fresh[0] != said[0]):
             self.faithful, self.quick = True, None
         return fresh

@@ -1,0 +1,205 @@
+"""First contact: who speaks without being enrolled, what it is taken for, and how it becomes ours."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from devices.enroll import DEVICE_ID, Row
+from devices.pending import NATIVE, Proposal, Sample, Stranger, device_id, propose, strangers
+from devices.registry import enroll
+from dothi.commands.devices import app
+from dothi.errors import Refused
+from tests.stack import RunningStack
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW_US = round(NOW.timestamp() * 1e6)
+ENERGY = {"Total": 3.185, "Power": 180, "ApparentPower": 190, "ReactivePower": 70, "Factor": 0.94, "Voltage": 229}
+
+
+def stranger(kind: str, name: str, inbox: str = "213") -> Stranger:
+    return Stranger(kind, name, (inbox,), 1, NOW, NOW, False)
+
+
+def proposed(name: str, *metrics: dict[str, float]) -> Proposal:
+    samples = [Sample(f"dothi/v1/213/{name}/up", json.dumps({"metrics": one}).encode()) for one in metrics]
+    return propose(stranger(NATIVE, name), samples, NOW_US)
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign_id", "name"),
+    [
+        ("tasmota", "Plug_Kitchen", "plug-kitchen"),
+        ("lorawan", "70b3d50000000001", "70b3d50000000001"),
+        ("ngsi", "urn:ngsi-ld:AirQualityObserved:vn-213/1", "urn-ngsi-ld-airqualityobserved-vn-213-1"),
+        ("homie", "x", "homie-x"),
+        ("zigbee2mqtt", "Đèn", "zigbee2mqtt-n"),
+    ],
+)
+def test_an_id_is_made_of_the_name(kind: str, foreign_id: str, name: str) -> None:
+    assert device_id(stranger(kind, foreign_id, kind)) == name
+
+
+@given(st.sampled_from(("tasmota", "ngsi", "lorawan")), st.text(min_size=1, max_size=300))
+def test_an_id_is_made_of_any_name(kind: str, name: str) -> None:
+    assert DEVICE_ID.fullmatch(device_id(stranger(kind, name, kind)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.binary(max_size=60), st.sampled_from(("tele/a/SENSOR", "dothi/v1/213/a/up", "lorawan/a", "spBv1.0/g/NDATA/a"))
+)
+def test_any_bytes_are_judged(payload: bytes, topic: str) -> None:
+    kind = NATIVE if topic.startswith("dothi") else "tasmota"
+    found = propose(stranger(kind, "a"), [Sample(topic, payload)], NOW_US)
+    assert found.why
+
+
+def test_what_the_messages_leave_no_doubt_of_is_sure() -> None:
+    found = proposed("a-1", {"no2": 3, "pm10": 5}, {"pm25": 4})
+    assert (found.profile, found.sure, found.family) == ("native-air-quality", True, "air_quality")
+    assert found.metrics == {"no2": 3, "pm25": 4, "pm10": 5}
+
+
+def test_what_several_families_have_is_not() -> None:
+    found = proposed("a-1", {"temperature": 3})
+    assert (found.profile, found.sure) == (None, False)
+    assert {"native-weather", "native-air-quality"} <= {*found.others}
+
+
+def test_of_several_messages_all_count() -> None:
+    found = proposed("a-1", {"temperature": 3}, {"temperature": 3, "wind_speed": 5, "precipitation": 1})
+    assert (found.profile, found.sure) == ("native-weather", True)
+
+
+# --- on the real stack
+
+
+def waits(stack: RunningStack, name: str) -> bool:
+    """Whether this device is unknown and kept."""
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        return any(one.name == name for one in strangers(connection, datetime.now(UTC) - timedelta(hours=1)))
+
+
+def command(stack: RunningStack, *arguments: str) -> Result:
+    """A command of `dothi devices` on this stack, run in this process."""
+    return CliRunner().invoke(app, [*arguments, "--dir", str(stack.folder)])
+
+
+def refusal(stack: RunningStack, *arguments: str) -> Refused:
+    """How a command refuses."""
+    refused = command(stack, *arguments).exception
+    assert isinstance(refused, Refused)
+    return refused
+
+
+def pending(stack: RunningStack, name: str, messages: int = 1) -> dict[str, Any]:
+    """What is said of one unknown device, once so many messages of it are kept."""
+    stack.wait_for(
+        "select count(*) from city.quarantine where device = %s and reason = 'unknown_device'",
+        name.rpartition(":")[2],
+        until=lambda count: count >= messages,
+    )
+    found = json.loads(command(stack, "pending", "--limit", "1000", "--json").stdout)
+    return next(one for one in found if one["name"] == name)
+
+
+def test_a_home_made_board_from_first_contact_to_its_first_reading(stack: RunningStack) -> None:
+    stack.publish("dothi/v1/215/pend-board/up", {"seq": 1, "metrics": {"pm25": 12.5, "no2": 20}}, b"boot: hello")
+    stack.publish("dothi/v1/215/pend-board/up", {"seq": 2, "metrics": {"pm25": 13.5}})
+    said = pending(stack, "pend-board", 3)
+    assert (said["route"], said["inboxes"], said["messages"]) == ("native", ["215"], 3)
+    assert said["proposal"]["profile"] == "native-air-quality"
+    assert said["accept"] == "dothi devices accept pend-board"
+    done = json.loads(stack.dothi("devices", "accept", "pend-board", "--json").stdout)
+    assert (done["device"], done["profile"], done["area"]) == ("pend-board", "native-air-quality", "215")
+    assert (done["replay"]["stored"], done["replay"]["reasons"]) == (2, {"malformed": 1})
+    rows = stack.query("select seq, pm25 from city.air_quality where device = 'pend-board' order by seq")
+    assert rows == [(1, 12.5), (2, 13.5)]
+    assert not waits(stack, "pend-board")
+    again = stack.dothi("devices", "accept", "pend-board", check=False)
+    assert again.returncode == 1
+    assert "is not pending" in again.stderr
+    differences = json.loads(stack.dothi("ingest", "audit", "--since", "1h", "--json").stdout)["differences"]
+    assert differences == []
+
+
+def test_a_plug_on_a_foreign_route_needs_two_decisions(stack: RunningStack) -> None:
+    topic = "tele/Pend_Plug/SENSOR"
+    stack.publish(topic, {"Time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "ENERGY": ENERGY})
+    said = pending(stack, "tasmota:Pend_Plug")
+    assert said["topic"] == topic
+    assert said["proposal"]["profile"] == "tasmota-plug"
+    assert said["proposal"]["metrics"]["active_power"] == 180
+    assert "--profile: tasmota-plug" in str(refusal(stack, "accept", "Pend_Plug"))
+    assert "give --area" in str(refusal(stack, "accept", "Pend_Plug", "--profile", "tasmota-plug"))
+    told = command(stack, "accept", "Pend_Plug", "--profile", "tasmota-plug", "--area", "213")
+    assert "1 readings stored" in told.stdout
+    assert stack.query("select active_power from city.meter where device = 'pend-plug'") == [(180.0,)]
+    assert stack.query("select foreign_id from registry.alias where route = 'tasmota'") == [("Pend_Plug",)]
+
+
+def test_of_private_routes_nothing_is_kept_and_that_is_said(stack: RunningStack) -> None:
+    after = {"camera": "pend_gate", "label": "car", "id": "1.5-a", "start_time": time.time(), "score": 0.8}
+    event = {"type": "new", "before": {}, "after": after}
+    stack.publish("frigate/events", event)
+    said = pending(stack, "frigate:pend_gate")
+    assert (said["private"], said["sample"], said["proposal"]["profile"]) == (True, None, None)
+    assert "no payload is kept" in said["proposal"]["why"]
+    told = command(stack, "accept", "pend_gate", "--profile", "frigate-event", "--area", "213")
+    assert "nothing was kept" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--profile", "nonesuch"], 2, "--profile"),
+        (["--profile", "tasmota-plug"], 2, "is not one for native"),
+        (["--profile", "native-traffic-flow"], 1, "reads none of the 1 newest messages"),
+        (["--area", "214"], 2, "not a zone of the plan"),
+        (["--area", "213"], 2, "publishes under 216"),
+        (["--id", "A B"], 2, "--id"),
+        (["--id", "other-id"], 2, "says its id itself"),
+    ],
+)
+def test_what_cannot_be_is_refused(stack: RunningStack, options: list[str], code: int, said: str) -> None:
+    name = "pend-refused"
+    if not waits(stack, name):
+        stack.publish(f"dothi/v1/216/{name}/up", {"metrics": {"pm25": 3, "no2": 4}})
+        stack.wait_for("select 1 from city.quarantine where device = %s", name)
+    refused = refusal(stack, "accept", name, *options)
+    assert refused.exit_code == code
+    assert said in str(refused)
+    assert waits(stack, name)
+
+
+def test_who_is_enrolled_otherwise_is_not_pending(stack: RunningStack) -> None:
+    stack.publish("dothi/v1/217/pend-by-file/up", {"metrics": {"pm25": 3}})
+    stack.wait_for("select 1 from city.quarantine where device = 'pend-by-file'")
+    assert waits(stack, "pend-by-file")
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        enroll(connection, [Row("pend-by-file", "native-air-quality", "217")])
+    assert not waits(stack, "pend-by-file")
+
+
+def test_an_id_that_is_taken_is_refused(stack: RunningStack) -> None:
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        enroll(connection, [Row("pend-taken", "native-air-quality", "217")])
+    stack.publish("tele/pend-taken/SENSOR", {"Time": "2026-01-01T00:00:00Z", "ENERGY": ENERGY})
+    stack.wait_for("select 1 from city.quarantine where device = 'pend-taken'")
+    options = ("--profile", "tasmota-plug", "--area", "213")
+    assert "enrolled already" in str(refusal(stack, "accept", "pend-taken", *options))
+
+
+def test_a_name_without_end_is_kept_in_part_and_holds_nobody_up(stack: RunningStack) -> None:
+    name = "".join(sha256(bytes([n])).hexdigest() for n in range(140))  # long, and does not compress
+    stack.publish(f"tele/{name}/SENSOR", {"Time": "2026-01-01T00:00:00Z", "ENERGY": ENERGY})
+    stack.wait_for("select 1 from city.quarantine where device = %s", name[:200])
+    assert "shorter" in str(refusal(stack, "accept", name[:200]))
