@@ -1,19 +1,16 @@
-"""`dothi devices list|enroll|try`: what concerns the registry. The catalogue's commands are in catalogue.py."""
+"""`dothi devices list|enroll`: what concerns the registry. The catalogue's commands are in catalogue.py."""
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import psycopg
 import typer
 
 from devices import registry
 from devices.enroll import Checked, Mistake, check_file
 from devices.profile import PROFILES
-from dothi import trial
 from dothi.commands import catalogue, credentials
 from dothi.commands.accept import accept
 from dothi.commands.decode import decode
@@ -23,6 +20,7 @@ from dothi.commands.new import new
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.pending import pending
 from dothi.commands.tail import tail
+from dothi.commands.try_message import try_message
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table
 from dothi.settings import stack_at
@@ -30,7 +28,6 @@ from dothi.settings import stack_at
 app = typer.Typer(help="Families, profiles and the devices that are enrolled.", no_args_is_help=True)
 
 SHOWN_MISTAKES = 20
-LONGEST_LAYER = 1000
 COLUMNS = ("device", "profile", "family", "area", "name", "lat", "lon", "state", "last_seen", "last_seq")
 
 
@@ -49,6 +46,7 @@ for command in (
 
 
 app.command("doctor")(doctor_device)
+app.command("try")(try_message)
 app.add_typer(credentials.app, name="credentials")
 
 
@@ -112,14 +110,6 @@ def enroll(
         console.print(f"{result.new} devices enrolled, {result.changed} changed, {result.unchanged} unchanged")
 
 
-def show_layers(found: Sequence[Mapping[str, Any]]) -> None:
-    """What each layer made of the message, a line each."""
-    for layer in found:
-        said = msgspec.json.encode(layer["result"]).decode()
-        line = f"{'ok    ' if layer['ok'] else 'failed'} {layer['layer']}: {said[:LONGEST_LAYER]}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 def read_file(file: Path) -> bytes:
     """The file's bytes, or a line that says why not."""
     try:
@@ -139,30 +129,3 @@ def report_mistakes(checked: Checked, as_json: bool) -> None:
     writer.writerows(checked.mistakes[:SHOWN_MISTAKES])
     if len(checked.mistakes) > SHOWN_MISTAKES:
         console.print(f"… and {len(checked.mistakes) - SHOWN_MISTAKES} more (all of them with --json)")
-
-
-@app.command("try")
-def try_message(
-    file: Annotated[Path, typer.Argument(help="The message as the device sends it.")],
-    profile: Annotated[str, typer.Option(help="Profile of the device model.")],
-    folder: Folder = None,
-    area: Annotated[str, typer.Option(help="Operating zone under whose topic it is sent.")] = "213",
-    topic: Annotated[str | None, typer.Option(help="Topic for a profile of a foreign route.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Send one message through broker, ingest and database, and show what each layer makes of it: envelope, codec,
-    mapping, values, and the stored row or the reason.
-
-    It is sent for a device `try-<profile>` that is enrolled for this purpose and stays in the registry.
-
-    Example: dothi devices try message.json --profile native-air-quality
-    """
-    verdict = trial.send(stack_at(folder), read_file(file), profile, area, topic)
-    if as_json:
-        print_json(verdict)
-    else:
-        show_layers(verdict.pop("layers"))
-        rows = [(key, value) for key, value in verdict.items() if value is not None]
-        print_table(("field", "value"), rows, title="stored" if verdict["stored"] else "quarantined")
-    if not verdict["stored"]:
-        raise Refused(f"not stored: {verdict['reason']}: {verdict['detail']}")
