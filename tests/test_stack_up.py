@@ -66,7 +66,7 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack
 
 def test_the_ready_file_says_what_the_contract_promises(own_stack: RunningStack) -> None:
     document = own_stack.document
-    assert set(document) == {"broker", "brokers", "database", "reader", "pid", "processes"}
+    assert set(document) == {"broker", "brokers", "database", "reader", "pid", "processes", "tls", "ca"}
     assert document["broker"] == document["brokers"][0]["url"]
     assert document["pid"] == own_stack.process.pid
     assert len(document["processes"]["broker"]) == 2
