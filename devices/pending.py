@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from devices.area_outline import zone_at
 from devices.fitting import native_profiles
 from devices.outcome import Outcome, metrics_of
 from devices.profile import PROFILES, Profile
@@ -210,9 +211,14 @@ def device_id(stranger: Stranger) -> str:
     return name[-LONGEST_ID:].strip("-")
 
 
-def area_of(stranger: Stranger) -> str | None:
-    """The area under whose topic it speaks; None where its topics name none, or it speaks under several."""
-    return stranger.inboxes[0] if stranger.kind == NATIVE and len(stranger.inboxes) == 1 else None
+def area_of(stranger: Stranger, proposal: Proposal) -> str | None:
+    """The area under whose topic it speaks, or in which it says that it stands; None where nothing tells."""
+    if stranger.kind == NATIVE:
+        return stranger.inboxes[0] if len(stranger.inboxes) == 1 else None
+    latitude, longitude = proposal.metrics.get("latitude"), proposal.metrics.get("longitude")
+    if not isinstance(latitude, float) or not isinstance(longitude, float):
+        return None
+    return zone_at(latitude, longitude)
 
 
 def sample_shown(samples: Sequence[Sample]) -> str | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from devices.enroll import DEVICE_ID, Row
-from devices.pending import NATIVE, Proposal, Sample, Stranger, device_id, propose, strangers
+from devices.pending import NATIVE, Proposal, Sample, Stranger, area_of, device_id, propose, strangers
 from devices.registry import enroll
 from dothi.commands.devices import app
 from dothi.errors import Refused
@@ -77,6 +77,15 @@ def test_what_several_families_have_is_not() -> None:
 def test_of_several_messages_all_count() -> None:
     found = proposed("a-1", {"temperature": 3}, {"temperature": 3, "wind_speed": 5, "precipitation": 1})
     assert (found.profile, found.sure) == ("native-weather", True)
+
+
+def test_where_it_stands_tells_its_area() -> None:
+    one = stranger("ngsi", "a", "ngsi")
+    inside = Proposal("ngsi-weather", True, "", metrics={"latitude": 21.273, "longitude": 106.194})
+    assert area_of(one, inside) == "213"
+    assert area_of(one, inside._replace(metrics={"latitude": 10.8, "longitude": 106.6})) is None
+    assert area_of(one, inside._replace(metrics={})) is None
+    assert area_of(stranger(NATIVE, "a", "215"), inside) == "215"
 
 
 # --- on the real stack

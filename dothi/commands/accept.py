@@ -65,7 +65,7 @@ def accept(
         wanted = Row(
             device=id_for(connection, stranger, device),
             profile=profile_for(stranger, proposal, profile).name,
-            area=area_for(connection, stranger, area),
+            area=area_for(connection, stranger, area or inbox.area_of(stranger, proposal)),
             name=title,
         )
         choice = judged(wanted, stranger, samples, anyway)
@@ -116,10 +116,9 @@ def profile_for(stranger: Stranger, proposal: Proposal, given: str | None) -> Pr
     raise Refused(f"it is not sure what {stranger.name} is: {proposal.why}; {choose}")
 
 
-def area_for(connection: registry.Connection, stranger: Stranger, given: str | None) -> str:
-    """The zone that was told, or that its topic names. Raises Refused, WrongUsage."""
+def area_for(connection: registry.Connection, stranger: Stranger, area: str | None) -> str:
+    """The zone that was told, that its topic names or in which it stands. Raises Refused, WrongUsage."""
     known = registry.known_areas(connection)
-    area = given or inbox.area_of(stranger)
     if area is None:
         raise Refused(f"nothing tells in which area {stranger.name} is; give --area; the zones are {', '.join(known)}")
     if area not in known:

@@ -77,7 +77,7 @@ def described(one: Stranger, samples: Sequence[Sample]) -> dict[str, Any]:
         "sample": inbox.sample_shown(samples),
         "proposal": {
             "device": inbox.device_id(one),
-            "area": inbox.area_of(one),
+            "area": inbox.area_of(one, proposal),
             **proposal._asdict(),
         },
         "accept": command_for(one, proposal),
@@ -105,7 +105,7 @@ def command_for(one: Stranger, proposal: Proposal) -> str:
     words = ["dothi devices accept", quote(one.name)]
     if not proposal.sure:
         words.append(f"--profile {proposal.profile or 'PROFILE'}")
-    if inbox.area_of(one) is None:
+    if inbox.area_of(one, proposal) is None:
         words.append("--area AREA")
     return " ".join(words)
 
