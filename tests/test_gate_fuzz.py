@@ -27,5 +27,7 @@ def test_any_names_and_topics_leave_memory_and_model_whole(tmp_path: Path) -> No
     table.set_areas(["213"])
     table.set_limit(1000)
     table.close()
-    done = subprocess.run([program, tmp_path / "table", tmp_path / "copy"], check=False, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [program, tmp_path / "table", tmp_path / "copy"], check=False, capture_output=True, text=True, timeout=300
+    )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr[-3000:]
