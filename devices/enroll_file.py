@@ -12,6 +12,8 @@ from devices.enroll_stage import Staged, Told, nothing, stage
 from devices.registry import Connection, Enrolled, lock_registry, settle
 
 TOKENS_AT_ONCE = 20_000
+MANY = 10_000
+"""So many new devices change what the planner should know, and lookups should not wait until it is told by itself."""
 REPORT = """
 copy (
     select line, device, result, "column", value, detail from finding
@@ -67,6 +69,8 @@ def enroll_file(
             cursor.execute("drop table enrolling, finding")
         else:
             raise psycopg.Rollback
+    if result.new >= MANY:
+        connection.execute("analyze registry.device")
     return Outcome(found, result, tokens)
 
 

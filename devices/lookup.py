@@ -42,7 +42,7 @@ def find(connection: Connection, text: str, limit: int) -> list[str]:
             found |= dict.fromkeys(device for (device,) in connection.execute(statement.encode(), (*parameters, limit)))
     if not found:
         pattern = f"%{text.lower().translate(LIKE)}%"
-        rows = connection.execute(SOMEWHERE.encode(), (pattern, f"%{folded.translate(LIKE)}%", limit))
+        rows = connection.execute(SOMEWHERE.encode(), (pattern, pattern, limit))
         found = dict.fromkeys(device for (device,) in rows)
     return list(found)[:limit]
 
@@ -84,7 +84,7 @@ select device from (
 ) d order by device limit %s
 """
 SOMEWHERE = """
-select device from registry.device where device like %s or registry.fold(serial) like %s limit %s
+select device from registry.device where device like %s or serial ilike %s limit %s
 """
 
 

@@ -73,7 +73,7 @@ def settle(cursor: psycopg.Cursor[Any], staged: int) -> Enrolled:
     Not one statement with "on conflict": that would use up an id for every device that is there already, and ids are
     places in arrays elsewhere. The words of new names go to the index in large pieces.
     """
-    cursor.execute("set local gin_pending_list_limit = '64MB'")
+    cursor.execute("set local gin_pending_list_limit = '64MB'; set local work_mem = '256MB'")
     cursor.execute("select set_config('dothi.reason', 'enrolled from a file', true)")
     cursor.execute(RELEASE)
     changed = cursor.execute(UPDATE).rowcount
