@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import psycopg
 
-from devices.enroll import Given, Judged, Mistake, Row, again_on
+from devices.enroll import Given, Judged, Mistake, Row
 
 Cursor = psycopg.Cursor[Any]
 Step = Callable[[Cursor], None]
@@ -29,25 +29,42 @@ create temporary table enrolling (
 """
 # A device twice, an EUI twice, an alias twice: the second time is the mistake.
 TWICE = """
+insert into finding
 with said as ({said}), twice as (select value, min(line) as first from said group by value having count(*) > 1)
-select s.line, s.device, s.value, t.first from twice t join said s using (value) where s.line > t.first
+select s.line, s.device, 'mistake', '{column}', s.value, format('stands on line %s already', t.first)
+from twice t join said s using (value) where s.line > t.first and {unless}
 """
+# For LoRaWAN the alias is the EUI: it is not said twice.
+ALIAS_SAID = "not exists (select from finding f where f.line = s.line and f.\"column\" = 'alias')"
 SAID = {
     "device": "select line, device, device as value from enrolling where device is not null",
-    "eui": "select line, device, eui as value from enrolling"
-    " where eui is not null and route is distinct from 'lorawan'",
     "alias": "select e.line, e.device, e.route || ':' || f as value from enrolling e, unnest(e.foreign_ids) f",
+    "eui": "select line, device, eui as value from enrolling where eui is not null",
 }
 # What belongs to a device that is there; one that is retired gives away its EUI and its aliases.
-TAKEN = {
-    "eui": "select e.line, e.device, e.eui, d.device from enrolling e join registry.device d on d.eui = e.eui"
-    " where d.device <> e.device and d.state <> 'retired'",
-    "alias": "select e.line, e.device, e.route || ':' || f, d.device from enrolling e, unnest(e.foreign_ids) f"
-    " join registry.alias l on l.foreign_id = f join registry.device d on d.id = l.device"
-    " where l.route = e.route and d.device <> e.device and d.state <> 'retired'",
-}
+TAKEN = """
+insert into finding
+select line, device, 'mistake', 'eui', value,
+       format('belongs to device %1$s; retire that one first: dothi devices retire %1$s', owner)
+from (
+    select e.line, e.device, e.eui as value, d.device as owner from enrolling e join registry.device d on d.eui = e.eui
+    where d.device <> e.device and d.state <> 'retired' and not exists (
+        select from registry.alias l where (l.route, l.foreign_id, l.device) = (e.route, e.eui, d.id))) t
+union all
+select line, device, 'mistake', 'alias', value,
+       format('belongs to device %1$s; retire that one first: dothi devices retire %1$s', owner)
+from (
+    select e.line, e.device, e.route || ':' || f as value, d.device as owner
+    from enrolling e, unnest(e.foreign_ids) f
+    join registry.alias l on l.foreign_id = f join registry.device d on d.id = l.device
+    where l.route = e.route and d.device <> e.device and d.state <> 'retired') t
+"""
 FAMILIES = """
-select e.line, e.device, e.profile, o.profile from enrolling e join registry.device d using (device)
+insert into finding
+select e.line, e.device, 'mistake', 'profile', e.profile,
+       format('device %s: profile %s is of another family than %s, under which it is enrolled; enrol it under a new id',
+              e.device, e.profile, o.profile)
+from enrolling e join registry.device d using (device)
 join registry.profile o on o.id = d.profile join registry.profile n on n.profile = e.profile
 where o.family <> n.family
 """
@@ -101,23 +118,11 @@ def stage_rows(cursor: Cursor, rows: Iterable[Row], before: Step = nothing) -> S
 
 def find_clashes(cursor: Cursor) -> None:
     """Note what stands in the file twice, what belongs to another device, and who would change its family."""
-    found: list[tuple[object, ...]] = []
     for column, said in SAID.items():
-        for line, device, value, first in cursor.execute(TWICE.format(said=said).encode()):
-            found.append((line, device, "mistake", column, value, again_on(first)))
-    for column, query in TAKEN.items():
-        for line, device, value, owner in cursor.execute(query.encode()):
-            detail = f"belongs to device {owner}; retire that one first: dothi devices retire {owner}"
-            found.append((line, device, "mistake", column, value, detail))
-    for line, device, new, old in cursor.execute(FAMILIES):
-        detail = (
-            f"device {device}: profile {new} is of another family than {old}, under which it is enrolled; "
-            "enrol it under a new id"
-        )
-        found.append((line, device, "mistake", "profile", new, detail))
-    with cursor.copy("copy finding from stdin") as copy:
-        for finding in found:
-            copy.write_row(finding)
+        unless = ALIAS_SAID if column == "eui" else "true"
+        cursor.execute(TWICE.format(column=column, said=said, unless=unless).encode())
+    cursor.execute(TAKEN)
+    cursor.execute(FAMILIES)
 
 
 def staged(cursor: Cursor) -> Staged:

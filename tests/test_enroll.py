@@ -25,7 +25,7 @@ PROFILES = {"native-weather": None, "frigate-event": "frigate"}
 AREAS = ["213", "220"]
 HEAD = "device,profile,area,name,lat,lon,alias\n"
 Database = psycopg.Connection[Any]
-LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TERMS = Terms({p.name: p.route for p in ALL_PROFILES.values()}, frozenset(zone.code for zone in ZONES))
 
 

@@ -42,6 +42,7 @@ TABLES = [
 SEQUENCES = [("ops.batch_id", "U", "", ""), ("*", "", "", "")]
 # By name, without arguments; x: may call.
 FUNCTIONS = [
+    ("registry.activate", "", "x", ""),
     ("registry.*", "", "", ""),
     ("rollup.*", "", "x?", ""),
     ("city.*", "", "x", "x"),

@@ -22,4 +22,4 @@ create index device_words on registry.device using gin (
 create unique index device_eui on registry.device (eui) where eui is not null;
 create index device_serial on registry.device (registry.fold(serial) collate "C") where serial is not null;
 create index alias_name on registry.alias (registry.fold(foreign_id) collate "C");
-grant execute on function registry.fold, registry.words to dothi_writer, dothi_analyst;
+revoke execute on function registry.fold, registry.words from public;
