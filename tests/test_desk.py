@@ -376,7 +376,7 @@ def test_every_layer_is_shown_of_any_bytes(payload: bytes, name: str) -> None:
 def test_try_shows_every_layer_down_to_the_row(stack: RunningStack, tmp_path: Any) -> None:
     file = tmp_path / "message.json"
     file.write_text('{"metrics": {"temperature": 21.5, "wind_speed": -3}}')
-    options = ["try", str(file), "--profile", "native-weather", "--area", "218", "--dir", str(stack.folder)]
+    options = ["try", str(file), "--profile", "native-weather", "--area", "216", "--dir", str(stack.folder)]
     said = json.loads(command(*options, "--json"))
     assert (said["stored"], said["temperature"]) == (True, 21.5)
     assert [layer["layer"] for layer in said["layers"]] == ["envelope", "codec", "values"]
