@@ -153,7 +153,8 @@ def test_a_plug_on_a_foreign_route_needs_two_decisions(stack: RunningStack) -> N
     told = command(stack, "accept", "Pend_Plug", "--profile", "tasmota-plug", "--area", "213")
     assert "1 readings stored" in told.stdout
     assert stack.query("select active_power from city.meter where device = 'pend-plug'") == [(180.0,)]
-    assert stack.query("select foreign_id from registry.alias where route = 'tasmota'") == [("Pend_Plug",)]
+    named = "select foreign_id from registry.alias a join registry.device d on d.id = a.device where d.device = %s"
+    assert stack.query(named, "pend-plug") == [("Pend_Plug",)]
 
 
 def test_of_private_routes_nothing_is_kept_and_that_is_said(stack: RunningStack) -> None:
