@@ -84,10 +84,11 @@ def migrate(url: str) -> list[str]:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit mode, or say plainly why not; what a family file asks in vain is told as plainly."""
+def connected(url: str, name: str = "dothi migrate") -> Iterator[psycopg.Connection]:
+    """Connect in autocommit mode under a name, or say plainly and without the password why not; what a family file asks
+    in vain is told as plainly."""
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi migrate")
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name=name)
     except psycopg.OperationalError as error:
         raise Refused(f"database {without_password(url)} cannot be reached: {one_line(error)}") from None
     with connection:

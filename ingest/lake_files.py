@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from devices.family import Family
+from ingest.durable import sync_path
 from ingest.lake_blocks import schema
 
 MANIFEST = "_manifest.json"
@@ -112,7 +113,7 @@ class Writer:
         """Give the file, which was read back and found right, its name."""
         path = self.folder / f"part-{self.number}.parquet"
         self.partial.rename(path)
-        sync_folder(self.folder)
+        sync_path(self.folder)
         return path
 
     def discard(self) -> None:
@@ -125,20 +126,11 @@ class Writer:
             self.partial.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk knows the names in a folder."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def prepare_folder(lake: Path, folder: Path) -> None:
     """Make a day's folder, durably, and clear away what an export that died has left half written."""
     folder.mkdir(parents=True, exist_ok=True)
     for made in (folder.parent, lake):
-        sync_folder(made)
+        sync_path(made)
     for left in folder.glob(".*.partial"):
         left.unlink()
 
@@ -184,7 +176,7 @@ def write_manifest(folder: Path, family: Family, day: date, parts: list[Part], v
         file.flush()
         os.fsync(file.fileno())
     partial.rename(folder / MANIFEST)
-    sync_folder(folder)
+    sync_path(folder)
 
 
 def column_name(kind: pa.DataType) -> str:

@@ -14,7 +14,6 @@ from psycopg import sql
 from devices.family import Family, Metric
 
 DOUBLE, INTEGER, JSONB = "double precision", "integer", "jsonb"
-KEY = ("bucket", "device", "area")
 
 
 class Stored(NamedTuple):

@@ -224,15 +224,20 @@ def document(
     port: int | None,
     count: int | None,
     time: object,
-    frame: bytes | None,
+    frame: bytes | Rejected | None,
     decoded: object,
     model: str | None,
     name: object,
     tags: object = None,
     heard: Json,
     server: Json,
-) -> Uplink:
-    """The document of an uplink, without what is not there."""
+) -> Uplink | Aside | Rejected:
+    """The document of an uplink, without what is not there; an aside where nothing was sent, why not where the frame
+    cannot be read."""
+    if isinstance(frame, Rejected):
+        return frame
+    if frame is None and not decoded:
+        return nothing_sent(count)
     found: Json = {"port": port, "count": count, "time": time}
     rest: Json = {"frame": frame, "decoded": decoded if isinstance(decoded, dict) else None, "model": model}
     rest |= {"device_name": text(name), "tags": tags if isinstance(tags, dict) and tags else None}

@@ -91,23 +91,16 @@ def _read_4(topic: str, message: Json) -> Uplink | Aside | Rejected:
         return aside
     if message.get("joinServerContext"):
         return lorawan.encrypted("joinServerContext", "let ChirpStack have the AppSKey of the join server")
-    frame = lorawan.from_base64(message.get("data"), "data")
-    if isinstance(frame, Rejected):
-        return frame
-    count = lorawan.whole(message.get("fCnt", 0))
-    decoded = message.get("object")
-    if frame is None and not decoded:
-        return lorawan.nothing_sent(count)
     heard = listed(message, "rxInfo")
     device = inner(message, "deviceInfo")
     best, sent = lorawan.strongest(heard, "rssi"), inner(message, "txInfo")
     times = (entry.get(name) for entry in heard for name in ("nsTime", "gwTime", "time"))
     return lorawan.document(
         port=lorawan.whole(message.get("fPort", 0), 255),
-        count=count,
+        count=lorawan.whole(message.get("fCnt", 0)),
         time=message.get("time") or next(filter(None, times), None),
-        frame=frame,
-        decoded=decoded,
+        frame=lorawan.from_base64(message.get("data"), "data"),
+        decoded=message.get("object"),
         model=lorawan.text(device.get("deviceProfileName")),
         name=device.get("deviceName"),
         tags=device.get("tags"),
@@ -126,23 +119,16 @@ def _read_3(topic: str, message: Json) -> Uplink | Aside | Rejected:
     aside = _aside(_event(topic, message), message)
     if aside:
         return aside
-    frame = lorawan.from_base64(message.get("data"), "data")
-    if isinstance(frame, Rejected):
-        return frame
-    count = lorawan.whole(message.get("fCnt", 0))
-    decoded = _object(message)
-    if frame is None and not decoded:
-        return lorawan.nothing_sent(count)
     heard = listed(message, "rxInfo")
     best, sent = lorawan.strongest(heard, "rssi"), inner(message, "txInfo")
     factor = inner(sent, "loRaModulationInfo").get("spreadingFactor") or inner(sent, "dataRate").get("spreadFactor")
     time, remark = _time_3(message, heard)
     return lorawan.document(
         port=lorawan.whole(message.get("fPort", 0), 255),
-        count=count,
+        count=lorawan.whole(message.get("fCnt", 0)),
         time=time,
-        frame=frame,
-        decoded=decoded,
+        frame=lorawan.from_base64(message.get("data"), "data"),
+        decoded=_object(message),
         model=lorawan.text(message.get("deviceProfileName")),
         name=message.get("deviceName"),
         tags=message.get("tags"),

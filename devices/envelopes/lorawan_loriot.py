@@ -62,7 +62,7 @@ def _decoded(said: object) -> Json | Aside | None:
     return inside if said.keys() <= _CODEC_WORDS and isinstance(inside, dict) else said or None
 
 
-def _document(message: Json, count: int | None, frame: bytes | None, decoded: object) -> Uplink | Rejected:
+def _document(message: Json, count: int | None, frame: bytes | None, decoded: object) -> Uplink | Aside | Rejected:
     time = message.get("ts")
     if time is not None:
         time = parse_time(time, "ms")

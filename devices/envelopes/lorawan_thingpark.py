@@ -55,23 +55,16 @@ def _read(_: str, message: Json) -> Uplink | Aside | Rejected:
 def _uplink(report: Json) -> Uplink | Aside | Rejected:
     if lorawan.whole(report.get("PayloadEncryption")):
         return lorawan.encrypted("PayloadEncryption", "give ThingPark the AppSKey: payload decryption must be on")
-    frame = lorawan.from_hex(report.get("payload_hex"), "payload_hex")
-    if isinstance(frame, Rejected):
-        return frame
-    count = lorawan.whole(report.get("FCntUp"))
-    decoded = report.get("payload")
-    if frame is None and not decoded:
-        return lorawan.nothing_sent(count)
     server = lorawan.without(report, _TAKEN)
     if not lorawan.whole(report.get("Late")):
         server.pop("Late", None)
     megahertz = lorawan.number(report.get("Frequency"))
     return lorawan.document(
         port=lorawan.whole(report.get("FPort"), 255),
-        count=count,
+        count=lorawan.whole(report.get("FCntUp")),
         time=report.get("Time"),
-        frame=frame,
-        decoded=decoded,
+        frame=lorawan.from_hex(report.get("payload_hex"), "payload_hex"),
+        decoded=report.get("payload"),
         model=_model(report),
         name=inner(report, "CustomerData").get("name"),
         # The report names the gateway that heard the device best; `Lrrs` lists the others.

@@ -74,22 +74,16 @@ def _read(topic: str, message: Json) -> Uplink | Aside | Rejected:
 def _uplink(message: Json, uplink: Json) -> Uplink | Aside | Rejected:
     if uplink.get("app_s_key"):
         return lorawan.encrypted("app_s_key", "let The Things Stack decrypt it: skip payload encryption must be off")
-    frame = lorawan.from_base64(uplink.get("frm_payload"), "frm_payload")
-    if isinstance(frame, Rejected):
-        return frame
-    count = lorawan.whole(uplink.get("f_cnt", 0))
-    if frame is None and not uplink.get("decoded_payload"):
-        return lorawan.nothing_sent(count)
     server = lorawan.without(uplink, _TAKEN)
     if message.get("simulated") is True:
         server["simulated"] = True
     settings = inner(uplink, "settings")
     return lorawan.document(
         port=lorawan.whole(uplink.get("f_port", 0), 255),
-        count=count,
+        count=lorawan.whole(uplink.get("f_cnt", 0)),
         # The gateway's clock (settings.time) may be anything; the server's own are kept right.
         time=uplink.get("received_at") or message.get("received_at") or settings.get("time"),
-        frame=frame,
+        frame=lorawan.from_base64(uplink.get("frm_payload"), "frm_payload"),
         decoded=uplink.get("decoded_payload"),
         model=_model(inner(uplink, "version_ids")),
         name=inner(message, "end_device_ids").get("device_id"),

@@ -11,12 +11,14 @@ import psycopg
 
 from dothi import __version__
 from dothi.backup import archive, store, tools
-from dothi.backup.source import Source, connected, look, without_secret
+from dothi.backup.source import Source, look, without_secret
 from dothi.backup.store import Backup, Store
 from dothi.errors import Refused
+from dothi.migrations import connected
 from dothi.runtime import Runtime
 from dothi.stack.account import account_for
 from dothi.stack.passwords import write_private
+from ingest.durable import sync_path
 
 START = re.compile(r"^START WAL LOCATION: .* \(file ([0-9A-F]{24})\)$", re.MULTILINE)
 PASSING = 0o711
@@ -47,7 +49,7 @@ class Made(NamedTuple):
 def make(wanted: Wanted, runtime: Runtime, progress: tools.Progress) -> Made:
     """Make a backup. Raises Refused; what was begun is removed then."""
     require_apart(wanted)
-    with connected(wanted.url) as connection:
+    with connected(wanted.url, "dothi backup") as connection:
         source = look(connection, runtime)
         mode = PASSING if wanted.stack and account_for(wanted.stack).switch else 0o700
         with store.for_writing(wanted.to, source.system, mode) as kept:
@@ -108,9 +110,9 @@ def base_backup(
         backup = describe(name, part, source, ended[0], archived, wanted.stack is not None)
         write_private(part / store.ABOUT, msgspec.json.format(msgspec.json.encode(backup)).decode() + "\n")
         for path in (*part.glob("*.json"), part):
-            store.settle(path)
+            sync_path(path)
         part.rename(kept.folder / name)
-        store.settle(kept.folder)
+        sync_path(kept.folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

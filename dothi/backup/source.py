@@ -1,7 +1,5 @@
 """The database that is backed up: what it is, and whether this runtime and this login can back it up."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,7 +7,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dothi.errors import Refused
-from dothi.migrations import one_line, without_password
 from dothi.runtime import Runtime
 
 
@@ -23,17 +20,6 @@ class Source(NamedTuple):
     timescaledb: str
     size: int
     migrations: dict[str, str]
-
-
-@contextmanager
-def connected(url: str) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit mode. Raises Refused, without the password, when that fails."""
-    try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi backup")
-    except psycopg.OperationalError as error:
-        raise Refused(f"database {without_password(url)} cannot be reached: {one_line(error)}") from None
-    with connection:
-        yield connection
 
 
 def look(connection: psycopg.Connection, runtime: Runtime) -> Source:

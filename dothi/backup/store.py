@@ -8,7 +8,6 @@ FOLDER/NAME.gone/     one that is being removed
 """
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -177,12 +176,3 @@ def remove(path: Path) -> None:
     gone = path.with_name(path.name + GONE)
     path.rename(gone)
     shutil.rmtree(gone)
-
-
-def settle(path: Path) -> None:
-    """Make a file's or folder's own entry durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -124,13 +124,13 @@ def archive(
     Example: dothi storage archive --dir .dothi
     """
     from dothi.backup.archive import state, switch_off
-    from dothi.backup.source import connected
+    from dothi.migrations import connected
 
     stack = stack_at(folder)
     place = own_folder(stack)
     if place is None:
         raise Refused("this database is not the stack's own: its server decides what becomes of its WAL")
-    with connected(stack.database) as connection, plain_errors(place):
+    with connected(stack.database, "dothi backup") as connection, plain_errors(place):
         if off:
             switch_off(connection, place)
         found = state(connection)

@@ -20,6 +20,7 @@ from devices.profile import PROFILES
 from dothi.commands.credentials import private
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
+from dothi.migrations import one_line
 from dothi.output import console, print_json, stderr
 from dothi.settings import stack_at
 
@@ -128,11 +129,6 @@ def remove(tokens: Path | None) -> None:
     """Tokens of devices that were not enrolled let nobody in."""
     if tokens:
         tokens.unlink(missing_ok=True)
-
-
-def one_line(error: psycopg.Error) -> str:
-    """The first line of what the database says."""
-    return str(error).strip().splitlines()[0]
 
 
 def show(outcome: Outcome, dry_run: bool, as_json: bool) -> None:

@@ -64,10 +64,12 @@ class Admission:
             await self._note_seen(connection)
 
     async def _take(self, connection: Connection, changes: list[tuple[str, Hashes]]) -> None:
+        everything = changes if self._xmin == 0 else None
         for place, table in enumerate(self._tables):
             self._kicks[place] += await asyncio.to_thread(losing, table, changes)
             if len(table) + len(changes) >= table.room:
-                everything = changes if self._xmin == 0 else (await changed_since(connection, 0))[1]
+                if everything is None:  # once for all brokers
+                    everything = (await changed_since(connection, 0))[1]
                 self._tables[place] = await asyncio.to_thread(create, table.path, dict(everything), 0, table)
                 table.close()
             else:
