@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from devices.area import ZONES
 from devices.area_outline import Outline, all_outlines, nearest_zone, zone_at
-from devices.enroll import Checked, Terms, check_file, judged_rows
+from devices.enroll import Terms, judged_rows
 from devices.enroll_file import Outputs, enroll_file
 from devices.enroll_stage import stage
 from devices.profile import PROFILES as ALL_PROFILES
 from devices.registry import NotEnrolled, enroll
+from tests.enrolment import Checked, check_file
 from tests.stack import RunningStack, dothi
 
 PROFILES = {"native-weather": None, "frigate-event": "frigate"}

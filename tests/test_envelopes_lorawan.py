@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.enroll import check_file
 from devices.envelopes import Notice, Packet, opener_of
 from devices.envelopes.lorawan import from_base64, from_hex, normal_eui
 from devices.mapping import read_seq
@@ -19,6 +18,7 @@ from devices.profile import PROFILES
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.route import ROUTES, exactness, overlap, rivals_of, route_of
+from tests.enrolment import check_file
 from tests.test_payloads import FOLDER
 
 EUI = "70b3d57ba000156b"

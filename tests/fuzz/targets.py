@@ -14,7 +14,7 @@ import msgspec
 from paho.mqtt.client import MQTTMessage
 
 from devices.codecs import CODECS, encode
-from devices.enroll import DEVICE_ID, check_file
+from devices.enroll import DEVICE_ID
 from devices.envelopes import Packet, opener_of
 from devices.family import Family
 from devices.profile import PROFILES, Profile
@@ -31,6 +31,7 @@ from ingest.pipeline import read
 from ingest.route import Router
 from ingest.window import Arrival
 from simulators.device import Device
+from tests.enrolment import check_file
 
 FOLDER = Path(__file__).parent
 RECEIVED_US = 1_767_225_600_000_000
