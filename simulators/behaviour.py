@@ -65,7 +65,7 @@ def voices(profile: Profile) -> tuple[Voice, ...]:
 
 
 def values(parts: tuple[Voice, ...], keys: Keys, seconds: Floats) -> dict[str, Column]:
-    """Per metric one column of values (numbers, or words of a state) for devices `keys` at `seconds` since 1970."""
+    """Per metric one column of values for devices `keys` at `seconds` since 1970: numbers, or indices of states."""
     return {voice.metric.name: voice.curve(keys, seconds) for voice in parts}
 
 
@@ -110,11 +110,14 @@ def choice_curve(metric: Metric, section: Mapping[str, Any]) -> Curve:
     options = list(section["weights"])
     chances = np.array([float(section["weights"][option]) for option in options], dtype=np.float64)
     hold, purpose, moment = float(section.get("hold", 600.0)), salt("choice", metric.name), salt("moment", metric.name)
-    words: Column = np.array(options, dtype=object) if metric.kind == "state" else np.array(options, dtype=np.float64)
+    unknown = [option for option in options if metric.states and option not in metric.states]
+    if unknown:
+        raise ValueError(f"{unknown[0]} is no state; expected {', '.join(metric.states)}")
+    chosen = np.array([metric.states.index(option) if metric.states else float(option) for option in options])
 
     def curve(keys: Keys, seconds: Floats) -> Column:
         turn = np.floor(seconds / hold + draw.uniform(keys, moment)).astype(np.int64)
-        return words[draw.pick(keys, purpose, turn, chances)]
+        return chosen[draw.pick(keys, purpose, turn, chances)]
 
     return curve
 

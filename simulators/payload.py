@@ -1,13 +1,14 @@
 """Native messages as devices write them: `{"time": ms, "seq": n, "boot": b, "metrics": {…}}` in JSON."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 
-from simulators.behaviour import Voice, values
+from simulators.behaviour import Column, Voice, values
 from simulators.draw import Ints, Keys
+from simulators.messages import Kind, Messages
 
 
 class Writer:
@@ -18,12 +19,11 @@ class Writer:
         fields = ",".join(f'"{voice.metric.name}":{_slot(voice)}' for voice in voices)
         self._form = ('{"time":%d,"seq":%d,"boot":%d,"metrics":{' + fields + "}}").encode()
 
-    def write(self, keys: Keys, time: Ints, seq: Ints, boot: int) -> list[bytes]:
-        """One payload per device key. `time`: ms since 1970."""
-        columns = [column.tolist() for column in values(self.voices, keys, time / 1000.0).values()]
-        columns = [_words(c) if v.decimals is None else c for v, c in zip(self.voices, columns, strict=True)]
-        head = (time.tolist(), seq.tolist(), [boot] * len(keys))
-        return [self._form % row for row in zip(*head, *columns, strict=True)]
+    def write(self, messages: Messages, columns: Mapping[str, Column]) -> list[bytes]:
+        """The payload of each message; per metric one column of values, states as indices."""
+        said = [spelt(voice, columns[voice.metric.name]) for voice in self.voices]
+        head = (messages.time.tolist(), messages.seq.tolist(), messages.boot.tolist())
+        return [self._form % row for row in zip(*head, *said, strict=True)]
 
     def out_of_range(self, payload: bytes, *, every: bool) -> bytes:
         """The message with an impossible value in its first numeric metric, or in every metric."""
@@ -42,14 +42,28 @@ class Writer:
         return [voice for voice in self.voices if voice.decimals is not None][:1] or self.voices[:1]
 
 
+def spoil(payload: bytes, kind: Kind, writer: Writer) -> bytes:
+    """The payload with the fault of its kind."""
+    if kind is Kind.CUT_SHORT:
+        return payload[: len(payload) * 2 // 3]
+    if kind is Kind.UNKNOWN_METRIC:
+        return writer.with_metric(payload, {"firmware_temp_raw": 8191})
+    return writer.out_of_range(payload, every=kind is Kind.ALL_OUT_OF_RANGE)
+
+
+def sample(keys: Keys, time: Ints, seq: int = 10_000, boot: int = 1_764_547_200) -> Messages:
+    """Fresh messages of devices that stand in no fleet, at `time` (ms since 1970)."""
+    device, count = np.arange(len(keys), dtype=np.uint32), len(keys)
+    fresh, once = np.full(count, Kind.FRESH, dtype=np.uint8), np.zeros(count, dtype=np.bool_)
+    return Messages(device, device, np.full(count, boot), np.full(count, seq), time, time / 1000.0, fresh, once)
+
+
 def mean_size(writer: Writer, samples: int = 200) -> float:
     """Bytes of a payload on average, measured over a day of messages of different devices."""
     keys = np.arange(1, samples + 1, dtype=np.uint64)
     time = 1_764_547_200_000 + (np.arange(samples, dtype=np.int64) * (86_400_000 // samples))
-    sizes = [
-        len(payload) for payload in writer.write(keys, time, np.full(samples, 10_000, dtype=np.int64), 1_764_547_200)
-    ]
-    return sum(sizes) / len(sizes)
+    written = writer.write(sample(keys, time), values(writer.voices, keys, time / 1000.0))
+    return sum(map(len, written)) / len(written)
 
 
 def _slot(voice: Voice) -> str:
@@ -58,8 +72,12 @@ def _slot(voice: Voice) -> str:
     return "%d" if voice.decimals == 0 else f"%.{voice.decimals}f"
 
 
-def _words(column: list[Any]) -> list[bytes]:
-    return [msgspec.json.encode(word) for word in column]
+def spelt(voice: Voice, column: Column) -> list[Any]:
+    """A column as the form takes it: numbers, and states as words in quotes."""
+    if voice.decimals is not None:
+        return cast(list[Any], column.tolist())
+    words = [msgspec.json.encode(word) for word in voice.metric.states]
+    return [words[number] for number in column.tolist()]
 
 
 def _impossible(voice: Voice) -> Any:

@@ -219,7 +219,12 @@ def recording(path: Path | None) -> Iterator[Callable[[Message], None] | None]:
     with file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("area", "device", "boot", "seq", "time", "kind"))
-        yield lambda m: writer.writerow((m.area, m.device, m.boot, m.seq, m.time, m.kind.name.lower()))
+        yield lambda m: writer.writerow((m.area, m.device, m.boot, m.seq, m.time, kind_of(m)))
+
+
+def kind_of(message: Message) -> str:
+    """What the record calls a message."""
+    return "duplicate" if message.again else message.kind.name.lower()
 
 
 def print_progress(seconds: float, tally: Tally) -> None:
