@@ -1,5 +1,6 @@
 """Facts in YAML files, the room's own and those of users, checked against their shape."""
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from math import isfinite
@@ -41,11 +42,41 @@ def user_file(path: Path, setting: str) -> str:
 def shaped(text: str, shape: type[Shape], where: str) -> Shape:
     """A YAML text as `shape`; keys may be written as numbers. `where` begins the refusal. Raises PlanError."""
     try:
-        return msgspec.convert(keys_as_text(parse_yaml(text)), shape, strict=False)
+        document = keys_as_text(parse_yaml(text))
     except yaml.YAMLError as error:
         raise PlanError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
-    except (msgspec.ValidationError, PlanError) as error:
+    except PlanError as error:
         raise PlanError(f"{where}: {error}") from None
+    try:
+        return msgspec.convert(document, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise PlanError(f"{where}: {told(str(error), document, shape)}") from None
+
+
+WORDS = (("`object`", "a mapping"), ("`array`", "a list"), ("`str`", "text"), ("`$.", "`"), ("`$`", "the top"))
+
+
+def told(text: str, document: Any, shape: type[msgspec.Struct]) -> str:
+    """What is wrong in words for people; a `[...]`, by which any key of a mapping is meant, gets the key's name."""
+    found = re.search(r"\$\.(\w+)\[\.\.\.\]", text)
+    if found:
+        field = found[1]
+        key = next(
+            (one for one in document[field] if fails(document | {field: {one: document[field][one]}}, shape)), ""
+        )
+        text = text.replace(f"{field}[...]", f"{field}.{key}", 1)
+    for word, plain in WORDS:
+        text = text.replace(word, plain)
+    return text
+
+
+def fails(document: Any, shape: type[msgspec.Struct]) -> bool:
+    """Whether a document is not of the shape."""
+    try:
+        msgspec.convert(document, shape, strict=False)
+    except msgspec.ValidationError:
+        return True
+    return False
 
 
 def keys_as_text(value: Any) -> Any:
