@@ -120,7 +120,8 @@ class City:
     def _written(self, family: str, number: int, messages: Messages) -> list[bytes]:
         writer, device = self._writers[number], messages.device.astype(np.int64)
         seconds = messages.time / 1000.0
-        columns = values(writer.voices, self.fleet.key[device], seconds)
+        lat, lon = self.fleet.lat[device], self.fleet.lon[device]
+        columns = values(writer.voices, self.fleet.key[device], seconds, lat, lon)
         for effect in self.scenario:
             effect.change(self.fleet, family, device, seconds, columns)
         return writer.write(messages, columns)

@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from devices.family import FAMILIES, Metric
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
 from devices.rejected import Rejected
 from dothi.commands import simulate
 from dothi.errors import WrongUsage
 from simulators import draw
-from simulators.behaviour import BehaviourError, count_curve, default_section, memory, values, voices
+from simulators.behaviour import values, voices
 from simulators.city import City, Message, natural_rate
 from simulators.fleet import (
     Fleet,
@@ -51,79 +50,6 @@ def small_fleet(seed: int = 1, people: int = 2000, density: float = 50) -> Fleet
 
 def names(profile: Profile) -> str:
     return profile.name
-
-
-# Behaviour
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_every_value_of_a_day_is_legal(profile: Profile) -> None:
-    keys = draw.stir(np.arange(40, dtype=np.uint64), 1)
-    for minute in range(0, 1440, 15):
-        seconds = np.full(len(keys), START + 60.0 * minute)
-        for name, column in values(voices(profile), keys, seconds).items():
-            metric = profile.family.metrics[profile.family.index[name]]
-            assert illegal(metric, column.tolist()) == []
-
-
-def illegal(metric: Metric, column: list[object]) -> list[object]:
-    if metric.kind == "state":
-        return [value for value in column if value not in range(len(metric.states))]
-    return [value for value in column if not isinstance(value, float) or not metric.low <= value <= metric.high]
-
-
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
-def test_a_metric_without_behaviour_moves_inside_its_range(family: object) -> None:
-    for metric in family.metrics:  # type: ignore[attr-defined]
-        section = default_section(metric)
-        assert section["curve"] in {"day", "count", "choice"}
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_counters_never_fall(profile: Profile) -> None:
-    keys = draw.stir(np.arange(20, dtype=np.uint64), 2)
-    counters = [voice for voice in voices(profile) if voice.metric.kind == "counter"]
-    moments = [START + 600.0 * step for step in range(0, 24 * 6 * 3)]
-    for voice in counters:
-        rows_over_time = np.array([voice.curve(keys, np.full(len(keys), moment)) for moment in moments])
-        assert np.all(np.diff(rows_over_time, axis=0) >= 0)
-        assert np.all(rows_over_time[-1] > rows_over_time[0])
-
-
-def test_a_counter_counts_at_its_rate() -> None:
-    metric = FAMILIES["meter"].metrics[0]
-    keys = draw.stir(np.arange(2000, dtype=np.uint64), 3)
-    curve = count_curve(metric, {"curve": "count", "rate": 2.0, "swing": 0.6, "peak": 19})
-    day = curve(keys, np.full(2000, START + 86_400.0)) - curve(keys, np.full(2000, START))
-    assert day.mean() == pytest.approx(48.0, rel=0.05)
-
-
-def test_noise_has_its_deviation_and_remembers() -> None:
-    keys = draw.stir(np.arange(20_000, dtype=np.uint64), 4)
-    now, soon, later = (memory(keys, np.full(20_000, START + wait), "x") for wait in (0.0, 300.0, 36_000.0))
-    assert now.std() == pytest.approx(1.0, abs=0.1)
-    assert np.corrcoef(now, soon)[0, 1] > 0.5
-    assert abs(np.corrcoef(now, later)[0, 1]) < 0.05
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_values_depend_on_seed_and_time_alone(profile: Profile) -> None:
-    keys = draw.stir(np.arange(10, dtype=np.uint64), 5)
-    seconds = np.array([START + 137.0 * step for step in range(10)])
-    together = values(voices(profile), keys, seconds)
-    for place in reversed(range(10)):
-        alone = values(voices(profile), keys[place : place + 1], seconds[place : place + 1])
-        assert {name: column[0] for name, column in alone.items()} == {
-            name: column[place] for name, column in together.items()
-        }
-
-
-def test_behaviour_of_an_unknown_metric_is_named() -> None:
-    class Wrong:
-        name, family, behaviour = "native-x", FAMILIES["meter"], {"no_such": {"curve": "day"}}
-
-    with pytest.raises(BehaviourError, match=r"native-x.*no_such"):
-        voices(Wrong())  # type: ignore[arg-type]
 
 
 # On the wire
