@@ -50,8 +50,8 @@ class Messages:
     def __len__(self) -> int:
         return len(self.device)
 
-    def take(self, at: Ints | NDArray[np.bool_]) -> Self:
-        """The messages at these places, or where the mask is true."""
+    def take(self, at: Ints | NDArray[np.bool_] | slice) -> Self:
+        """The messages at these places, or where the mask is true; a slice copies nothing."""
         return type(self)(*(getattr(self, field.name)[at] for field in fields(self)))
 
     def in_order(self) -> Self:

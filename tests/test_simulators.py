@@ -7,20 +7,14 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from math import isnan
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from devices.profile import PROFILES, Profile
-from devices.reading import Reading
-from devices.rejected import Rejected
+from devices.profile import Profile
 from dothi.commands import simulate
 from dothi.errors import WrongUsage
-from simulators import draw
-from simulators.behaviour import values, voices
 from simulators.city import City, Message, natural_rate
 from simulators.fleet import (
     Fleet,
@@ -28,12 +22,10 @@ from simulators.fleet import (
     districts,
     native_families,
     native_profile,
-    rows,
     zones_of,
 )
 from simulators.messages import Kind
 from simulators.mix import prefix
-from simulators.payload import Writer, sample
 from simulators.plan import plan
 from simulators.publish import Broker, BrokerError, Publisher, Tally
 from simulators.schedule import USUAL, Shares
@@ -53,42 +45,6 @@ def names(profile: Profile) -> str:
 
 
 # On the wire
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_what_is_written_reads_back_as_the_values_sent(profile: Profile) -> None:
-    spoken = voices(profile)
-    keys = draw.stir(np.arange(50, dtype=np.uint64), 6)
-    times = (START * 1000 + np.arange(50) * 1_234_567).astype(np.int64)
-    sent = values(spoken, keys, times / 1000.0)
-    for place, payload in enumerate(Writer(spoken).write(sample(keys, times, seq=7, boot=BOOT), sent)):
-        (reading,) = profile.read(payload)
-        assert isinstance(reading, Reading)
-        assert (reading.time, reading.seq, reading.boot, reading.extra) == (times[place] * 1000, 7, BOOT, None)
-        assert read_back(profile, reading) == {name: column[place] for name, column in sent.items()}
-
-
-def read_back(profile: Profile, reading: Reading) -> dict[str, object]:
-    pairs = [(m, v) for m, v in zip(profile.family.metrics, reading.values, strict=True) if not isnan(v)]
-    return {metric.name: value for metric, value in pairs}
-
-
-def test_each_kind_of_message_becomes_what_it_is_meant_to() -> None:
-    seen: Counter[Kind] = Counter()
-    profile_of = {row.device: PROFILES[row.profile] for row in rows(small_fleet())}
-    for message in messages(Shares(late=0.1, duplicate=0.1, faulty=0.4)):
-        seen[message.kind] += 1
-        if message.again:
-            continue
-        (result,) = profile_of[message.device].read(message.payload)
-        if message.kind in (Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT):
-            assert isinstance(result, Rejected)
-        else:
-            assert isinstance(result, Reading)
-            assert result.time == message.time * 1000
-            assert result.partial == (message.kind is Kind.ONE_OUT_OF_RANGE)
-            assert (result.extra is None) == (message.kind in (Kind.FRESH, Kind.LATE))
-    assert set(seen) == set(Kind)
 
 
 def city_of(rate: float, shares: Shares = USUAL) -> City:
