@@ -11,7 +11,7 @@ from simulators.draw import Ints
 from simulators.fleet import Fleet, native_profile
 from simulators.messages import KINDS, Kind, Messages
 from simulators.payload import Writer, spoil
-from simulators.scenario import QUIET, Scenario
+from simulators.scenario import QUIET, Scenario, Slice, happen
 from simulators.schedule import USUAL, Schedule, Shares
 
 
@@ -71,13 +71,13 @@ class City:
         self.rate_per_s = natural_rate(fleet, shares) * speed * (len(self.members) / max(len(fleet), 1))
         self._writers = [Writer(voices(native_profile(family))) for family in fleet.families]
         self._schedule = Schedule(fleet, self.members, start=start, boot=boot, speed=speed, shares=shares)
-        self._held = Messages.none()
+        self._held, self._since = Messages.none(), start
 
     def until(self, moment: float) -> Messages:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
-        messages = self._schedule.until(moment)
-        for effect in self.scenario:
-            messages = effect.shape(self.fleet, messages)
+        piece = Slice(self._since, moment, self.boot, self.shard)
+        messages = happen(self.scenario, self.fleet, self._schedule.until(moment), piece)
+        self._since = moment
         if not len(self._held) and not len(messages):
             return messages
         waiting = Messages.joined(self._held, messages)
