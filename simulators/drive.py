@@ -38,7 +38,7 @@ def drive(
     while not stop.is_set() and (now := time.monotonic() + offset) < end:
         if now + TICK_S >= written:
             written = now + AHEAD_S
-            upcoming.extend(city.until(written))
+            upcoming.extend(city.each(city.until(written)))
         while upcoming and upcoming[0].due <= now:
             publisher.offer(upcoming.popleft())
         publisher.turn(now)

@@ -19,7 +19,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from simulators.city import Kind, Message
+from simulators.city import Message
+from simulators.messages import Kind
 
 PATIENCE_S = 30.0
 """A message that waited longer than this to be sent is given up."""
@@ -68,7 +69,7 @@ class Tally:
         self.sent += 1
         self.overdue += now - message.due > OVERDUE_S
         self.late += message.kind is Kind.LATE
-        self.duplicated += message.kind is Kind.DUPLICATE
+        self.duplicated += message.again
         self.faulty += message.kind.faulty
 
     @property

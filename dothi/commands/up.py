@@ -163,7 +163,8 @@ def check_storage() -> None:
 
 def check_city(plan: Plan) -> None:
     """Refuse a city that the simulator would refuse."""
-    from dothi.commands.simulate import check_run, spoken_plainly
+    from dothi.commands.simulate import check_run
+    from dothi.commands.simulate_plan import spoken_plainly
     from simulators.plan import check_density
 
     if plan.density is not None and plan.people is None:
