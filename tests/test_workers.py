@@ -163,7 +163,7 @@ def is_back(ready: Path, pid: int) -> bool:
     return False
 
 
-def test_a_new_area_is_taken_up_within_five_seconds(own_stack: RunningStack) -> None:
+def test_a_new_area_is_taken_up_while_all_goes_on(own_stack: RunningStack) -> None:
     with psycopg.connect(own_stack.document["database"], autocommit=True) as connection:
         connection.execute(
             "insert into registry.area (id, code, name_vi, name_en, province, people_2019, people_2030, lat, lon) "
@@ -276,11 +276,9 @@ def test_a_new_route_is_taken_up_while_all_goes_on(tmp_path: Path, monkeypatch: 
         written = time.monotonic()
         with stack.gateway() as gateway:
             while not stack.query("select 1 from city.quarantine where inbox = 'shelly-new' limit 1"):
-                assert time.monotonic() - written < 10, (tmp_path / "up.log").read_text()[-2000:]
+                assert time.monotonic() - written < WITHIN_S, (tmp_path / "up.log").read_text()[-2000:]
                 gateway.publish("new/nobody/events/rpc", b"no object")
                 time.sleep(0.1)
-        seconds = time.monotonic() - written
-        assert seconds < WITHIN_S, seconds
 
 
 @pytest.mark.parametrize("module", [hosts, broker])
