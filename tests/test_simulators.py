@@ -7,21 +7,14 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from math import isnan
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from devices.family import FAMILIES, Metric
-from devices.profile import PROFILES, Profile
-from devices.reading import Reading
-from devices.rejected import Rejected
+from devices.profile import Profile
 from dothi.commands import simulate
 from dothi.errors import WrongUsage
-from simulators import draw
-from simulators.behaviour import BehaviourError, count_curve, default_section, memory, values, voices
 from simulators.city import City, Message, natural_rate
 from simulators.fleet import (
     Fleet,
@@ -29,12 +22,10 @@ from simulators.fleet import (
     districts,
     native_families,
     native_profile,
-    rows,
     zones_of,
 )
 from simulators.messages import Kind
 from simulators.mix import prefix
-from simulators.payload import Writer, sample
 from simulators.plan import plan
 from simulators.publish import Broker, BrokerError, Publisher, Tally
 from simulators.schedule import USUAL, Shares
@@ -53,116 +44,7 @@ def names(profile: Profile) -> str:
     return profile.name
 
 
-# Behaviour
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_every_value_of_a_day_is_legal(profile: Profile) -> None:
-    keys = draw.stir(np.arange(40, dtype=np.uint64), 1)
-    for minute in range(0, 1440, 15):
-        seconds = np.full(len(keys), START + 60.0 * minute)
-        for name, column in values(voices(profile), keys, seconds).items():
-            metric = profile.family.metrics[profile.family.index[name]]
-            assert illegal(metric, column.tolist()) == []
-
-
-def illegal(metric: Metric, column: list[object]) -> list[object]:
-    if metric.kind == "state":
-        return [value for value in column if value not in range(len(metric.states))]
-    return [value for value in column if not isinstance(value, float) or not metric.low <= value <= metric.high]
-
-
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
-def test_a_metric_without_behaviour_moves_inside_its_range(family: object) -> None:
-    for metric in family.metrics:  # type: ignore[attr-defined]
-        section = default_section(metric)
-        assert section["curve"] in {"day", "count", "choice"}
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_counters_never_fall(profile: Profile) -> None:
-    keys = draw.stir(np.arange(20, dtype=np.uint64), 2)
-    counters = [voice for voice in voices(profile) if voice.metric.kind == "counter"]
-    moments = [START + 600.0 * step for step in range(0, 24 * 6 * 3)]
-    for voice in counters:
-        rows_over_time = np.array([voice.curve(keys, np.full(len(keys), moment)) for moment in moments])
-        assert np.all(np.diff(rows_over_time, axis=0) >= 0)
-        assert np.all(rows_over_time[-1] > rows_over_time[0])
-
-
-def test_a_counter_counts_at_its_rate() -> None:
-    metric = FAMILIES["meter"].metrics[0]
-    keys = draw.stir(np.arange(2000, dtype=np.uint64), 3)
-    curve = count_curve(metric, {"curve": "count", "rate": 2.0, "swing": 0.6, "peak": 19})
-    day = curve(keys, np.full(2000, START + 86_400.0)) - curve(keys, np.full(2000, START))
-    assert day.mean() == pytest.approx(48.0, rel=0.05)
-
-
-def test_noise_has_its_deviation_and_remembers() -> None:
-    keys = draw.stir(np.arange(20_000, dtype=np.uint64), 4)
-    now, soon, later = (memory(keys, np.full(20_000, START + wait), "x") for wait in (0.0, 300.0, 36_000.0))
-    assert now.std() == pytest.approx(1.0, abs=0.1)
-    assert np.corrcoef(now, soon)[0, 1] > 0.5
-    assert abs(np.corrcoef(now, later)[0, 1]) < 0.05
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_values_depend_on_seed_and_time_alone(profile: Profile) -> None:
-    keys = draw.stir(np.arange(10, dtype=np.uint64), 5)
-    seconds = np.array([START + 137.0 * step for step in range(10)])
-    together = values(voices(profile), keys, seconds)
-    for place in reversed(range(10)):
-        alone = values(voices(profile), keys[place : place + 1], seconds[place : place + 1])
-        assert {name: column[0] for name, column in alone.items()} == {
-            name: column[place] for name, column in together.items()
-        }
-
-
-def test_behaviour_of_an_unknown_metric_is_named() -> None:
-    class Wrong:
-        name, family, behaviour = "native-x", FAMILIES["meter"], {"no_such": {"curve": "day"}}
-
-    with pytest.raises(BehaviourError, match=r"native-x.*no_such"):
-        voices(Wrong())  # type: ignore[arg-type]
-
-
 # On the wire
-
-
-@pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_what_is_written_reads_back_as_the_values_sent(profile: Profile) -> None:
-    spoken = voices(profile)
-    keys = draw.stir(np.arange(50, dtype=np.uint64), 6)
-    times = (START * 1000 + np.arange(50) * 1_234_567).astype(np.int64)
-    sent = values(spoken, keys, times / 1000.0)
-    for place, payload in enumerate(Writer(spoken).write(sample(keys, times, seq=7, boot=BOOT), sent)):
-        (reading,) = profile.read(payload)
-        assert isinstance(reading, Reading)
-        assert (reading.time, reading.seq, reading.boot, reading.extra) == (times[place] * 1000, 7, BOOT, None)
-        assert read_back(profile, reading) == {name: column[place] for name, column in sent.items()}
-
-
-def read_back(profile: Profile, reading: Reading) -> dict[str, object]:
-    pairs = [(m, v) for m, v in zip(profile.family.metrics, reading.values, strict=True) if not isnan(v)]
-    return {metric.name: value for metric, value in pairs}
-
-
-def test_each_kind_of_message_becomes_what_it_is_meant_to() -> None:
-    seen: Counter[Kind] = Counter()
-    profile_of = {row.device: PROFILES[row.profile] for row in rows(small_fleet())}
-    for message in messages(Shares(late=0.1, duplicate=0.1, faulty=0.4)):
-        seen[message.kind] += 1
-        if message.again:
-            continue
-        (result,) = profile_of[message.device].read(message.payload)
-        if message.kind in (Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT):
-            assert isinstance(result, Rejected)
-        else:
-            assert isinstance(result, Reading)
-            assert result.time == message.time * 1000
-            assert result.partial == (message.kind is Kind.ONE_OUT_OF_RANGE)
-            assert (result.extra is None) == (message.kind in (Kind.FRESH, Kind.LATE))
-    assert set(seen) == set(Kind)
 
 
 def city_of(rate: float, shares: Shares = USUAL) -> City:
