@@ -12,6 +12,7 @@ from devices.family import FAMILIES
 from devices.profile import PROFILES, Profile
 from simulators import draw
 from simulators.draw import Ints
+from simulators.facts import PlanError
 from simulators.ground import OPEN, QUARTERS, VILLAGES, ground
 from simulators.mix import Mix, apportion, prefix, shown, usual_mix
 from simulators.province import ZONE, Counted, Place, Province, own_province
@@ -168,7 +169,7 @@ def scaled(number: Counted, share: float) -> Counted:
 def division(district: District, families: Sequence[str], mix: Mix) -> Ints:
     """Devices of each family among people in towns and in the country, two columns adding up to the district's.
 
-    What the documents count comes first; the mix divides the rest.
+    What the documents count comes first; the mix divides the rest. Raises PlanError when it leaves no family.
     """
     tags = district.place.tags
     counted = [district.counted.get(name, (0, 0)) if mix.allows(name, tags) else (0, 0) for name in families]
@@ -179,8 +180,12 @@ def division(district: District, families: Sequence[str], mix: Mix) -> Ints:
     in_towns, outside = fixed.sum(axis=0).tolist()
     towns = min(max(round(district.devices * district.urban), in_towns), district.devices - outside)
     counts = fixed.copy()
+    shares = [mix.weights(families, tags, urban=urban) for urban in (True, False)]
     for column, rest in enumerate((towns - in_towns, district.devices - towns - outside)):
-        counts[:, column] += apportion(rest, mix.weights(families, tags, urban=column == 0))
+        here = shares[column] if shares[column].any() else shares[1 - column]
+        if not here.any():
+            raise PlanError(f"district {district.zone.code}: of {', '.join(families)} the mix leaves it none")
+        counts[:, column] += apportion(rest, here)
     if district.small:
         allowed = [mix.named(name) and mix.allows(name, tags) for name in families]
         counts = shown(counts, np.array(allowed))

@@ -228,6 +228,16 @@ def test_towns_have_parking_and_the_country_has_fields() -> None:
     assert rural["soil"] > 4 * urban["soil"]
 
 
+def test_a_fleet_of_one_family_has_that_family_where_it_may_be() -> None:
+    forests = [
+        zone for zone in zones_of("bac-giang") if "forest" in own_province("bac-giang").districts[zone.code].tags
+    ]
+    fleet = build(districts(forests, 50, people=2000), 1, families=["fire_watch"])
+    assert fleet.count_by_family() == {"fire_watch": 1000}
+    with pytest.raises(PlanError, match="district 213: of fire_watch the mix leaves it none"):
+        build(districts(zones_of("bac-giang"), 50, people=2000), 1, families=["fire_watch"])
+
+
 @given(total=st.integers(0, 100_000), shares=SHARES)
 def test_apportioned_numbers_add_up_and_stay_near_their_share(total: int, shares: draw.Floats) -> None:
     counts = apportion(total, shares)
