@@ -16,18 +16,9 @@ from devices.enroll import DEVICE_ID
 from devices.family import FAMILIES
 from simulators import draw
 from simulators.city import members_of
+from simulators.districts import districts, division, people_of, zones_of
 from simulators.facts import PlanError
-from simulators.fleet import (
-    Fleet,
-    build,
-    districts,
-    division,
-    native_families,
-    native_profile,
-    people_of,
-    rows,
-    zones_of,
-)
+from simulators.fleet import Fleet, build, native_families, native_profile, rows
 from simulators.ground import clearance
 from simulators.mix import apportion, prefix, shown, usual_mix
 from simulators.province import own_province, provinces
