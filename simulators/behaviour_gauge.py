@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from devices.family import Metric
 from simulators.behaviour_around import Around
+from simulators.behaviour_days import DAY_S
 from simulators.behaviour_noise import character, noise, odds
 from simulators.draw import Floats
 
@@ -56,6 +57,24 @@ class Gauges:
         total /= self._scale
         total += 0.0
         return total
+
+
+class Battery:
+    """A metric with curve `battery`: it falls from `full` to `empty` in about `days` and is then replaced."""
+
+    def __init__(self, metric: Metric, section: Mapping[str, Any], places: int) -> None:
+        """Raises KeyError, ValueError, TypeError on a faulty section."""
+        self._full, self._empty, self._days = (float(section[key]) for key in ("full", "empty", "days"))
+        self._metric, self._places = metric, places
+        self._drawn = odds(["battery"], "own")
+
+    def at(self, around: Around) -> Floats:
+        """What is left, rounded; each device lasts a little longer or shorter and begins at its own moment."""
+        unlike = character(around.words, self._drawn)[0].astype(np.float64)
+        lives = around.seconds / (self._days * DAY_S * (1.0 + 0.1 * unlike))
+        spent = lives - np.floor(lives)
+        left = self._full - (self._full - self._empty) * spent
+        return inside(np.rint(left * 10.0**self._places), self._metric, self._places)
 
 
 def inside(rounded: Floats, metric: Metric, places: int) -> Floats:
