@@ -50,6 +50,16 @@ class Around:
         return np.cos(turn), np.sin(turn)
 
     @cached_property
+    def weather(self) -> Floats:
+        """How warm it is for the season."""
+        return sky.weather(self.place, self.seconds)
+
+    @cached_property
+    def spell(self) -> Floats:
+        """Whether it is a wet spell."""
+        return sky.spell(self.place, self.seconds)
+
+    @cached_property
     def trip(self) -> Trip:
         """Where the vehicles are."""
         return trip(self.keys, self.seconds)
@@ -88,15 +98,15 @@ def _humidity(around: Around) -> Floats:
 DRIVERS: Mapping[str, Driver] = {
     **{name: _rhythm(name) for name in RHYTHMS},
     "home": _home,
-    "heat": lambda around: sky.heat(around.place, around.seconds, around.clock) - sky.MEAN_HEAT,
+    "heat": lambda around: sky.heat(around.clock, around.weather) - sky.MEAN_HEAT,
     "season": lambda around: sky.HEAT.at(around.clock) - sky.MEAN_HEAT,
     "humidity": _humidity,
-    "pressure": lambda around: sky.pressure(around.place, around.seconds, around.clock) - sky.MEAN_PRESSURE,
-    "rain": lambda around: sky.rain(around.place, around.seconds, around.clock),
+    "pressure": lambda around: sky.pressure(around.clock, around.weather) - sky.MEAN_PRESSURE,
+    "rain": lambda around: sky.rain(around.place, around.seconds, around.clock, around.spell),
     "wet": lambda around: sky.wet(around.place, around.seconds),
     "wind": lambda around: sky.wind(around.place, around.seconds, around.clock),
     "wind_from": lambda around: sky.wind_from(around.place, around.seconds, around.clock),
-    "sun": lambda around: sky.sun(around.place, around.seconds, around.clock),
+    "sun": lambda around: sky.sun(around.clock, around.spell),
     "dust": lambda around: sky.dust(around.place, around.seconds, around.clock) * around.varied(DUST, 0.12, 0.07),
     "density": lambda around: around.road.density,
     "flow": lambda around: around.road.flow,

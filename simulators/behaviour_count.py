@@ -9,7 +9,7 @@ from devices.family import Metric
 from simulators import draw, sky
 from simulators.behaviour_around import Around
 from simulators.behaviour_days import Clock, clock
-from simulators.behaviour_gauge import inside
+from simulators.behaviour_gauge import Digits
 from simulators.behaviour_rhythm import RHYTHMS
 from simulators.draw import Floats, salt
 
@@ -32,7 +32,8 @@ class Counter:
         follows = {RHYTHMS[name]: float(share) for name, share in section.get("follows", {}).items() if name != "rain"}
         self._follows = [(rhythm, share / sum(follows.values())) for rhythm, share in follows.items()]
         self._own, self._begun = salt("rate", metric.name), salt("start", metric.name)
-        self._metric, self._places = metric, places
+        self._digits = Digits(metric, places)
+        self._before = self._at_start() if not self._life_s else 0.0
 
     def at(self, around: Around) -> Floats:
         """Counted so far, rounded down and inside the legal range."""
@@ -40,20 +41,19 @@ class Counter:
             counted = self._rain * sky.rain_of_day(around.place, around.seconds, around.clock)
         else:
             counted = self._counted(around)
-        return inside(np.floor(counted * 10.0**self._places), self._metric, self._places)
+        return self._digits.below(counted)
 
     def _counted(self, around: Around) -> Floats:
         mine = self._rate * (1.0 + self._spread * (2.0 * draw.uniform(around.keys, self._own) - 1.0))
         grown = self._grown(around.seconds, around.clock)
         begun = draw.uniform(around.keys, self._begun)
         if not self._life_s:
-            return self._start * begun + mine * (grown - self._since_start + 24.0)
+            return self._start * begun + mine * (grown - self._before + 24.0)
         age = (around.seconds - COUNTED_FROM_S) / self._life_s + begun
         reset = COUNTED_FROM_S + (np.floor(age) - begun) * self._life_s
         return mine * np.maximum(grown - self._grown(reset, clock(reset)), 0.0)
 
-    @property
-    def _since_start(self) -> float:
+    def _at_start(self) -> float:
         start = np.array([COUNTED_FROM_S])
         return float(self._grown(start, clock(start))[0])
 

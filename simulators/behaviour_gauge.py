@@ -65,7 +65,7 @@ class Battery:
     def __init__(self, metric: Metric, section: Mapping[str, Any], places: int) -> None:
         """Raises KeyError, ValueError, TypeError on a faulty section."""
         self._full, self._empty, self._days = (float(section[key]) for key in ("full", "empty", "days"))
-        self._metric, self._places = metric, places
+        self._digits = Digits(metric, places)
         self._drawn = odds(["battery"], "own")
 
     def at(self, around: Around) -> Floats:
@@ -74,19 +74,30 @@ class Battery:
         lives = around.seconds / (self._days * DAY_S * (1.0 + 0.1 * unlike))
         spent = lives - np.floor(lives)
         left = self._full - (self._full - self._empty) * spent
-        return inside(np.rint(left * 10.0**self._places), self._metric, self._places)
+        return self._digits.near(left)
 
 
-def inside(rounded: Floats, metric: Metric, places: int) -> Floats:
-    """Numbers in units of the last digit as values, cut to the legal range."""
-    low, high = edges([metric], np.array([[10.0**places]]))
-    return np.asarray(np.clip(rounded, low[0], high[0]) / 10.0**places, dtype=np.float64)
+class Digits:
+    """How values of one metric are written: so many decimals, and inside the legal range."""
+
+    def __init__(self, metric: Metric, places: int) -> None:
+        self._scale = 10.0**places
+        low, high = edges([metric], np.array([[self._scale]]))
+        self._low, self._high = float(low[0, 0]), float(high[0, 0])
+
+    def near(self, values: Floats) -> Floats:
+        """The nearest; none is -0.0."""
+        return np.asarray(np.clip(np.rint(values * self._scale), self._low, self._high) / self._scale + 0.0)
+
+    def below(self, values: Floats) -> Floats:
+        """The next below, as counters show it."""
+        return np.asarray(np.clip(np.floor(values * self._scale), self._low, self._high) / self._scale + 0.0)
 
 
 def edges(metrics: Sequence[Metric], scale: Matrix) -> tuple[Matrix, Matrix]:
     """The ends of the ranges in units of the last digit, rounded inwards, so that what is written is legal too."""
     low, high = (np.array([[end] for end in ends]).reshape(-1, 1) for ends in _ends(metrics))
-    return np.ceil(low * scale - 1e-6), np.floor(high * scale + 1e-6)
+    return np.ceil(low * scale - 1e-6) + 0.0, np.floor(high * scale + 1e-6) + 0.0
 
 
 def _ends(metrics: Sequence[Metric]) -> tuple[list[float], list[float]]:

@@ -127,14 +127,18 @@ def test_a_lot_falls_by_weight_even_where_it_is_rare() -> None:
 
 
 @pytest.mark.parametrize("profile", NATIVE, ids=names)
-def test_values_depend_on_device_time_and_place_alone(profile: Profile) -> None:
-    keys = keys_of(10, 5)
-    seconds, lat = START + 137.0 * np.arange(10), 21.0 + 0.1 * np.arange(10)
-    together = values(voices(profile), keys, seconds, lat, 106.2)
-    for place in reversed(range(10)):
-        at = slice(place, place + 1)
-        alone = values(voices(profile), keys[at], seconds[at], lat[at], 106.2)
-        assert {name: said[0] for name, said in alone.items()} == {name: said[place] for name, said in together.items()}
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_values_depend_on_device_time_and_place_alone(profile: Profile, size: int) -> None:
+    """In whatever slices and order they are asked."""
+    keys = keys_of(128, 5)
+    seconds, lat, lon = START + YEAR_S * draw.uniform(keys, 4), *somewhere(keys)
+    together, spoken = values(voices(profile), keys, seconds, lat, lon), voices(profile)
+    order = np.argsort(keys)
+    for start in range(0, 128, size):
+        at = order[start : start + size]
+        apart = values(spoken, keys[at], seconds[at], lat[at], lon[at])
+        for name, said in together.items():
+            assert apart[name].tobytes() == said[at].tobytes(), name
 
 
 def test_behaviour_of_an_unknown_metric_is_named() -> None:
