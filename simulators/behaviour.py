@@ -94,7 +94,9 @@ def _arranged(parts: tuple[Voice, ...]) -> tuple[Gauges, dict[str, Part]]:
 
 
 def _each(degrees: Any, keys: Keys) -> Floats:
-    return np.broadcast_to(np.asarray(degrees, dtype=np.float64), keys.shape)
+    if isinstance(degrees, np.ndarray):
+        return degrees.astype(np.float64)
+    return np.full(len(keys), degrees, dtype=np.float64)
 
 
 def default_section(metric: Metric) -> dict[str, Any]:

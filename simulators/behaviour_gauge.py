@@ -39,8 +39,11 @@ class Gauges:
         """One row of values per metric, rounded and inside the legal range."""
         if not self.names:
             return np.empty((0, len(around.keys)))
-        total = self._mean + noise(around.words, self._moved) * self._noise
-        total += character(around.words, self._drawn) * self._own
+        total = np.repeat(self._mean, len(around.keys), axis=1)
+        if self._noise.any():
+            total += noise(around.words, self._moved) * self._noise
+        if self._own.any():
+            total += character(around.words, self._drawn) * self._own
         if self._cosine.any() or self._sine.any():
             cosine, sine = around.wave
             total += self._cosine * cosine
@@ -53,7 +56,8 @@ class Gauges:
         """Rounded and cut to the legal range, in place; the last step turns -0.0 into 0.0."""
         total *= self._scale
         np.rint(total, out=total)
-        np.clip(total, self._low, self._high, out=total)
+        np.maximum(total, self._low, out=total)
+        np.minimum(total, self._high, out=total)
         total /= self._scale
         total += 0.0
         return total
@@ -87,11 +91,14 @@ class Digits:
 
     def near(self, values: Floats) -> Floats:
         """The nearest; none is -0.0."""
-        return np.asarray(np.clip(np.rint(values * self._scale), self._low, self._high) / self._scale + 0.0)
+        return self._inside(np.rint(values * self._scale))
 
     def below(self, values: Floats) -> Floats:
         """The next below, as counters show it."""
-        return np.asarray(np.clip(np.floor(values * self._scale), self._low, self._high) / self._scale + 0.0)
+        return self._inside(np.floor(values * self._scale))
+
+    def _inside(self, rounded: Floats) -> Floats:
+        return np.asarray(np.minimum(np.maximum(rounded, self._low), self._high) / self._scale + 0.0, dtype=np.float64)
 
 
 def edges(metrics: Sequence[Metric], scale: Matrix) -> tuple[Matrix, Matrix]:

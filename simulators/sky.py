@@ -6,6 +6,7 @@ River delta, rounded: hot and wet from May to September, cool and dry in winter.
 Giang city, moments seconds since 1970, local time is UTC+7.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -54,20 +55,24 @@ class Place(NamedTuple):
 
 def field(place: Place, seconds: Floats, size_km: float, life_s: float, purpose: str) -> Floats:
     """A field of mean 0 and deviation 1 that changes over about `size_km` and `life_s`."""
-    cells = (place.east / size_km, place.north / size_km, seconds / life_s)
-    floors = [np.floor(cell) for cell in cells]
-    x, y, t = (floor.astype(np.int64).astype(np.uint64) for floor in floors)
-    node = x * _X + y * _Y + t * _T + np.uint64(salt("sky", purpose))
+    cells = np.empty((3, *seconds.shape))
+    cells[0], cells[1], cells[2] = place.east / size_km, place.north / size_km, seconds / life_s
+    floors = np.floor(cells)
+    x, y, t = floors.astype(np.int64).view(np.uint64)
+    node = x * _X + y * _Y + t * _T + _purpose(purpose)
     words = draw.finish(node + CORNERS.reshape(-1, *node.ndim * (1,))).view(np.int64)
-    (west, east), (south, north), (before, after) = (
-        blend(_smooth(cell - floor)) for cell, floor in zip(cells, floors, strict=True)
-    )
+    (west, south, before), (east, north, after) = blend(_smooth(cells - floors))
     earlier, later = _over(words[:4], west, east, south, north), _over(words[4:], west, east, south, north)
     return np.asarray((before * earlier + after * later) * UNIT, dtype=np.float64)
 
 
+@cache
+def _purpose(name: str) -> np.uint64:
+    return np.uint64(salt("sky", name))
+
+
 def _over(words: NDArray[np.int64], west: Floats, east: Floats, south: Floats, north: Floats) -> Floats:
-    return (words[0] * west + words[1] * east) * south + (words[2] * west + words[3] * east) * north
+    return np.asarray((words[0] * west + words[1] * east) * south + (words[2] * west + words[3] * east) * north)
 
 
 def weather(place: Place, seconds: Floats) -> Floats:
