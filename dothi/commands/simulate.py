@@ -14,6 +14,7 @@ import typer
 
 from devices.registry import ProfileChange, enroll
 from dothi import settings
+from dothi.commands import simulate_scenarios
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json, print_table, stderr
@@ -36,6 +37,7 @@ MOST_PEOPLE = 10_000_000
 app = typer.Typer(
     help="The city as load: what a province would send, and a small city that sends it.", no_args_is_help=True
 )
+app.add_typer(simulate_scenarios.app, name="scenarios")
 
 Province = Annotated[str, typer.Option(help="bac-giang or bac-kan.")]
 Density = Annotated[float, typer.Option(help="Devices per 100 people; above 0, up to 1000.")]
