@@ -32,6 +32,12 @@ class Kind(IntEnum):
 
 
 KINDS = tuple(Kind)
+SPOILT = np.array([kind.faulty or kind is Kind.SPOOFED for kind in KINDS])
+
+
+def as_written(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which messages say what their profile writes, byte for byte; the others are spoilt afterwards."""
+    return np.asarray(~SPOILT[kind], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,8 @@ class Messages:
     def __len__(self) -> int:
         return len(self.device)
 
-    def take(self, at: Ints | NDArray[np.bool_]) -> Self:
-        """The messages at these places, or where the mask is true."""
+    def take(self, at: Ints | NDArray[np.bool_] | slice) -> Self:
+        """The messages at these places, or where the mask is true; a slice copies nothing."""
         return type(self)(*(getattr(self, field.name)[at] for field in fields(self)))
 
     def in_order(self) -> Self:
