@@ -45,7 +45,7 @@ class Broker(NamedTuple):
     areas: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass
 class Tally:
     """Messages by what became of them.
 

@@ -72,5 +72,5 @@ def chart(lines: Sequence[Line], unit: str, *, stacked: bool = False, logarithmi
         yaxis=axis,
         template="none",
     )
-    config = {"displaylogo": False}
+    config = {"displayModeBar": False}
     return str(to_html(figure, include_plotlyjs=False, full_html=False, config=config))

@@ -52,7 +52,7 @@ class Before:
 
 @dataclass(frozen=True)
 class Run:
-    """What is to be run. `speed`: of the city. `asked`: what the report says of it besides."""
+    """What is to be run. `start`, `speed`: of the city. `asked`: what the report says of it besides."""
 
     stack: Stack
     city: City

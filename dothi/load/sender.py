@@ -2,26 +2,36 @@
 
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simulators.city import City, Message
-from simulators.drive import Progress
 from simulators.drive import drive as drive_publisher
-from simulators.publish import Broker, Publisher, Tally
+from simulators.publish import Broker, Publisher
+from simulators.publish import Tally as Counts
 from simulators.spool import NO_ANSWER, ROW, Spool
 
 
-class NotedTally(Tally):
+class Answers:
+    """Seconds to PUBACK."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def quantile(self, share: float) -> float | None:
+        return float(np.quantile(self.seconds, share)) if self.seconds else None
+
+
+class Tally(Counts):
     """Also notes when each message was sent and answered."""
 
-    def __init__(self, city: City, spool: Spool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        at = np.arange(len(city.fleet))
-        self._index = dict(zip(city.fleet.ids(at), at.tolist(), strict=True))
-        self._spool = spool
+        self.answers = Answers()
+        self.index: dict[str, int] = {}
+        self.spool: Spool | None = None
+        self.is_up = True
         self._sent: dict[tuple[str, int, int, bool], tuple[Message, float]] = {}
 
     def count(self, message: Message, now: float) -> None:
@@ -30,6 +40,7 @@ class NotedTally(Tally):
 
     def answered(self, message: Message) -> None:
         _, sent = self._sent.pop((message.device, message.boot, message.seq, message.again))
+        self.answers.seconds.append(time.time() - sent)
         self._append(message, sent, time.time() - sent, 0)
 
     def close(self) -> None:
@@ -37,9 +48,10 @@ class NotedTally(Tally):
             self._append(message, sent, np.nan, NO_ANSWER)
 
     def _append(self, m: Message, sent: float, answer: float, code: int) -> None:
-        device = self._index[m.device]
+        device = self.index[m.device]
         row = (device, device, m.boot, m.seq, m.time, m.due, sent - m.due, answer, m.kind, m.again, code)
-        self._spool.append(np.array([row], dtype=ROW))
+        if self.spool:
+            self.spool.append(np.array([row], dtype=ROW))
 
 
 def drive(
@@ -49,17 +61,19 @@ def drive(
     start: float,
     seconds: float | None,
     stop: threading.Event,
-    spool: Path,
-    progress: Progress | None = None,
+    tally: Tally,
+    spool: Spool | None = None,
+    progress: Any = None,
     progress_s: float = 2.0,
 ) -> dict[str, Any]:
     """As the fast sender's."""
-    with Spool(spool) as written:
-        tally = NotedTally(city, written)
-        publisher = Publisher(brokers, name=f"simulate-{city.boot}", record=tally.answered, tally=tally)
-        publisher.start()
-        summary = drive_publisher(
-            city, publisher, start=start, seconds=seconds, stop=stop, progress=progress, progress_s=progress_s
-        )
-        tally.close()
+    at = np.arange(len(city.fleet))
+    tally.index = dict(zip(city.fleet.ids(at), at.tolist(), strict=True))
+    tally.spool = spool
+    publisher = Publisher(brokers, name=f"simulate-{city.boot}", record=tally.answered, tally=tally)
+    publisher.start()
+    summary = drive_publisher(
+        city, publisher, start=start, seconds=seconds, stop=stop, progress=progress, progress_s=progress_s
+    )
+    tally.close()
     return summary

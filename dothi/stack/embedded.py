@@ -325,7 +325,7 @@ class Embedded:
         plan = self.plan
         if plan.people is None:
             return
-        arguments = ["simulate", "run", "--dir", str(plan.folder), "--people", str(plan.people)]
+        arguments = ["simulate", "run", "--dir", str(plan.folder), "--people", str(plan.people), "--no-account"]
         arguments += ["--metrics-port", str(self.metrics_port("simulator"))]
         if plan.density is not None:
             arguments += ["--density", str(plan.density)]
