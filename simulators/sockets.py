@@ -3,7 +3,6 @@
 The devices are dealt to processes, each of which has one thread and as many connections as it may have open files.
 """
 
-import os
 import subprocess
 import sys
 import threading
@@ -22,7 +21,8 @@ from simulators.city import members_of
 from simulators.scenario import Outage
 from simulators.sockets_count import Counts, added, summary
 from simulators.sockets_links import Manner
-from simulators.sockets_part import Order, Rehearsal, Told, divided
+from simulators.sockets_part import Order, Rehearsal, Told, broker_of, divided
+from simulators.sockets_probe import SocketsError, wait_admitted
 from simulators.sockets_wire import Address
 
 OVER_S = 20.0
@@ -36,10 +36,6 @@ Progress = Callable[[float, Counts], None]
 """Called every few seconds with the seconds since the start and the counts so far."""
 
 
-class SocketsError(Exception):
-    """The processes cannot do what they should; the message says why."""
-
-
 class Child(NamedTuple):
     """A process and the line to it."""
 
@@ -50,16 +46,6 @@ class Child(NamedTuple):
 def coming_s(connections: int, processes: int) -> float:
     """How long before a city's start its devices should begin to connect."""
     return FIRST_S + connections / (COMING_PER_S * processes)
-
-
-def processes_for(connections: int, files: int, cores: int | None = None) -> int:
-    """Processes that bear so many connections when each may have `files` open, on several cores if it is worth it."""
-    worth = max(1, min((cores or os.cpu_count() or 1) - 1, ceil(connections / 2_000)))
-    return max(worth, ceil(connections / max(files - SPARE_FILES, 1)))
-
-
-SPARE_FILES = 64
-"""Files that a process has open besides its connections."""
 
 
 def sources_for(part: int, connections: int) -> tuple[str, ...]:
@@ -113,6 +99,27 @@ def drive_sockets(
         took = time.time() - rehearsal.start
         ended(children)
     return summary(counts, took if seconds is None else min(took, seconds), len(everyone), processes)
+
+
+def check_doors(
+    rehearsal: Rehearsal,
+    brokers: Sequence[tuple[str, Sequence[str]]],
+    tokens: NDArray[np.bytes_],
+    *,
+    ca: str | None = None,
+    patience_s: float = 15.0,
+) -> None:
+    """Wait until each broker lets in the last of its devices: tokens are known there a moment after they were issued.
+
+    Raises SocketsError when one refuses, or does not answer, for `patience_s`. Arguments as for `drive_sockets`.
+    """
+    everyone = members_of(rehearsal.fleet, rehearsal.shard)
+    places = broker_of(rehearsal.fleet, everyone, [areas for _, areas in brokers])
+    for number, (url, _) in enumerate(brokers):
+        own = np.flatnonzero(places == number)
+        if len(own):
+            device = rehearsal.fleet.ids(everyone[own[-1:]].astype(np.int64))[0]
+            wait_admitted(Address.of(url), device, bytes(tokens[own[-1]]), ca, patience_s)
 
 
 def of_scenario(rehearsal: Rehearsal) -> list[Outage]:

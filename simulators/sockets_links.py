@@ -100,7 +100,7 @@ class Links:
         self._all_next, self._all_wrote, self._all_pinged = map(np.frombuffer, (self._next, self._wrote, self._pinged))
         self._phases = np.frombuffer(self.phase, dtype=np.uint8)
         self._keepalives = np.frombuffer(self._keepalive, dtype=np.uint16)
-        self._patience = 0.5 + 0.4 * (fleet.key[members] >> np.uint64(40)).astype(np.float32) / 2**24
+        self._patience = 0.4 + 0.4 * (fleet.key[members] >> np.uint64(40)).astype(np.float32) / 2**24
         self._slot_of = array("i", [-1]) * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._opening: dict[int, tuple[bytes, float]] = {}
         self._unsent: dict[int, bytes] = {}
@@ -338,7 +338,9 @@ class Links:
 
     def _ping(self, now: float) -> None:
         quiet = (self._phases == Phase.UP) & (self._keepalives > 0) & (self._all_pinged == NEVER)
-        for slot in np.flatnonzero(quiet & (now - self._all_wrote >= self._patience * self._keepalives)).tolist():
+        # At shares of the keep-alive of their own, so that those who came together do not go on together.
+        patience = np.minimum(self._patience * self._keepalives, self._keepalives - 2 * CHECK_S)
+        for slot in np.flatnonzero(quiet & (now - self._all_wrote >= patience)).tolist():
             self._pinged[slot] = now
             self._counts.pings += 1
             self.send(slot, mqtt.PINGREQ, now)

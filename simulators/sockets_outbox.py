@@ -131,8 +131,8 @@ class Outbox:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is in flight or waits."""
-        return not self._sent and not self._waiting
+        """Whether nothing is in flight, nor waits on a connection that stands."""
+        return not self._sent and not any(self._links.may_send(slot, 0) for slot in self._waiting)
 
     def close(self) -> None:
         """Give up what waits, and write the rows of all that was due."""

@@ -61,6 +61,12 @@ def connect(topic: bytes, device: bytes, token: bytes, *, keepalive: int, sessio
     return packet(0x10, head + text(device) + will + text(device) + text(token))
 
 
+def knock(device: bytes, token: bytes) -> bytes:
+    """CONNECT without will and session: asks whether a device is let in."""
+    head = b"\0\4MQTT\5" + bytes([0b1100_0010]) + b"\0\x0a" + b"\0"
+    return packet(0x10, head + text(device) + text(device) + text(token))
+
+
 def online(topic: bytes) -> bytes:
     """A retained `online` on `…/status`, QoS 1."""
     return packet(0x33, text(topic + b"/status") + STATUS_ID.to_bytes(2, "big") + b"\0online")

@@ -36,9 +36,7 @@ class Gated:
         port, secure = free_port(taken), free_port(taken)
         tls = broker.Tls("127.0.0.1", secure, files_in(folder / "tls"), 10_000)
         rules = broker.access_rules(areas, [])
-        part = broker.part(
-            find_runtime(), folder, account, shard, port, rules, PASSWORDS, 1_000_000, list(areas), tls
-        )
+        part = broker.part(find_runtime(), folder, account, shard, port, rules, PASSWORDS, 1_000_000, list(areas), tls)
         self.areas = tuple(areas)
         self.url, self.secure_url = f"mqtt://127.0.0.1:{port}", f"mqtts://127.0.0.1:{secure}"
         self.gateway = broker.address("gateway", PASSWORDS["gateway"], port)
