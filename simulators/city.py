@@ -1,18 +1,23 @@
 """A city speaking: what its devices say when, with what a scenario does to it. Nothing here reads a clock or sends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.behaviour import values, voices
+from simulators.behaviour import Column, values, voices
 from simulators.draw import Ints
 from simulators.fleet import Fleet, native_profile
-from simulators.messages import KINDS, Kind, Messages
-from simulators.payload import Writer, spoil
-from simulators.scenario import QUIET, Scenario
+from simulators.messages import KINDS, Kind, Messages, as_written
+from simulators.packets import IDENTIFIER, NO_PROPERTIES, Block, Packets, in_line, packet, packets_of, with_apart
+from simulators.payload import Writer, complete, spoil
+from simulators.scenario import QUIET, Scenario, Slice, happen
 from simulators.schedule import USUAL, Schedule, Shares
+from simulators.topics import Topics
+
+PIECE = 65_536
+"""Messages whose packets are written at once: a matrix of about 30 MB."""
 
 
 class Message(NamedTuple):
@@ -28,18 +33,6 @@ class Message(NamedTuple):
     due: float
     topic: str
     payload: bytes
-
-
-class Packets(NamedTuple):
-    """MQTT 5 PUBLISH packets (QoS 1, no properties) one after another, in the order of their messages.
-
-    `body`: uint8. `ends`: where each packet ends in it. `ids`: where the two bytes of its packet identifier are, which
-    hold 0 until a connection numbers them.
-    """
-
-    body: NDArray[np.uint8]
-    ends: Ints
-    ids: Ints
 
 
 def natural_rate(fleet: Fleet, shares: Shares = USUAL) -> float:
@@ -70,14 +63,15 @@ class City:
         self.members = members_of(fleet, shard)
         self.rate_per_s = natural_rate(fleet, shares) * speed * (len(self.members) / max(len(fleet), 1))
         self._writers = [Writer(voices(native_profile(family))) for family in fleet.families]
+        self._topics = Topics(fleet)
         self._schedule = Schedule(fleet, self.members, start=start, boot=boot, speed=speed, shares=shares)
-        self._held = Messages.none()
+        self._held, self._since = Messages.none(), start
 
     def until(self, moment: float) -> Messages:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
-        messages = self._schedule.until(moment)
-        for effect in self.scenario:
-            messages = effect.shape(self.fleet, messages)
+        piece = Slice(self._since, moment, self.boot, self.shard)
+        messages = happen(self.scenario, self.fleet, self._schedule.until(moment), piece)
+        self._since = moment
         if not len(self._held) and not len(messages):
             return messages
         waiting = Messages.joined(self._held, messages)
@@ -87,63 +81,94 @@ class City:
     def payloads(self, messages: Messages) -> list[bytes]:
         """What each message says."""
         written = [b""] * len(messages)
-        family = self.fleet.family[messages.device]
-        for number, name in enumerate(self.fleet.families):
-            at = np.flatnonzero(family == number)
-            if len(at):
-                for place, payload in zip(at.tolist(), self._written(name, number, messages.take(at)), strict=True):
-                    written[place] = payload
-        for place in np.flatnonzero(messages.kind >= Kind.ONE_OUT_OF_RANGE).tolist():
-            kind, writer = Kind(messages.kind[place]), self._writers[family[place]]
-            written[place] = spoil(written[place], kind, writer)
+        for number, at in self._by_family(messages):
+            said = messages.take(at)
+            for place, payload in zip(at.tolist(), self._said(number, said, self._columns(number, said)), strict=True):
+                written[place] = payload
         return written
 
     def packets(self, messages: Messages) -> Packets:
         """The PUBLISH packet of each message."""
-        parts = [packet(message.topic.encode(), message.payload) for message in self.each(messages)]
-        ends = np.cumsum([len(body) for body, _ in parts], dtype=np.int64)
-        starts = ends - np.array([len(body) for body, _ in parts], dtype=np.int64)
-        ids = starts + np.array([at for _, at in parts], dtype=np.int64)
-        return Packets(np.frombuffer(bytearray().join(body for body, _ in parts), dtype=np.uint8), ends, ids)
+        starts = range(0, max(len(messages), 1), PIECE)
+        return in_line([self._packets(messages.take(slice(at, at + PIECE))) for at in starts])
+
+    def _packets(self, messages: Messages) -> Packets:
+        """What is not as usual is written one by one: it is little."""
+        usual, parts = np.empty(len(messages), dtype=np.bool_), []
+        odd: dict[int, tuple[bytes, int]] = {}
+        for number, at in self._by_family(messages):
+            said = messages.take(at)
+            columns = self._columns(number, said)
+            fits = as_written(said.kind) & complete(columns)
+            usual[at] = fits
+            parts.append((number, at[fits], said.take(fits), rows_of(columns, fits)))
+            apart = self._alone(number, said.take(~fits), rows_of(columns, ~fits))
+            odd |= zip(at[~fits].tolist(), apart, strict=True)
+        place = np.cumsum(usual) - 1
+        blocks = [self._block(number, place[at], said, columns) for number, at, said, columns in parts if len(at)]
+        places = sorted(odd)
+        return with_apart(packets_of(blocks), np.array(places, dtype=np.int64), [odd[place] for place in places])
+
+    def _said(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[bytes]:
+        writer = self._writers[number]
+        written = writer.write(messages, columns)
+        for place in np.flatnonzero(~as_written(messages.kind)).tolist():
+            written[place] = spoil(written[place], KINDS[messages.kind[place]], writer)
+        return written
+
+    def _alone(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[tuple[bytes, int]]:
+        return [
+            packet(topic_of(area, name).encode(), payload)
+            for (area, name), payload in zip(self._named(messages), self._said(number, messages, columns), strict=True)
+        ]
+
+    def _named(self, messages: Messages) -> Iterator[tuple[str, str]]:
+        """Area and id of each device."""
+        areas = [self.fleet.areas[area] for area in self.fleet.area[messages.device].tolist()]
+        return zip(areas, self.fleet.ids(messages.device.astype(np.int64)), strict=True)
+
+    def _block(self, number: int, place: Ints, messages: Messages, columns: Mapping[str, Column]) -> Block:
+        topic = self._topics.of(number, messages.device)
+        payload = self._writers[number].parts(messages, columns)
+        return Block(place, topic.sizes, [*topic.parts, IDENTIFIER, NO_PROPERTIES, *payload])
 
     def each(self, messages: Messages) -> Iterator[Message]:
         """The messages one by one."""
-        names = self.fleet.ids(messages.device.astype(np.int64))
-        areas = [self.fleet.areas[area] for area in self.fleet.area[messages.device].tolist()]
         columns = (messages.boot, messages.seq, messages.time, messages.kind, messages.again, messages.due)
         listed = (column.tolist() for column in columns)
-        rows = zip(areas, names, *listed, self.payloads(messages), strict=True)
-        for area, name, boot, seq, time, kind, again, due, payload in rows:
-            topic = f"dothi/v1/{area}/{name}/up"
-            yield Message(area, name, boot, seq, time, KINDS[kind], again, due, topic, payload)
+        rows = zip(self._named(messages), *listed, self.payloads(messages), strict=True)
+        for (area, name), boot, seq, time, kind, again, due, payload in rows:
+            yield Message(area, name, boot, seq, time, KINDS[kind], again, due, topic_of(area, name), payload)
 
-    def _written(self, family: str, number: int, messages: Messages) -> list[bytes]:
-        writer, device = self._writers[number], messages.device.astype(np.int64)
-        seconds = messages.time / 1000.0
-        columns = values(writer.voices, self.fleet.key[device], seconds)
+    def _by_family(self, messages: Messages) -> Iterator[tuple[int, Ints]]:
+        """The number of each family that speaks, and the places of its messages."""
+        family = self.fleet.family[messages.device]
+        order = np.argsort(family, kind="stable")
+        ends = np.cumsum(np.bincount(family, minlength=len(self.fleet.families)))
+        for number, at in enumerate(np.split(order, ends[:-1])):
+            if len(at):
+                yield number, at
+
+    def _columns(self, number: int, messages: Messages) -> dict[str, Column]:
+        device, seconds = messages.device.astype(np.int64), messages.time / 1000.0
+        lat, lon = self.fleet.lat[device], self.fleet.lon[device]
+        columns = values(self._writers[number].voices, self.fleet.key[device], seconds, lat, lon)
         for effect in self.scenario:
-            effect.change(self.fleet, family, device, seconds, columns)
-        return writer.write(messages, columns)
+            effect.change(self.fleet, self.fleet.families[number], device, seconds, columns)
+        return columns
+
+
+def topic_of(area: str, device: str) -> str:
+    """Where a device publishes its readings."""
+    return f"dothi/v1/{area}/{device}/up"
+
+
+def rows_of(columns: Mapping[str, Column], where: NDArray[np.bool_]) -> dict[str, Column]:
+    """The columns where the mask is true."""
+    return {name: column[where] for name, column in columns.items()} if not where.all() else dict(columns)
 
 
 def members_of(fleet: Fleet, shard: tuple[int, int]) -> NDArray[np.uint32]:
     """The indices of a shard's devices; `(1, 1)` has all."""
     part, parts = shard
     return np.flatnonzero(fleet.key % np.uint64(parts) == part - 1).astype(np.uint32)
-
-
-def packet(topic: bytes, payload: bytes) -> tuple[bytes, int]:
-    """A PUBLISH packet and the place of its identifier."""
-    size = 2 + len(topic) + 2 + 1 + len(payload)
-    head = b"\x32" + length(size) + len(topic).to_bytes(2, "big") + topic
-    return head + b"\0\0\0" + payload, len(head)
-
-
-def length(size: int) -> bytes:
-    """MQTT's variable byte integer."""
-    digits = bytearray()
-    while size > 127:
-        digits.append(size & 127 | 128)
-        size >>= 7
-    digits.append(size)
-    return bytes(digits)
