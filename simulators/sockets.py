@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.city import members_of
+from simulators.preflight import port_range
 from simulators.scenario import Outage
 from simulators.sockets_count import Counts, added, summary
 from simulators.sockets_links import Manner
@@ -48,13 +49,14 @@ def coming_s(connections: int, processes: int) -> float:
     return FIRST_S + connections / (COMING_PER_S * processes)
 
 
-def sources_for(part: int, connections: int) -> tuple[str, ...]:
-    """Loopback addresses of one process.
+def sources_for(part: int, connections: int, ports: int = PER_SOURCE) -> tuple[str, ...]:
+    """Loopback addresses of one process, where an address has so many ports.
 
     >>> sources_for(2, 25_000)
     ('127.3.0.1', '127.3.0.2', '127.3.0.3')
     """
-    return tuple(f"127.{part % 250 + 1}.0.{number + 1}" for number in range(ceil(connections / PER_SOURCE)))
+    count = ceil(connections / min(max(ports, 1), PER_SOURCE))
+    return tuple(f"127.{part % 250 + 1}.{number // 250}.{number % 250 + 1}" for number in range(count))
 
 
 def drive_sockets(
@@ -82,12 +84,13 @@ def drive_sockets(
     places = tuple(Address.of(url) for url, _ in brokers)
     areas = tuple(tuple(some) for _, some in brokers)
     everyone = members_of(rehearsal.fleet, rehearsal.shard)
+    first, last = port_range()
     children: list[Child] = []
     try:
         for part in range(processes):
             members = members_of(rehearsal.fleet, divided(rehearsal.shard, part, processes))
             own = tokens[np.searchsorted(everyone, members)]
-            from_where = sources_for(part, len(members))
+            from_where = sources_for(part, len(members), last - first + 1)
             spool = folder / f"sockets-{part}.spool"
             how = manner or Manner()
             children.append(started())
