@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from simulators import sockets_packets as mqtt
-from simulators.city import City, Packets
+from simulators.city import City
 from simulators.draw import Ints
 from simulators.messages import Kind, Messages
+from simulators.packets import Packets
 from simulators.sockets_count import Counts
 from simulators.sockets_links import Links
 from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows, Spool

@@ -106,7 +106,8 @@ class Part:
         self._city = order.rehearsal.city(order.part, order.parts)
         self._start, self._end = order.rehearsal.start, float("inf") if order.end is None else order.end
         members = self._city.members
-        self._before, self._me = psutil.Process().memory_info().rss, psutil.Process()
+        self._me = psutil.Process()
+        self._before = memory_of(self._me)
         places = broker_of(self._city.fleet, members, order.areas)
         self._links = Links(
             self._city.fleet,
@@ -173,7 +174,7 @@ class Part:
 
     def _measure(self) -> None:
         times = self._me.cpu_times()
-        self.counts.cpu_s, self.counts.memory_bytes = times.user + times.system, self._me.memory_info().rss
+        self.counts.cpu_s, self.counts.memory_bytes = times.user + times.system, memory_of(self._me)
         if self.now() < self._start:  # afterwards it is what messages take
             self.counts.growth_bytes = self.counts.memory_bytes - self._before
 
@@ -189,6 +190,12 @@ class Part:
         deadline = self.now() + LEAVE_S
         while self._links.standing and self.now() < deadline:
             self._links.turn(TICK_S)
+
+
+def memory_of(process: psutil.Process) -> int:
+    """Bytes that a process has for itself."""
+    memory = process.memory_info()
+    return int(memory.rss - memory.shared)
 
 
 def back_at(keys: draw.Keys, outage: Outage, first_s: float) -> Floats:

@@ -154,7 +154,7 @@ class Brokers:
 
 
 def beside(stack: RunningStack, program: Path) -> dict[str, Any]:
-    """What mqttx bench takes for connections: all its processes, against the same broker, with the gateway's account."""
+    """What mqttx bench takes for connections, all its processes, with the gateway's account."""
     where = urlsplit(stack.document["broker"])
     command = [str(program), "bench", "conn", "-c", str(MQTTX_CONNECTIONS), "-i", "1"]
     command += [
