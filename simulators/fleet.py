@@ -18,7 +18,6 @@ from simulators.draw import Ints
 from simulators.ground import OPEN, QUARTERS, VILLAGES, ground
 from simulators.mix import Mix, prefix, usual_mix
 from simulators.province import ZONE
-from simulators.province import provinces as provinces
 
 DIGITS = 6
 

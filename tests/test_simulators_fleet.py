@@ -1,9 +1,11 @@
 """Laws of the simulated fleet: seeded, sized as asked, divided as the mix says, standing where its districts are."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from simulators.mix import apportion, prefix, shown, usual_mix
 from simulators.province import own_province, provinces
 from simulators.shard import shard_of
 
+ROOT = Path(__file__).parents[1]
 STIRRED = [6515378097567897105, 3499946262820276026]
 SMALL, TENTH = "bdac1ce96f1840f8", "1e7e6b02711d43cb"
 """Digests of fleets that must never change: whoever compares two runs of one seed, years apart, gets the same city."""
@@ -63,6 +66,22 @@ def test_a_fleet_of_known_seed_stays_what_it_is(bac_kan: Fleet) -> None:
     assert draw.stir(np.array([1, 2], dtype=np.uint64), draw.salt("device"), 4).tolist() == STIRRED
     assert digest(small_fleet(1)) == SMALL
     assert digest(bac_kan) == TENTH
+
+
+DIGEST = """
+from tests.test_simulators_fleet import digest, small_fleet
+print(digest(small_fleet(1)))
+"""
+
+
+def test_a_simpler_processor_makes_the_same_fleet() -> None:
+    """Wide vector instructions must not round otherwise."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    simple = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(found)}
+    said = subprocess.run(
+        [sys.executable, "-c", DIGEST], capture_output=True, text=True, check=True, env=simple, cwd=ROOT
+    )
+    assert said.stdout.strip() == SMALL
 
 
 def digest(fleet: Fleet) -> str:
