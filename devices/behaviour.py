@@ -83,6 +83,8 @@ def _not_numbers(section: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} is {value!r}; expected a number"
         elif key in ABOVE_ZERO and value <= 0:
             yield f"{key} is {value:g}; expected more than 0"
+        elif key == "decimals" and value not in range(10):
+            yield f"decimals is {value:g}; expected a whole number from 0 to 9"
 
 
 def _is_number(value: object) -> bool:
@@ -98,8 +100,11 @@ def _misled(metric: Metric, section: Mapping[str, Any]) -> Iterator[str]:
     for option in (*section.get("weights", ()), *section.get("steps", ())):
         if not _legal(metric, option):
             yield f"{option} is not legal; expected {', '.join(metric.states) or _range(metric)}"
-    if any(weight < 0 for weight in section.get("weights", {}).values()):
+    weights = section.get("weights", {}).values()
+    if any(weight < 0 for weight in weights):
         yield "a weight is below 0"
+    elif weights and not any(weights):
+        yield "no weight is above 0"
     if section["curve"] in ("day", "battery") and any(not metric.low <= end <= metric.high for end in _ends(section)):
         yield f"leaves the range {_range(metric)}"
     if section["curve"] != "choice" and (section["curve"] == "step") != bool(metric.states):
