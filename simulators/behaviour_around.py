@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from simulators import sky
+from simulators import sky, sky_past
 from simulators.behaviour_days import Clock, clock
 from simulators.behaviour_noise import Wander, Words, character, noise, odds, wander
 from simulators.behaviour_rhythm import RHYTHMS
@@ -103,7 +103,7 @@ DRIVERS: Mapping[str, Driver] = {
     "humidity": _humidity,
     "pressure": lambda around: sky.pressure(around.clock, around.weather) - sky.MEAN_PRESSURE,
     "rain": lambda around: sky.rain(around.place, around.seconds, around.clock, around.spell),
-    "wet": lambda around: sky.wet(around.place, around.seconds),
+    "wet": lambda around: sky_past.wet(around.place, around.seconds),
     "wind": lambda around: sky.wind(around.place, around.seconds, around.clock),
     "wind_from": lambda around: sky.wind_from(around.place, around.seconds, around.clock),
     "sun": lambda around: sky.sun(around.clock, around.spell),

@@ -41,9 +41,6 @@ DRIFT_KM_PER_S = (-18.0 / 3600.0, 9.0 / 3600.0)
 DRY_BELOW = 1.5
 HOURLY = 24.0 * 0.0445
 """Scales what exceeds DRY_BELOW so that the year's rain is that of RAIN_MM_PER_DAY; the mean of the excess, counted."""
-UPSTREAM_KM = (12.0, 12.0)
-GAUGE_STEP_S, GAUGE_STEPS, GAUGE_PEAK_S = 14_400.0, 25, 64_800.0
-"""A gauge feels rain most this long after it fell; rain is asked every four hours for four days."""
 
 
 class Place(NamedTuple):
@@ -98,9 +95,8 @@ def humidity(place: Place, seconds: Floats, now: Clock, air: Floats) -> Floats:
 
 def pressure(now: Clock, weather: Floats) -> Floats:
     """Air pressure, hPa: high when it is cold, with the tide of the air at 10 and 22 h."""
-    return (
-        PRESSURE.at(now) - 0.8 * CHANGEABLE.at(now) * weather + 1.1 * np.cos((now.hour - 10.0) * (2.0 * np.pi / 12.0))
-    )
+    tide = 1.1 * np.cos((now.hour - 10.0) * (2.0 * np.pi / 12.0))
+    return PRESSURE.at(now) - 0.8 * CHANGEABLE.at(now) * weather + tide
 
 
 def wind(place: Place, seconds: Floats, now: Clock) -> Floats:
@@ -132,35 +128,10 @@ def rain_at(place: Place, seconds: Floats) -> Floats:
     return rain(place, seconds, clock(seconds), spell(place, seconds))
 
 
-def rain_of_day(place: Place, seconds: Floats, now: Clock) -> Floats:
-    """Rain since local midnight, mm: the integral of `rain`, taken as straight between half hours."""
-    halves = np.arange(49)[:, np.newaxis] * 0.5
-    moments: Floats = seconds + (halves - now.hour) * 3600.0
-    rates = rain_at(Place(place.east[np.newaxis], place.north[np.newaxis]), moments)
-    part = np.clip((now.hour - halves[:-1]) / 0.5, 0.0, 1.0)
-    return _total(0.5 * (rates[:-1] * part + (rates[1:] - rates[:-1]) * part * part / 2.0))
-
-
-def wet(place: Place, seconds: Floats) -> Floats:
-    """Rain upstream as it passes a gauge, mm: it comes up within a day and drains within three."""
-    first: Floats = np.floor(seconds / GAUGE_STEP_S)
-    back = np.arange(GAUGE_STEPS)[:, np.newaxis]
-    moments = np.asarray((first - back) * GAUGE_STEP_S, dtype=np.float64)
-    above = Place((place.east + UPSTREAM_KM[0])[np.newaxis], (place.north + UPSTREAM_KM[1])[np.newaxis])
-    age = (seconds - moments) / GAUGE_PEAK_S
-    left = 1.0 - (seconds - moments) / (GAUGE_STEP_S * GAUGE_STEPS)
-    return _total(rain_at(above, moments) * (GAUGE_STEP_S / 3600.0) * age * np.exp(1.0 - age) * left)
-
-
 def dust(place: Place, seconds: Floats, now: Clock) -> Floats:
     """Particles as a share of the year's mean: much in still winter nights, little after rain and in summer."""
     spread = 1.0 + 0.3 * field(place, seconds, 70.0, 40 * 3600.0, "dust")
     return DUST.at(now) * np.maximum(spread, 0.25) * (1.0 + 0.22 * _wave(now, 4.0) - 0.08 * _wave(now, 14.0))
-
-
-def _total(rows: Floats) -> Floats:
-    """The sum of the rows, one after the other: `sum` takes them in another order when they are short."""
-    return np.asarray(np.cumsum(rows, axis=0)[-1], dtype=np.float64)
 
 
 def _smooth(part: NDArray[np.float64]) -> Floats:

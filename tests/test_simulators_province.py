@@ -11,6 +11,7 @@ from simulators.behaviour_around import KM_PER_DEGREE
 from simulators.behaviour_days import clock
 from simulators.fleet import native_profile
 from simulators.sky import Place
+from simulators.sky_past import TOGETHER, UPSTREAM_KM
 
 NEW_YEAR = 1_767_200_400.0  # 2026-01-01 00:00 local time, a Thursday
 MONDAY = NEW_YEAR + 67 * 86_400.0  # 2026-03-09
@@ -76,6 +77,16 @@ def test_summers_are_hot_and_wet_and_winters_cool_and_dry() -> None:
     assert (weather["precipitation"] == 0).mean() > 0.8
 
 
+def test_rain_of_the_past_is_the_same_for_many_as_for_few() -> None:
+    count = 2 * TOGETHER + 5
+    moments, keys = over_year(count), keys_of(count)
+    lat = 21.1 + 0.5 * draw.uniform(keys, 2)
+    for family, metric in (("rain", "rain_total"), ("water_level", "water_level")):
+        together, few = said(family, keys, moments, lat), slice(TOGETHER - 3, TOGETHER + 3)
+        apart = said(family, keys[few], moments[few], lat[few])
+        assert apart[metric].tobytes() == together[metric][few].tobytes()
+
+
 def test_dry_when_hot_within_a_day() -> None:
     keys, moments = np.repeat(keys_of(1), 4800), NEW_YEAR + 1800.0 * np.arange(4800)
     weather = said("weather", keys, moments)
@@ -120,7 +131,7 @@ def test_rivers_rise_after_rain_upstream_and_stay_below_the_first_alarm() -> Non
     count = 1500
     moments, keys = over_year(count), np.repeat(keys_of(1), count)
     level = said("water_level", keys, moments)["water_level"]
-    above = Place(np.full(count, sky.UPSTREAM_KM[0]), np.full(count, sky.UPSTREAM_KM[1]))
+    above = Place(np.full(count, UPSTREAM_KM[0]), np.full(count, UPSTREAM_KM[1]))
     before = sum((sky.rain_at(above, moments - 3600.0 * hour) for hour in range(6, 42, 2)), np.zeros(count))
     soon = sum((sky.rain_at(above, moments + 3600.0 * hour) for hour in range(6, 42, 2)), np.zeros(count))
     assert alike(level, before) > 0.6
