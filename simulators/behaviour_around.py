@@ -9,7 +9,7 @@ from simulators import sky, sky_past
 from simulators.behaviour_days import Clock, clock
 from simulators.behaviour_noise import Wander, Words, character, noise, odds, wander
 from simulators.behaviour_rhythm import RHYTHMS
-from simulators.behaviour_road import Road, Trip, delay_s, road, trip
+from simulators.behaviour_road import Road, Trip, demand, road, trip
 from simulators.draw import Floats, Keys
 from simulators.sky import Place
 
@@ -67,8 +67,8 @@ class Around:
     @cached_property
     def road(self) -> Road:
         """The traffic where a device stands: the wave that gets here now, in a street of its own."""
-        delayed = clock(self.seconds - delay_s(self.place))
-        return road(np.minimum(0.03 + 0.4 * RHYTHMS["street"].level(delayed) * self.varied(ROAD, 0.25, 0.15), 0.95))
+        vehicles = 0.4 * demand(self.place, self.seconds) * self.varied(ROAD, 0.25, 0.15)
+        return road(np.minimum(0.03 + vehicles, 0.95))
 
     def driver(self, name: str) -> Floats:
         """One of `devices.behaviour.DRIVERS`, a value per device and moment."""

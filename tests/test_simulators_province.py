@@ -165,6 +165,18 @@ def test_the_rush_hour_reaches_outer_districts_later() -> None:
     assert 0.75 <= (np.argmax(far[:48]) - np.argmax(by_hour(MONDAY)[:48])) / 4 <= 1.25
 
 
+def test_lychees_fill_the_roads_around_them_in_june() -> None:
+    may, june = MONDAY + 49 * DAY_S, MONDAY + 105 * DAY_S  # Mondays in the middle of both
+    chu, elsewhere = (21.3738, 106.5685), (21.2731, 105.95)
+    full = {
+        (place, day): said("traffic_flow", keys_of(300), at_hour(day, 14.0, 300), *place)["occupancy"].mean()
+        for place in (chu, elsewhere)
+        for day in (may, june)
+    }
+    assert full[chu, june] > 1.25 * full[chu, may]
+    assert full[elsewhere, june] == pytest.approx(full[elsewhere, may], rel=0.05)
+
+
 def test_flow_density_and_speed_belong_together() -> None:
     roads = said("traffic_flow", keys_of(20_000), over_year(20_000))
     density = roads["occupancy"] / 0.55
