@@ -95,6 +95,11 @@ def _humidity(around: Around) -> Floats:
     return sky.humidity(around.place, around.seconds, around.clock, air) - sky.MEAN_HUMIDITY
 
 
+def _dust(around: Around) -> Floats:
+    there = sky.dust(around.place, around.seconds, around.clock, around.spell)
+    return there * around.varied(DUST, 0.12, 0.07)
+
+
 DRIVERS: Mapping[str, Driver] = {
     **{name: _rhythm(name) for name in RHYTHMS},
     "home": _home,
@@ -107,7 +112,7 @@ DRIVERS: Mapping[str, Driver] = {
     "wind": lambda around: sky.wind(around.place, around.seconds, around.clock),
     "wind_from": lambda around: sky.wind_from(around.place, around.seconds, around.clock),
     "sun": lambda around: sky.sun(around.clock, around.spell),
-    "dust": lambda around: sky.dust(around.place, around.seconds, around.clock) * around.varied(DUST, 0.12, 0.07),
+    "dust": _dust,
     "density": lambda around: around.road.density,
     "flow": lambda around: around.road.flow,
     "pace": lambda around: around.road.pace,

@@ -25,7 +25,7 @@ class Counter:
     def __init__(self, metric: Metric, section: Mapping[str, Any], places: int) -> None:
         """Raises KeyError, ValueError, TypeError on a faulty section."""
         self._rate = float(section.get("rate", 1.0))
-        self._swing, self._peak = min(float(section.get("swing", 0.5)), 0.95), float(section.get("peak", 19.0))
+        self._swing, self._peak = float(section.get("swing", 0.5)), float(section.get("peak", 19.0))
         self._spread = float(section.get("own", 0.5))
         self._start = float(section.get("start", 1000.0 * self._rate))
         self._life_s = 86_400.0 * float(section.get("resets", 0.0))

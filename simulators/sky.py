@@ -39,7 +39,7 @@ CELL_KM, CELL_S = 28.0, 2.5 * 3600.0
 DRIFT_KM_PER_S = (-18.0 / 3600.0, 9.0 / 3600.0)
 """Rain cells travel to the north-west, 20 km in an hour."""
 DRY_BELOW = 1.5
-HOURLY = 24.0 * 0.0445
+HOURLY = 24.0 * 0.0416
 """Scales what exceeds DRY_BELOW so that the year's rain is that of RAIN_MM_PER_DAY; the mean of the excess, counted."""
 
 
@@ -128,10 +128,11 @@ def rain_at(place: Place, seconds: Floats) -> Floats:
     return rain(place, seconds, clock(seconds), spell(place, seconds))
 
 
-def dust(place: Place, seconds: Floats, now: Clock) -> Floats:
-    """Particles as a share of the year's mean: much in still winter nights, little after rain and in summer."""
-    spread = 1.0 + 0.3 * field(place, seconds, 70.0, 40 * 3600.0, "dust")
-    return DUST.at(now) * np.maximum(spread, 0.25) * (1.0 + 0.22 * _wave(now, 4.0) - 0.08 * _wave(now, 14.0))
+def dust(place: Place, seconds: Floats, now: Clock, spell: Floats) -> Floats:
+    """Particles as a share of the year's mean: much in still winter nights, little in summer and wet spells."""
+    spread = np.maximum(1.0 + 0.3 * field(place, seconds, 70.0, 40 * 3600.0, "dust"), 0.25)
+    washed = 1.0 - 0.3 * np.clip(spell - 0.5, 0.0, 1.0)
+    return DUST.at(now) * spread * washed * (1.0 + 0.3 * _wave(now, 4.0))
 
 
 def _smooth(part: NDArray[np.float64]) -> Floats:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from devices.behaviour import CURVES, DRIVERS, misspelt
@@ -166,22 +166,44 @@ def test_behaviour_that_cannot_be_followed_is_named() -> None:
         voices(one_metric("contact", "contact", {"curve": "choice", "weights": {"open": -1}}))
 
 
-SECTIONS = st.fixed_dictionaries(
-    {"curve": st.just("day"), "mean": st.floats(-1e4, 1e4), "follows": st.dictionaries(DRIVER, AMOUNT, max_size=3)},
-    optional={"swing": AMOUNT, "noise": st.floats(0, 1e3), "own": st.floats(0, 1e3), "decimals": st.integers(0, 4)},
-)
+def sections(metric: Metric) -> st.SearchStrategy[dict[str, Any]]:
+    """Sections of every curve, most of them well-formed."""
+    options = st.sampled_from(metric.states) if metric.states else st.integers(0, 100)
+    follows, weights = (
+        st.dictionaries(DRIVER, AMOUNT, max_size=3),
+        st.dictionaries(options, st.floats(-0.1, 3), max_size=4),
+    )
+    rhythm, more = st.dictionaries(st.sampled_from((*WORDS_OF_RHYTHM, "rain")), st.floats(-1, 5)), st.floats(0, 1e3)
+    keys = {
+        "day": {"mean": st.floats(-1e3, 1e4), "swing": AMOUNT, "noise": more, "own": more, "follows": follows},
+        "count": {"rate": st.floats(0, 1e4), "swing": st.floats(-2, 2), "own": st.floats(-1, 2), "follows": rhythm}
+        | {"start": AMOUNT, "resets": st.floats(-1, 900)},
+        "choice": {"weights": weights, "hold": st.floats(-1, 1e5)},
+        "step": {"follows": follows, "steps": st.dictionaries(options, AMOUNT, max_size=4), "weights": weights},
+        "battery": {"full": st.floats(-5, 100), "empty": st.floats(-5, 100), "days": st.floats(-1, 900)},
+    }
+    written = {name: {} if name == "step" else {"decimals": st.integers(0, 5)} for name in keys}
+    return st.one_of(
+        st.fixed_dictionaries({"curve": st.just(name)}, optional=own | written[name]) for name, own in keys.items()
+    )
 
 
-@settings(max_examples=60)
-@given(section=SECTIONS, at=st.integers(0, 10_000))
-def test_whatever_is_followed_stays_inside_the_range(section: dict[str, Any], at: int) -> None:
-    gauges = [(family, metric) for family in FAMILIES.values() for metric in family.metrics if metric.kind == "gauge"]
-    family, metric = gauges[at % len(gauges)]
+@settings(max_examples=200)
+@given(asked=st.data())
+def test_whatever_passes_as_a_section_stays_legal_and_counters_never_fall(asked: st.DataObject) -> None:
+    family = asked.draw(st.sampled_from(list(FAMILIES.values())))
+    metric = asked.draw(st.sampled_from(family.metrics))
+    section = asked.draw(sections(metric))
     if any(misspelt(metric, section)):
         return
-    keys = keys_of(40)
-    said = column(one_metric(metric.name, family.name, section), keys, START + YEAR_S * draw.uniform(keys, at))
+    event(section["curve"])
+    keys, moments = np.repeat(keys_of(5), 40), np.tile(START + 5_000.0 * np.arange(40), 5)
+    said = column(one_metric(metric.name, family.name, section), keys, moments)
+    if section["curve"] == "choice" and metric.kind != "state":
+        said = said.astype(np.float64)
     assert illegal(metric, said) == []
+    if section["curve"] == "count" and "resets" not in section and "rain" not in section.get("follows", {}):
+        assert (np.diff(said.reshape(5, 40), axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("profile", NATIVE, ids=names)
@@ -253,6 +275,9 @@ def test_every_word_of_the_vocabulary_has_somebody_who_does_it() -> None:
         ({"curve": "count", "follows": {"heat": 1}}, "follows heat; expected one of awake"),
         ({"curve": "choice", "weights": {7: -1}}, "a weight is below 0"),
         ({"curve": "choice", "weights": {7: 0}}, "no weight is above 0"),
+        ({"curve": "count", "follows": {"rain": 1, "home": 1}}, "expected rain alone"),
+        ({"curve": "count", "follows": {"home": -1}}, "a share that is not above 0"),
+        ({"curve": "count", "swing": 2}, "swing is 2; expected -1 to 1"),
         ({"curve": "day", "mean": 7, "decimals": 1.5}, "decimals is 1.5; expected a whole number from 0 to 9"),
     ],
 )
