@@ -167,25 +167,24 @@ def test_behaviour_that_cannot_be_followed_is_named() -> None:
 
 
 def sections(metric: Metric) -> st.SearchStrategy[dict[str, Any]]:
-    """Sections of every curve, most of them well-formed."""
-    options = st.sampled_from(metric.states) if metric.states else st.integers(0, 100)
-    follows, weights = (
-        st.dictionaries(DRIVER, AMOUNT, max_size=3),
-        st.dictionaries(options, st.floats(-0.1, 3), max_size=4),
-    )
-    rhythm, more = st.dictionaries(st.sampled_from((*WORDS_OF_RHYTHM, "rain")), st.floats(-1, 5)), st.floats(0, 1e3)
-    keys = {
-        "day": {"mean": st.floats(-1e3, 1e4), "swing": AMOUNT, "noise": more, "own": more, "follows": follows},
-        "count": {"rate": st.floats(0, 1e4), "swing": st.floats(-2, 2), "own": st.floats(-1, 2), "follows": rhythm}
-        | {"start": AMOUNT, "resets": st.floats(-1, 900)},
-        "choice": {"weights": weights, "hold": st.floats(-1, 1e5)},
-        "step": {"follows": follows, "steps": st.dictionaries(options, AMOUNT, max_size=4), "weights": weights},
-        "battery": {"full": st.floats(-5, 100), "empty": st.floats(-5, 100), "days": st.floats(-1, 900)},
-    }
-    written = {name: {} if name == "step" else {"decimals": st.integers(0, 5)} for name in keys}
-    return st.one_of(
-        st.fixed_dictionaries({"curve": st.just(name)}, optional=own | written[name]) for name, own in keys.items()
-    )
+    """Sections that may suit a metric, most of them well-formed."""
+    inside, reach = st.floats(metric.low, metric.high), st.floats(0, (metric.high - metric.low) / 3)
+    options = st.sampled_from(metric.states) if metric.states else inside
+    weights = st.dictionaries(options, st.floats(0, 0.5), min_size=1, max_size=4)
+    follows = st.dictionaries(DRIVER, AMOUNT, min_size=1, max_size=3)
+    rhythm = st.dictionaries(st.sampled_from((*WORDS_OF_RHYTHM, "rain")), st.floats(0.1, 5), min_size=1, max_size=3)
+    days = st.floats(0.1, 900)
+    gauge = {"mean": inside, "swing": reach, "noise": reach, "own": reach, "follows": follows}
+    count = {"rate": st.floats(0.01, 1e4), "swing": st.floats(-1, 1.1), "own": st.floats(0, 1.1), "follows": rhythm}
+    curves = [("choice", {"weights": weights}, {"hold": days})]
+    if metric.states:
+        steps = st.dictionaries(options, AMOUNT, min_size=1, max_size=4)
+        curves.append(("step", {"follows": follows, "steps": steps}, {"weights": weights, "noise": AMOUNT}))
+    else:
+        curves.append(("day", {}, gauge | {"decimals": st.integers(0, 5)}))
+        curves.append(("battery", {"full": inside, "empty": inside, "days": days}, {"decimals": st.integers(0, 5)}))
+        curves.append(("count", {}, count | {"start": reach, "resets": days, "decimals": st.integers(0, 3)}))
+    return st.one_of(st.fixed_dictionaries({"curve": st.just(name)} | must, optional=may) for name, must, may in curves)
 
 
 @settings(max_examples=200)
