@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -94,6 +95,9 @@ def test_a_library_that_speaks_of_its_stack_stays_as_it_is(stack: RunningStack) 
     [
         ("1: gate: refused device=aq-1 from=127.0.0.1 reason=token", "not the one that was issued"),
         ("1: gate: denied device=aq-1 access=publish topic=a b/c", "may not publish to a b/c"),
+        ("1: gate: denied device=gateway access=publish count=3 topic=dothi/v1/999/a/up", "no area 999"),
+        ("1: gate: denied device=gateway access=publish count=3 topic=dothi/v1/213/a/ack", "ends in /up or /status"),
+        ("1: gate: denied device=gateway access=publish count=3 topic=tele/x y", "no route takes it"),
         ("1: gate: flood device=aq-1 limit=100", "more than 100 messages a second"),
         ("1: gate: taken device=aq-1 from=10.0.0.1", "two devices with one id"),
     ],
@@ -360,6 +364,27 @@ def test_a_flood_is_refused_and_counted_and_others_go_on(stack: RunningStack, de
         assert seen is not None
         assert seen.flooded == refused
     stack.wait_for(f"select 1 from city.event where device = '{floods}' and kind = 'flood'")
+
+
+def test_what_is_denied_to_gateways_is_told_and_counted(stack: RunningStack) -> None:
+    def astray() -> int:
+        table = Table(stack.folder / "broker-0/gate.table")
+        count = table.astray[0]
+        table.close()
+        return count
+
+    before = astray()
+    topics = ["nobody/takes/this", "dothi/v1/999/gate-lost/up", "dothi/v1/213/gate-lost/ack", "dothi/v1/213/x/y/up"]
+    with stack.gateway() as gateway:
+        for topic in [*topics, "frigate/events"]:
+            gateway.publish(topic, b"{}")
+        gateway.settle()
+    assert astray() - before == len(topics)
+    for topic in topics:
+        stack.wait_for("select 1 from city.event where device = 'gateway' and detail ->> 'topic' = %s", topic)
+    pages = json.loads((stack.folder / "stack.json").read_text())["metrics"]["up"]
+    with urllib.request.urlopen(f"{pages}/metrics") as page:  # noqa: S310 -- our own page
+        assert f'dothi_gateway_denied_total{{part="broker 0"}} {float(astray())}' in page.read().decode()
 
 
 def test_two_with_one_id_are_counted(stack: RunningStack, devices: dict[str, Device]) -> None:

@@ -18,7 +18,7 @@ from dothi.commands.up import check
 from dothi.errors import Refused, WrongUsage
 from dothi.stack.broker import Tls, device_address
 from dothi.stack.certificates import Certificates, files_in, machine_names, prepare
-from dothi.stack.embedded import Plan
+from dothi.stack.plan import Plan
 from tests.stack import RunningStack
 from tests.test_gate import Device, admitted, connected, until
 

@@ -15,15 +15,16 @@ import typer
 from devices.registry import ProfileChange, enroll
 from dothi import settings
 from dothi.commands.options import AsJson, Folder
+from dothi.commands.simulate_plan import Density, ProvinceName, plan_command, spoken_plainly
 from dothi.errors import Refused, WrongUsage
-from dothi.output import console, print_json, print_table, stderr
+from dothi.output import print_json, print_table, stderr
 from dothi.sending import pages
-from simulators.behaviour import BehaviourError
 from simulators.city import City, Message, natural_rate
 from simulators.drive import drive
-from simulators.fleet import Fleet, build, districts, rows, zones_of
-from simulators.plan import Plan, PlanError, check_density, check_province, plan
-from simulators.publish import Broker, BrokerError, Publisher, Tally
+from simulators.fleet import Fleet, build, districts, rows
+from simulators.plan import check_density
+from simulators.province import province_at
+from simulators.publish import Broker, Publisher, Tally
 
 KNOWN_WITHIN_S = 2.5
 """How long to wait for ingest, which looks at the registry every second, to notice new devices."""
@@ -37,29 +38,7 @@ app = typer.Typer(
     help="The city as load: what a province would send, and a small city that sends it.", no_args_is_help=True
 )
 
-Province = Annotated[str, typer.Option(help="bac-giang or bac-kan.")]
-Density = Annotated[float, typer.Option(help="Devices per 100 people; above 0, up to 1000.")]
-
-
-@app.command("plan")
-def plan_command(
-    province: Province = "bac-giang",
-    density: Density = 200.0,
-    people_year: Annotated[
-        int, typer.Option(help="People of the census of 2019, or of 2030 as the plan expects.")
-    ] = 2030,
-    as_json: AsJson = False,
-) -> None:
-    """Devices, messages and bytes of a whole province, counted without sending anything.
-
-    Example: dothi simulate plan --province bac-giang --density 200
-    """
-    with spoken_plainly():
-        counted = plan(province, density, people_year=people_year)
-    if as_json:
-        print_json(counted.document())
-    else:
-        print_plan(counted)
+app.command("plan")(plan_command)
 
 
 @app.command("run")
@@ -69,7 +48,7 @@ def run_command(
         int, typer.Option(help="People of the city, spread over the districts as the province's are.")
     ] = 2000,
     density: Density = 50.0,
-    province: Province = "bac-giang",
+    province: ProvinceName = "bac-giang",
     seed: Annotated[int, typer.Option(help="The same seed gives the same city.")] = 1,
     seconds: Annotated[
         float | None, typer.Option("--for", help="Stop after this many seconds; otherwise on Ctrl-C.")
@@ -95,9 +74,9 @@ def run_command(
     Example: dothi simulate run --dir .dothi --people 2000 --density 50 --for 60
     """
     with spoken_plainly():
-        zones = zones_of(check_province(province))
+        home = province_at(province)
         check_run(people, check_density(density), seconds, speed, rate)
-        fleet = build(districts(zones, density, people=people), seed)
+        fleet = build(districts(home.zones, density, people=people, province=home), seed)
     stack = settings.stack_at(folder)
     brokers = brokers_of(stack)
     stop = stop_on_signals()
@@ -118,17 +97,6 @@ def check_run(people: int, density: float, seconds: float | None, speed: float |
     for name, value, most in (("--for", seconds, 1e9), ("--speed", speed, 1e6), ("--rate", rate, 1e6)):
         if value is not None and not 0 < value <= most:
             raise WrongUsage(f"{name} {value:g}: allowed: above 0, up to {most:,.0f}")
-
-
-@contextmanager
-def spoken_plainly() -> Iterator[None]:
-    """The refusals of the simulators in the words of the command line."""
-    try:
-        yield
-    except PlanError as error:
-        raise WrongUsage(str(error)) from None
-    except (BehaviourError, BrokerError) as error:
-        raise Refused(str(error)) from None
 
 
 def stop_on_signals() -> threading.Event:
@@ -241,33 +209,3 @@ def print_summary(summary: dict[str, Any]) -> None:
     """The summary as a table."""
     rows = [(name.replace("_", " "), f"{value:,}" if name not in NAMES else value) for name, value in summary.items()]
     print_table(("simulated city", "count"), rows)
-
-
-def print_plan(counted: Plan) -> None:
-    """The plan as tables."""
-    head = f"{counted.province}, people of {counted.people_year}, {counted.density:g} devices per 100 people"
-    console.print(head, soft_wrap=True, highlight=False)
-    print_table(
-        ("area", "district", "people", "devices"),
-        [(d.zone.code, d.zone.name_vi, f"{d.people:,}", f"{d.devices:,}") for d in counted.districts],
-    )
-    print_table(
-        ("family", "devices", "interval s", "bytes/message", "messages/s", "GB/day"),
-        [
-            (
-                load.family,
-                f"{load.devices:,}",
-                f"{load.interval_s:g}",
-                f"{load.bytes_per_message:.0f}",
-                f"{load.messages_per_s:,.1f}",
-                f"{load.bytes_per_day / 1e9:,.3f}",
-            )
-            for load in counted.families
-        ],
-    )
-    console.print(
-        f"{counted.people:,} people, {counted.devices:,} devices, {counted.messages_per_s:,.1f} messages/s, "
-        f"{counted.bytes_per_day / 1e9:,.2f} GB/day of payload",
-        soft_wrap=True,
-        highlight=False,
-    )

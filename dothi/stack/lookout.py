@@ -61,6 +61,10 @@ class Lookout(threading.Thread):
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
 
+    def astray(self) -> list[int]:
+        """Messages that the gate of each of our brokers refused to gateways."""
+        return [table.astray[0] for table in self._admission.tables]
+
     def run(self) -> None:
         """The thread."""
         asyncio.set_event_loop(self._loop)
