@@ -1,26 +1,16 @@
-"""Writes a city's messages ahead of time, on a thread of its own, so that sending keeps its pace whatever writing costs."""
+"""Writes a city's messages ahead of time: which line each one goes through, and its packet."""
 
-import threading
 from collections.abc import Sequence
-from queue import Empty, Full, Queue
+from itertools import pairwise
 
 import numpy as np
 
 from simulators.city import City
 from simulators.draw import Ints
 from simulators.fleet import Fleet
-from simulators.line import Piece
+from simulators.line import Batch
 from simulators.packets import Packets
 from simulators.publish import Broker
-
-AT_ONCE = 50_000
-"""Messages that are written at once: many cost less than a few at a time, in bounded memory."""
-LONGEST_STEP_S = 1.0
-BATCHES = 3
-"""Batches that are kept ready."""
-
-Batch = list[tuple[int, Piece]]
-"""Line by its number, and the messages that go through it."""
 
 
 class Routes:
@@ -39,55 +29,6 @@ class Routes:
         return np.asarray(self._broker[self._fleet.area[device]] * self._per_broker + own.astype(np.int64))
 
 
-class Ahead:
-    """Batches of messages, ready before they are due. `taken_until`: s since 1970, all due before has been taken."""
-
-    def __init__(self, city: City, routes: Routes, start: float, end: float) -> None:
-        """`start`, `end`: s since 1970; what is due after the end is never written."""
-        self._city, self._routes, self._from, self._end = city, routes, start, end
-        self.taken_until = start
-        self._ready: Queue[tuple[float, Batch]] = Queue(BATCHES)
-        self._stop = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="write ahead", daemon=True)
-
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        self._thread.join()
-
-    def take(self) -> Batch:
-        """The next batch if one is ready. Raises what went wrong while writing."""
-        if self._error:
-            raise self._error
-        try:
-            self.taken_until, batch = self._ready.get_nowait()
-        except Empty:
-            return []
-        return batch
-
-    def _run(self) -> None:
-        try:
-            step = min(LONGEST_STEP_S, AT_ONCE / max(self._city.rate_per_s, 1e-9))
-            moment = self._from
-            while moment < self._end and not self._stop.is_set():
-                moment = min(moment + step, self._end)
-                self._hand_over((moment, written(self._city, self._routes, moment)))
-        except BaseException as error:  # it is raised where the batches are taken
-            self._error = error
-
-    def _hand_over(self, batch: tuple[float, Batch]) -> None:
-        while not self._stop.is_set():
-            try:
-                return self._ready.put(batch, timeout=0.1)
-            except Full:
-                continue
-
-
 def written(city: City, routes: Routes, moment: float) -> Batch:
     """The messages due before `moment` with their packets, by line."""
     messages = city.until(moment)
@@ -96,12 +37,13 @@ def written(city: City, routes: Routes, moment: float) -> Batch:
     messages = messages.take(order)
     packets = city.packets(messages)
     edges = np.searchsorted(line[order], np.arange(routes.lines + 1)).tolist()
-    spans = enumerate(zip(edges[:-1], edges[1:], strict=True))
-    return [
-        (number, Piece(messages.take(slice(first, last)), part_of(packets, first, last)))
+    spans = enumerate(pairwise(edges))
+    parts = [
+        (number, messages.take(slice(first, last)), part_of(packets, first, last))
         for number, (first, last) in spans
         if last > first
     ]
+    return Batch(moment, parts)
 
 
 def part_of(packets: Packets, first: int, last: int) -> Packets:

@@ -36,8 +36,8 @@ class Histogram:
         total = int(self.counts.sum())
         if not total:
             return None
-        place = int(np.searchsorted(np.cumsum(self.counts), share * total))
-        return min(LEAST_S * 2.0 ** ((place + 1) / STEPS), self.most)
+        place = int(np.searchsorted(np.cumsum(self.counts), max(share * total, 1.0)))
+        return float(min(LEAST_S * 2.0 ** ((place + 1) / STEPS), self.most))
 
     def document(self, name: str) -> dict[str, float]:
         """Some quantiles and the longest, in milliseconds; nothing without values."""

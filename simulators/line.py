@@ -7,6 +7,7 @@ any search: number n has identifier n mod 65,535 + 1.
 
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ WINDOW = 20_000
 """Messages of one connection that may wait for their PUBACK at the same time."""
 MOST_AT_ONCE = 1_000
 """Messages that are handed to a socket at once."""
+
+
+class Batch(NamedTuple):
+    """All that is due before `until` (s since 1970) and after the batch before; by line, messages and their packets."""
+
+    until: float
+    parts: list[tuple[int, Messages, Packets]]
 
 
 class Piece:
@@ -217,6 +225,4 @@ class Line:
             self._keep(piece, len(piece))
 
     def _keep(self, piece: Piece, count: int) -> None:
-        rows = piece.rows(count)
-        self._tally.settle(rows)
-        self._done.append(rows)
+        self._done.append(piece.rows(count))

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from simulators.line import Line
+from simulators.spool import FAILURE
 from simulators.tally import Tally
 from simulators.wire import (
-    FAILURE,
     GOODBYE_PACKET,
     PINGREQ_PACKET,
     REFUSALS,
@@ -103,8 +103,8 @@ class Gateway:
         user = unquote(parts.username) if parts.username else None
         password = unquote(parts.password or "") if parts.username else None
         self._hello = connect(client_id, user, password, keepalive=KEEPALIVE_S, session_s=SESSION_S)
-        self._tally, self._clock, self._wire = tally, clock, None
-        self._wire: Wire | None
+        self._tally, self._clock = tally, clock
+        self._wire: Wire | None = None
         self._failures, self._was_up = 0, False
         self._wrote_at = self._heard_at = 0.0
 

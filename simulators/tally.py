@@ -7,12 +7,13 @@ import numpy as np
 
 from simulators.draw import Ints
 from simulators.histogram import Histogram
-from simulators.messages import Kind
-from simulators.spool import NOT_SENT, Rows
-from simulators.wire import FAILURE, NO_SUBSCRIBER
+from simulators.messages import KINDS, Kind
+from simulators.spool import FAILURE, NO_SUBSCRIBER, NOT_SENT, Rows
 
 OVERDUE_S = 1.0
 """A message sent later than this after it became due counts as overdue."""
+FAULTY = np.array([kind.faulty for kind in KINDS])
+COUNTED_AT_ONCE = ("sent", "unsent", "reconnects", "repeated", "lines", "up", "codes")
 COUNTED = (
     "sent",
     "acknowledged",
@@ -32,7 +33,7 @@ COUNTED = (
 class Tally:
     """What has become of the messages so far.
 
-    sent = acknowledged + refused + unheard + in flight; `codes`: PUBACKs by reason code. `unsent`: given up, never sent.
+    sent = acknowledged + refused + unheard + in flight; `codes`: PUBACKs by reason code. `unsent`: given up.
     `repeated`: sent once more because a connection was lost, which counts nowhere else. `lines`, `up`: connections that
     there should be, and are. Only of messages whose fate is known: `overdue`, sent more than a second after they were
     due; `late`, `duplicated`, `faulty`, sent so on purpose; `lateness`, s from due to sent; `answers`, s to the PUBACK.
@@ -52,13 +53,18 @@ class Tally:
     lateness: Histogram = field(default_factory=Histogram)
     answers: Histogram = field(default_factory=Histogram)
 
+    def follow(self, other: "Tally") -> None:
+        """Take over what another one has counted, but for what is counted by rows."""
+        for name in COUNTED_AT_ONCE:
+            setattr(self, name, getattr(other, name))
+
     def settle(self, rows: Rows) -> None:
         """Take rows of the spool: what they were, and the times. Nothing else is counted by them."""
         sent = rows[rows["code"] != NOT_SENT]
         self.overdue += int(np.count_nonzero(sent["late"] > OVERDUE_S))
         self.late += int(np.count_nonzero(sent["kind"] == Kind.LATE))
         self.duplicated += int(np.count_nonzero(sent["again"]))
-        self.faulty += int(np.count_nonzero(sent["kind"] >= Kind.ONE_OUT_OF_RANGE))
+        self.faulty += int(np.count_nonzero(FAULTY[sent["kind"]]))
         self.lateness.add(sent["late"])
         self.answers.add(sent["answer"])
 

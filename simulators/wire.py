@@ -18,7 +18,6 @@ GOODBYE_PACKET = b"\xe0\x07\x00\x05\x11\0\0\0\0"  # the session ends with the co
 IDS = 65_535
 """Packet identifiers: 1 to 65,535."""
 DUP = 0x08
-FAILURE, NO_SUBSCRIBER = 0x80, 0x10
 
 REFUSALS = {
     0x84: "it does not speak MQTT 5",
@@ -80,7 +79,10 @@ class Reader:
         if packets is None:
             heard, end = _mixed(stream)
         else:
-            heard, end = _heard(packets[:, 2], packets[:, 3], packets[:, 4] if packets.shape[1] > 4 else None), packets.size
+            heard, end = (
+                _heard(packets[:, 2], packets[:, 3], packets[:, 4] if packets.shape[1] > 4 else None),
+                packets.size,
+            )
         self._rest = stream[end:]
         return heard
 

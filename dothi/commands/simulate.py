@@ -4,11 +4,13 @@ import csv
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import numpy as np
 import psycopg
 import typer
 
@@ -19,12 +21,15 @@ from dothi.commands.simulate_plan import Density, ProvinceName, plan_command, sp
 from dothi.errors import Refused, WrongUsage
 from dothi.output import print_json, print_table, stderr
 from dothi.sending import pages
-from simulators.city import City, Message, natural_rate
-from simulators.drive import drive
+from simulators.city import City, natural_rate
+from simulators.drive import LEAD_S, drive
 from simulators.fleet import Fleet, build, districts, rows
+from simulators.messages import KINDS, Messages
 from simulators.plan import check_density
 from simulators.province import province_at
-from simulators.publish import Broker, Publisher, Tally
+from simulators.publish import Broker
+from simulators.spool import Spool, acknowledged, messages_of, slices
+from simulators.tally import Tally
 
 KNOWN_WITHIN_S = 2.5
 """How long to wait for ingest, which looks at the registry every second, to notice new devices."""
@@ -81,8 +86,8 @@ def run_command(
     brokers = brokers_of(stack)
     stop = stop_on_signals()
     enroll_fleet(stack.database, fleet, stop)
-    with spoken_plainly(), recording(record) as note:
-        summary = publish(fleet, brokers, pace_of(fleet, speed, rate), seconds, note, stop, metrics_port)
+    with spoken_plainly():
+        summary = publish(fleet, brokers, pace_of(fleet, speed, rate), seconds, record, stop, metrics_port)
     print_json(summary) if as_json else print_summary(summary)
 
 
@@ -140,24 +145,24 @@ def publish(
     brokers: list[Broker],
     pace: float,
     seconds: float | None,
-    note: Callable[[Message], None] | None,
+    record: Path | None,
     stop: threading.Event,
     metrics_port: int | None = None,
 ) -> dict[str, Any]:
     """Connect and let the city speak until its time is over or it is stopped; returns the summary."""
-    boot = int(time.time())
-    publisher = Publisher(brokers, name=f"simulate-{fleet.seed}-{boot}", record=note)
-    publisher.start()
-    start = time.time()
+    boot, tally = int(time.time()), Tally()
+    start = time.time() + LEAD_S
     city = City(fleet, start=start, boot=boot, speed=pace)
     stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops", highlight=False, soft_wrap=True)
-    with pages(metrics_port, publisher):
+    with pages(metrics_port, tally), recording(record, fleet) as spool:
         summary = drive(
             city,
-            publisher,
+            brokers,
             start=start,
             seconds=seconds,
             stop=stop,
+            spool=spool,
+            tally=tally,
             progress=print_progress,
             progress_s=PROGRESS_S if stderr.is_terminal else PROGRESS_IN_LOG_S,
         )
@@ -173,7 +178,7 @@ def told_pace(pace: float) -> str:
 
 
 @contextmanager
-def recording(path: Path | None) -> Iterator[Callable[[Message], None] | None]:
+def recording(path: Path | None, fleet: Fleet) -> Iterator[Spool | None]:
     """Write acknowledged messages as CSV; a time is that of the reading in ms since 1970."""
     if path is None:
         yield None
@@ -184,15 +189,22 @@ def recording(path: Path | None) -> Iterator[Callable[[Message], None] | None]:
         raise WrongUsage(
             f"--record {path}: cannot be written ({error.strerror}); allowed: a file in a folder of yours"
         ) from None
-    with file:
+    with file, TemporaryDirectory(dir=path.parent) as folder:
+        with Spool(Path(folder) / "sent.spool") as spool:
+            yield spool
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("area", "device", "boot", "seq", "time", "kind"))
-        yield lambda m: writer.writerow((m.area, m.device, m.boot, m.seq, m.time, kind_of(m)))
+        for rows in slices([spool.path]):
+            writer.writerows(recorded(fleet, messages_of(rows[acknowledged(rows)])))
 
 
-def kind_of(message: Message) -> str:
-    """What the record calls a message."""
-    return "duplicate" if message.again else message.kind.name.lower()
+def recorded(fleet: Fleet, messages: Messages) -> Iterator[tuple[Any, ...]]:
+    """Messages as the record names them."""
+    areas = [fleet.areas[area] for area in fleet.area[messages.device].tolist()]
+    kinds = zip(messages.kind.tolist(), messages.again.tolist(), strict=True)
+    names = ["duplicate" if again else KINDS[kind].name.lower() for kind, again in kinds]
+    numbers = (messages.boot.tolist(), messages.seq.tolist(), messages.time.tolist())
+    return zip(areas, fleet.ids(messages.device.astype(np.int64)), *numbers, names, strict=True)
 
 
 def print_progress(seconds: float, tally: Tally) -> None:
