@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from devices.profile import Profile
 from dothi.commands import simulate
 from dothi.errors import WrongUsage
+from dothi.load.record import write_record
 from simulators.city import City, Message, natural_rate
 from simulators.fleet import (
     Fleet,
@@ -29,7 +30,7 @@ from simulators.messages import Kind
 from simulators.mix import prefix
 from simulators.plan import plan
 from simulators.schedule import USUAL, Shares
-from simulators.spool import NO_ANSWER, ROW
+from simulators.spool import NO_ANSWER, ROW, Spool
 from tests.stack import RunningStack
 
 BOOT = 1_764_547_200
@@ -150,9 +151,9 @@ def test_the_record_of_a_run_is_csv(tmp_path: Path) -> None:
     for name in ("device", "boot", "seq", "time", "kind"):
         rows[name] = getattr(asked, name)
     rows["code"][1:] = NO_ANSWER
-    with simulate.recording(path, city.fleet) as spool:
-        assert spool is not None
+    with Spool(tmp_path / "sent.spool") as spool:
         spool.append(rows)
+    write_record(path, city.fleet, [spool.path])
     (row,), message = csv.DictReader(path.read_text().splitlines()), next(city.each(asked))
     assert (row["area"], row["device"], row["seq"], row["kind"]) == (message.area, message.device, "1", "fresh")
 
