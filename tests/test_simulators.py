@@ -9,12 +9,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from devices.profile import Profile
 from dothi.commands import simulate
 from dothi.errors import WrongUsage
+from dothi.load.record import write_record
 from simulators.city import City, Message, natural_rate
 from simulators.fleet import (
     Fleet,
@@ -27,8 +29,8 @@ from simulators.fleet import (
 from simulators.messages import Kind
 from simulators.mix import prefix
 from simulators.plan import plan
-from simulators.publish import Broker, BrokerError, Publisher, Tally
 from simulators.schedule import USUAL, Shares
+from simulators.spool import NO_ANSWER, ROW, Spool
 from tests.stack import RunningStack
 
 BOOT = 1_764_547_200
@@ -143,41 +145,17 @@ def test_wrong_usage_names_the_value_and_what_is_allowed(arguments: list[str], t
 
 
 def test_the_record_of_a_run_is_csv(tmp_path: Path) -> None:
-    path = tmp_path / "sent.csv"
-    message = messages(Shares(0, 0, 0))[0]
-    with simulate.recording(path) as note:
-        assert note is not None
-        note(message)
-    (row,) = csv.DictReader(path.read_text().splitlines())
+    path, city = tmp_path / "sent.csv", city_of(1000.0, Shares(0, 0, 0))
+    asked = city.until(START + 1.0)
+    rows = np.zeros(len(asked), dtype=ROW)
+    for name in ("device", "boot", "seq", "time", "kind"):
+        rows[name] = getattr(asked, name)
+    rows["code"][1:] = NO_ANSWER
+    with Spool(tmp_path / "sent.spool") as spool:
+        spool.append(rows)
+    write_record(path, city.fleet, [spool.path])
+    (row,), message = csv.DictReader(path.read_text().splitlines()), next(city.each(asked))
     assert (row["area"], row["device"], row["seq"], row["kind"]) == (message.area, message.device, "1", "fresh")
-
-
-# Gateways
-
-
-def test_a_broker_that_does_not_answer_is_named() -> None:
-    publisher = Publisher([Broker("mqtt://127.0.0.1:9")], name="t", per_broker=1)
-    with pytest.raises(BrokerError, match=r"127\.0\.0\.1:9"):
-        publisher.start(patience_s=0.2)
-
-
-def test_what_waits_too_long_is_given_up_and_counted() -> None:
-    publisher = Publisher([Broker("mqtt://127.0.0.1:9")], name="t")
-    for message in messages(Shares(0, 0, 0), seconds=1.0):
-        publisher.offer(message)
-    publisher.turn(START + 20.0)
-    assert publisher.tally.unsent == 0
-    publisher.turn(START + 60.0)
-    assert publisher.tally.unsent > 100
-    assert publisher.tally.sent == 0
-
-
-def test_a_tally_counts_kinds_and_what_is_overdue() -> None:
-    tally = Tally()
-    for message in messages(Shares(late=0.3, duplicate=0.2, faulty=0.1)):
-        tally.count(message, message.due + 5.0)
-    assert tally.overdue == tally.sent == tally.in_flight
-    assert min(tally.late, tally.duplicated, tally.faulty) > 0
 
 
 def test_sigterm_asks_for_an_end() -> None:
