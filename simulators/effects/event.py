@@ -159,8 +159,8 @@ def spoken(family: str) -> tuple[Voice, ...]:
 
 def quiet(fleet: Fleet, family: str, device: Ints, seconds: Floats, metrics: Sequence[str]) -> dict[str, Column]:
     """What devices of a family would measure if nothing happened; those of `metrics` that they report."""
-    parts = tuple(voice for voice in spoken(family) if voice.metric.name in metrics)
-    return values(parts, fleet.key[device], seconds)
+    columns = values(spoken(family), fleet.key[device], seconds, fleet.lat[device], fleet.lon[device])
+    return {metric: columns[metric] for metric in metrics if metric in columns}
 
 
 def mask_of(fleet: Fleet, devices: Devices) -> NDArray[np.bool_]:
