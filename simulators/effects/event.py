@@ -13,10 +13,11 @@ from simulators import draw
 from simulators.behaviour import Column, Voice, values, voices
 from simulators.draw import Floats, Ints, salt
 from simulators.fleet import Fleet, native_profile
-from simulators.messages import Messages
+from simulators.messages import Kind, Messages
 from simulators.scenario import Alarm, Devices, Outage, Truth
 
 KM_PER_DEGREE = 111.32
+NOWHERE: Ints = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +77,8 @@ class Happening:
     def touched(self, family: str, device: Ints, seconds: Floats) -> Ints:
         """Places of the readings that fall into the event."""
         event = self.event
-        if family not in event.families or not len(seconds) or seconds.max() < event.start:
-            return np.empty(0, dtype=np.int64)
+        if family not in event.families or not overlaps(seconds, event.start, event.end):
+            return NOWHERE
         return np.flatnonzero(event.mask[device] & (seconds >= event.start) & (seconds < event.end))
 
     def alter(self, fleet: Fleet, device: Ints, seconds: Floats, part: "Part") -> None:
@@ -87,14 +88,12 @@ class Happening:
         """As `simulators.scenario.Effect` says."""
         return messages
 
-    def sent(self, messages: Messages) -> NDArray[np.bool_]:
-        """Which messages the event's devices would send while it lasts."""
-        event = self.event
-        return event.mask[messages.sender] & (messages.due >= event.start) & (messages.due < event.end)
-
-    def idle(self, messages: Messages) -> bool:
-        """Whether no message can fall into the event, so that nothing needs to be looked at."""
-        return not len(messages) or bool(messages.due.max() < self.event.start)
+    def sent(self, messages: Messages) -> Ints:
+        """Places of the messages that the event's devices would send while it lasts."""
+        event, due = self.event, messages.due
+        if not overlaps(due, event.start, event.end):
+            return NOWHERE
+        return np.flatnonzero(event.mask[messages.sender] & (due >= event.start) & (due < event.end))
 
     def added(self, fleet: Fleet, since: float, until: float, boot: int) -> Messages:
         """As `simulators.scenario.Effect` says."""
@@ -173,6 +172,19 @@ def mask_of(fleet: Fleet, devices: Devices) -> NDArray[np.bool_]:
 def families_of(fleet: Fleet, devices: Devices) -> frozenset[str]:
     """The families of devices."""
     return frozenset(fleet.families[number] for number in np.unique(fleet.family[devices]).tolist())
+
+
+def marked(messages: Messages, at: Ints, kind: Kind) -> NDArray[np.uint8]:
+    """The kinds, another one at these places where nothing else is wrong with the message."""
+    kinds = messages.kind.copy()
+    plain = (kinds[at] == Kind.FRESH) | (kinds[at] == Kind.LATE)
+    kinds[at] = np.where(plain, int(kind), kinds[at])
+    return kinds
+
+
+def overlaps(seconds: Floats, start: float, end: float) -> bool:
+    """Whether any of the moments may lie from `start` to before `end`: looked at before anything that costs more."""
+    return bool(len(seconds)) and bool(seconds.max() >= start) and bool(seconds.min() < end)
 
 
 def ramp(x: Floats) -> Floats:

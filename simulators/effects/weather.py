@@ -1,15 +1,22 @@
 """Rain and heat: what weather stations, gauges and all that stands outside measure of them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from simulators.draw import Floats, Ints
-from simulators.effects.event import Happening, Part, away, swell
+from simulators.effects.event import Happening, Part, away, quiet, swell
 from simulators.effects.kinds import Sort, always, number
 from simulators.fleet import Fleet, native_profile
-from simulators.scenario import Alarm
+from simulators.scenario import Alarm, Truth
 
 EDGE = 0.35
 """Strength of the weather at the farthest device of its place; it is 1 in the middle."""
+
+HOT = 40.0
+"""Cel: extreme heat, as the profile of weather stations has it."""
+PROBES, MOMENTS = 100, 100
+"""Stations and moments at which the truth looks for the highest temperature."""
 
 
 class Weather(Happening):
@@ -52,6 +59,18 @@ class Heat(Weather):
         part.add("soil_temperature", 0.4 * self.event.given["hotter"] * strength)
         part.add("relative_humidity", -self.event.given["drier"] * strength)
         part.add("o3", 4.0 * self.event.given["hotter"] * strength)
+
+    def truth(self, fleet: Fleet) -> Truth:
+        """An operations centre is told where it gets hotter than `HOT`, as weather stations measure it."""
+        plain, weather = super().truth(fleet), fleet.families.index("weather") if "weather" in fleet.families else -1
+        stations = self.event.devices[fleet.family[self.event.devices] == weather][:PROBES].astype(np.int64)
+        device = np.repeat(stations, MOMENTS)
+        seconds = np.tile(np.linspace(self.event.start, self.event.end, MOMENTS), len(stations))
+        before = quiet(fleet, "weather", device, seconds, ["temperature"])["temperature"]
+        hot = before + self.event.given["hotter"] * self.strength(fleet, device, seconds)
+        peak = float(np.round(hot.max(initial=-np.inf), 1))
+        alarms = plain.alarms if peak > HOT else ()
+        return replace(plain, alarms=alarms, found={"hottest_Cel": peak} if len(stations) else {})
 
 
 SORTS = {
