@@ -272,7 +272,7 @@ def test_duplicates_are_byte_for_byte_and_disorder_keeps_every_message(tmp_path:
 
 
 def test_a_new_firmware_calls_the_first_metric_otherwise(tmp_path: Path) -> None:
-    played = Played(tmp_path, kind="renamed_field", where={"areas": ["215"]}, start="50 %")
+    played = Played(tmp_path, kind="renamed_field", where={"areas": ["215"]}, families=["air_quality"], start="50 %")
     for message in played.of(int(played.truth.devices[0])):
         new = message.due >= played.truth.start
         assert ("pm25_value" in values(message), "pm25" in values(message)) == (new, not new)

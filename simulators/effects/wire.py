@@ -69,7 +69,7 @@ SORTS = {
     ),
     "renamed_field": Sort(
         "a firmware writes the first metric of its family under another name, `pm25` as `pm25_value`",
-        ("air_quality",),
+        None,
         {},
         always(Alarm("unknown_field", "warning", "cause")),
         lambda event, _fleet: RenamedField(event),
