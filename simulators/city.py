@@ -59,7 +59,7 @@ class City:
 
         `shard`: (2, 8) is the second of eight disjoint parts that together are the whole.
         """
-        self.fleet, self.boot, self.scenario, self.shard = fleet, boot, scenario, shard
+        self.fleet, self.start, self.boot, self.scenario, self.shard = fleet, start, boot, scenario, shard
         self.members = members_of(fleet, shard)
         self.rate_per_s = natural_rate(fleet, shares) * speed * (len(self.members) / max(len(fleet), 1))
         self._writers = [Writer(voices(native_profile(family))) for family in fleet.families]

@@ -74,12 +74,15 @@ class Curves:
         self._count("stored", received[there])
         self._delay("received", sent, received[there] - sent)
 
-    def document(self) -> dict[str, Any]:
-        """Rates per second and percentiles of each step, and percentiles of the whole run."""
+    def rates_document(self) -> dict[str, Any]:
+        """Messages per second of each step; `at_s`: where the steps begin, in seconds since the start."""
+        at = (np.arange(self.steps) * self.step_s).tolist()
+        return {"at_s": at, "per_s": {name: (counts / self.step_s).tolist() for name, counts in self.rates.items()}}
+
+    def delays_document(self) -> dict[str, Any]:
+        """Percentiles (s) of each step and of the whole run."""
         return {
-            "step_s": self.step_s,
-            "rates_per_s": {name: (counts / self.step_s).tolist() for name, counts in self.rates.items()},
-            "delays_s": {name: over_time(counts) for name, counts in self.delays.items()},
+            "over_time_s": {name: over_time(counts) for name, counts in self.delays.items()},
             "whole_s": {name: quantiles(counts.sum(axis=0)) for name, counts in self.delays.items()},
         }
 

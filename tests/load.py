@@ -48,8 +48,7 @@ def sent(folder: Path, city: City, rows: Rows, since: float) -> Sent:
     """What a run leaves behind."""
     with Spool(folder / "sent.spool") as spool:
         spool.append(rows)
-    cut = np.zeros(len(city.fleet), dtype=np.int64)
-    return Sent(city.fleet, [spool.path], city.payloads, since, cut)
+    return Sent(city.fleet, [spool.path], city.payloads, since, {})
 
 
 def first(fleet: Fleet, rows: Rows, place: int) -> str:

@@ -1,7 +1,7 @@
 """The account of a run: every message that was sent, set against what the database holds, block by block."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from dothi.load.stored import Connection, Enrolled, Window, cut_by_quota, enrolled, found_in, kept_since
+from dothi.load.stored import Connection, Enrolled, Window, cut_since, enrolled, found_in, kept_since
 from simulators.blocks import BLOCK, Block, split
 from simulators.conserve import Fate, Judged, Kept, Payloads, judge
 from simulators.curves import Curves
@@ -42,13 +42,13 @@ class Account:
 
 @dataclass(frozen=True)
 class Sent:
-    """What a run has left behind. `since`: when it began, s since 1970. `cut`: as `cut_by_quota` gave before it."""
+    """What a run has left behind. `since`: when it began, s since 1970. `cut`: as `cut_lines` gave before it."""
 
     fleet: Fleet
     spools: Sequence[Path]
     payloads: Payloads
     since: float
-    cut: Ints
+    cut: Mapping[str, int]
 
 
 def account(url: str, sent: Sent, curves: Curves, told: Told = lambda done, all_: None, most: int = BLOCK) -> Account:
@@ -64,7 +64,7 @@ def account(url: str, sent: Sent, curves: Curves, told: Told = lambda done, all_
         blocks = split(sent.spools, fleet, Path(folder), most)
         known = enrolled(connection, fleet, spoken(blocks))
         kept = kept_since(connection, known, sent.since - SETTLING_S)
-        cut = np.maximum(cut_by_quota(connection, fleet, known) - sent.cut, 0)
+        cut = cut_since(connection, fleet, known, sent.cut)
         for done, block in enumerate(blocks):
             told(done, len(blocks))
             rows = np.array(read(block.path))

@@ -1,7 +1,7 @@
 """What the database has of a run: rows of the reading tables and of quarantine, as columns over the fleet's indices."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -148,14 +148,23 @@ def time_and_seq(head: bytes) -> tuple[int, int]:
     return (int(said[1]), int(said[2])) if said else (UNREADABLE, UNREADABLE)
 
 
-def cut_by_quota(connection: Connection, fleet: Fleet, known: Enrolled) -> Ints:
-    """Per device of the fleet, payloads that were quarantined and not kept, because its quota of a day was used up."""
-    ids, cut = columns(
+def cut_lines(connection: Connection) -> dict[str, int]:
+    """Payloads that were quarantined and not kept because a quota of a day was used up, by device id; few have any."""
+    rows = connection.execute(
+        "select claimed, sum(total - kept)::bigint from ops.quarantine_quota where total > kept group by claimed"
+    )
+    return dict(rows.fetchall())
+
+
+def cut_since(connection: Connection, fleet: Fleet, known: Enrolled, before: Mapping[str, int]) -> Ints:
+    """Per device of the fleet, what was cut since `cut_lines` gave `before`."""
+    more = {name: count - before.get(name, 0) for name, count in cut_lines(connection).items()}
+    ids, counts = columns(
         connection,
-        "select array_agg(d.id::int8), array_agg(q.total - q.kept) from ops.quarantine_quota q"
-        " join registry.device d on d.device = q.claimed where q.total > q.kept",
-        (),
+        "select array_agg(d.id::int8), array_agg(c.count) from unnest(%s::text[], %s::int8[]) c (device, count)"
+        " join registry.device d on d.device = c.device",
+        (list(more), list(more.values())),
     )
     index = known.index(ids)
     ours = index != UNREADABLE
-    return np.bincount(index[ours], cut[ours], len(fleet)).astype(np.int64)
+    return np.bincount(index[ours], counts[ours], len(fleet)).astype(np.int64)
