@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from simulators.draw import Floats, Ints
-from simulators.effects.event import NOWHERE, Event, Happening, Part, overlaps, quiet, spoken
+from simulators.effects.event import NOWHERE, Event, Happening, Part, counters, overlaps, quiet
 from simulators.effects.kinds import Sort, always, duration, share
 from simulators.effects.sequence import counted
 from simulators.fleet import Fleet
@@ -52,6 +52,7 @@ class PowerCut(Happening):
     def __init__(self, event: Event, fleet: Fleet) -> None:
         super().__init__(event)
         self._up = event.end + event.draws(fleet, event.devices, "back") * float(event.given["back"])
+        self._forgets = event.draws(fleet, event.devices, "resets") < event.given["resets"]
         self._said = counted(fleet, event.devices, self._up, event.run_start, event.speed)
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
@@ -70,20 +71,22 @@ class PowerCut(Happening):
         return replace(messages, boot=boot, seq=again).take(keep)
 
     def touched(self, family: str, device: Ints, seconds: Floats) -> Ints:
-        """Readings made after the device was up again."""
+        """Readings made after a device that forgets was up again."""
         event = self.event
         if family not in event.families or not overlaps(seconds, event.end, np.inf):
             return NOWHERE
+        if not counters(family):
+            return NOWHERE
         hit = np.flatnonzero(event.mask[device] & (seconds >= event.end))
-        return hit[seconds[hit] >= self._up[np.searchsorted(event.devices, device[hit])]]
+        at = np.searchsorted(event.devices, device[hit])
+        return np.asarray(hit[self._forgets[at] & (seconds[hit] >= self._up[at])], dtype=np.int64)
 
     def alter(self, fleet: Fleet, device: Ints, seconds: Floats, part: Part) -> None:
         """Counters of devices that forget them began at zero when the power was back."""
-        forgets = self.event.draws(fleet, device, "resets") < self.event.given["resets"]
         up = self._up[np.searchsorted(self.event.devices, device)]
-        counters = [voice.metric.name for voice in spoken(part.family) if voice.metric.kind == "counter"]
-        for metric, at_zero in quiet(fleet, part.family, device, up, counters).items():
-            part.add(metric, np.where(forgets, -at_zero, 0.0))
+        for metric, at_zero in quiet(fleet, part.family, device, up, counters(part.family)).items():
+            now = part[metric]
+            part.set(metric, np.where(now >= at_zero, now - at_zero, now))  # lower: it was reset meanwhile
 
     def outages(self, fleet: Fleet) -> tuple[Outage, ...]:
         """As `Happening` says."""

@@ -156,10 +156,17 @@ def spoken(family: str) -> tuple[Voice, ...]:
     return voices(native_profile(family))
 
 
-def quiet(fleet: Fleet, family: str, device: Ints, seconds: Floats, metrics: Sequence[str]) -> dict[str, Column]:
-    """What devices of a family would measure if nothing happened; those of `metrics` that they report."""
-    columns = values(spoken(family), fleet.key[device], seconds, fleet.lat[device], fleet.lon[device])
-    return {metric: columns[metric] for metric in metrics if metric in columns}
+@cache
+def counters(family: str) -> tuple[Voice, ...]:
+    """Those voices of a family that count: they move apart from each other, so that they can be asked for alone."""
+    return tuple(voice for voice in spoken(family) if voice.metric.kind == "counter")
+
+
+def quiet(
+    fleet: Fleet, family: str, device: Ints, seconds: Floats, parts: tuple[Voice, ...] | None = None
+) -> dict[str, Column]:
+    """What devices of a family would measure if nothing happened. `parts`: all voices, or the counters only."""
+    return values(parts or spoken(family), fleet.key[device], seconds, fleet.lat[device], fleet.lon[device])
 
 
 def mask_of(fleet: Fleet, devices: Devices) -> NDArray[np.bool_]:
@@ -196,6 +203,17 @@ def ramp(x: Floats) -> Floats:
 def swell(x: Floats, rise: float = 0.4, fall: float = 0.6) -> Floats:
     """0 at x = 0, 1 from `rise` to `fall`, 0 again at x = 1."""
     return np.minimum(ramp(x / rise), ramp((1.0 - x) / (1.0 - fall)))
+
+
+def swelled(x: Floats) -> Floats:
+    """The integral of `swell(x)` from 0."""
+    return 0.4 * (_ramped(x / 0.4) - _ramped((x - 0.6) / 0.4))
+
+
+def _ramped(x: Floats) -> Floats:
+    """The integral of `ramp(x)` from 0."""
+    part = np.clip(x, 0.0, 1.0)
+    return np.asarray(part**3 - 0.5 * part**4 + np.maximum(x - 1.0, 0.0), dtype=np.float64)
 
 
 def away(fleet: Fleet, device: Ints | Devices, lat: float, lon: float) -> tuple[Floats, Floats]:

@@ -34,7 +34,7 @@ class Stuck(Fault):
     def alter(self, fleet: Fleet, device: Ints, seconds: Floats, part: Part) -> None:
         """As `Happening` says."""
         began = np.full(len(device), self.event.start)
-        part.set(self.metric, quiet(fleet, part.family, device, began, [self.metric])[self.metric])
+        part.set(self.metric, quiet(fleet, part.family, device, began)[self.metric])
 
 
 class Drift(Fault):
