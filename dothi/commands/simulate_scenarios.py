@@ -8,9 +8,11 @@ from devices.area import ZONES
 from dothi.commands.options import AsJson
 from dothi.errors import WrongUsage
 from dothi.output import console, print_json, print_table
+from simulators.districts import districts
 from simulators.effects.catalogue import SORTS
-from simulators.fleet import Fleet, build, districts, provinces, zones_of
+from simulators.fleet import Fleet, build
 from simulators.plan import PlanError
+from simulators.province import province_at
 from simulators.scenario import Truth
 from simulators.scenario_file import ScenarioFile, parse, read, shipped, text_of
 
@@ -63,10 +65,9 @@ def check(
 
     Example: dothi simulate scenarios check forest-fire --for 600
     """
-    if province not in provinces():
-        raise WrongUsage(f"--province {province}: unknown; allowed: {', '.join(provinces())}")
-    fleet = build(districts(zones_of(province), density, people=people), seed)
     try:
+        home = province_at(province)
+        fleet = build(districts(home.zones, density, people=people, province=home), seed)
         lasts = seconds or parse(name).lasts
         found = [effect.truth(fleet) for effect in read([name], fleet, START_S, lasts)]
     except PlanError as error:
