@@ -41,7 +41,6 @@ from tests.stack import RunningStack
 RUN = ("simulate", "run", "--area", "216", "--area", "215", "--people", "200")
 CLEAN = Shares(late=0.0, duplicate=0.0, faulty=0.0)
 START = 1_764_547_200.0
-SETTLED_S = 0.5
 
 
 # Set arithmetic
@@ -103,9 +102,8 @@ def test_packed_keys_are_equal_exactly_where_names_are(
     packed_rows, packed_found, _ = packed(spool_rows(sent), found(everything), kept([]))
     assert len(set(packed_rows.tolist())) == len(set(sent))
     assert (packed_rows >= 0).all()
-    for name, key in zip(everything, packed_found.tolist(), strict=True):
-        assert (key in packed_rows) == (name in sent)
-        assert key < 0 or sent[packed_rows.tolist().index(key)] == name
+    names = dict(zip(packed_rows.tolist(), sent, strict=True))
+    assert [names.get(key) for key in packed_found.tolist()] == [one if one in sent else None for one in everything]
 
 
 @given(st.lists(st.integers(0, 5)))
@@ -289,12 +287,9 @@ def enrolled(stack: RunningStack, city: City) -> None:
 
 def through(stack: RunningStack, folder: Path, city: City, messages: Messages) -> Account:
     """Send, wait for what must come, account in small blocks."""
-    since = time.time()
+    since, before = time.time(), stack.received()
     send(stack, city, messages)
-    before = -1
-    while (received := stack.received()) != before:
-        before = received
-        time.sleep(SETTLED_S)
+    stack.wait_settled(before + len(messages))
     return accounted(stack, folder, city, rows_of(messages), since)
 
 

@@ -168,10 +168,16 @@ def check_pace(seconds: float | None, speed: float | None, rate: float | None) -
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set."""
+    """An event that Ctrl-C and SIGTERM set; a second one ends the program, account or not."""
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     return stop
 
 

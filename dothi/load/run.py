@@ -3,7 +3,6 @@
 import contextlib
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,11 +63,11 @@ class Run:
     most: int = BLOCK
 
 
-def rehearse(run: Run, send: Send, folder: Path | None, stop: threading.Event, told: Told = Told()) -> dict[str, Any]:
+def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> dict[str, Any]:
     """Send, wait until the platform has dealt with it, set what was sent against what is there: the report's document.
 
-    `folder`: where the record is kept meanwhile and the report afterwards; None: there is only the document. `stop`
-    ends the waiting, not the account. Raises Refused when the database cannot be asked.
+    `folder`: where the record is kept meanwhile and the report afterwards; None: there is only the document. Raises
+    Refused when the database cannot be asked.
     """
     try:
         with recording_in(folder or run.stack.folder) as record:
@@ -78,9 +77,9 @@ def rehearse(run: Run, send: Send, folder: Path | None, stop: threading.Event, t
                 waited = settled(
                     run.stack.database,
                     run.settle_s,
-                    stop,
                     told.settling,
                     lambda: max(held(up_page(run.stack)) - before.held, 0),
+                    before.ledger.received + summary["acknowledged"],
                 )
             curves = sender_curves(run, spools, sampler)
             sent = conservation.Sent(run.city.fleet, spools, run.city.payloads, run.city.start, before.cut)

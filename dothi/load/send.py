@@ -65,7 +65,7 @@ def accounted(
         return summary, [path]
 
     run = Run(stack, city, sending.pace, sending.asked, sending.settle_s, sending.warm_s)
-    return rehearse(run, send, out, threading.Event(), Told(progress.settling, progress.counting))
+    return rehearse(run, send, out, Told(progress.settling, progress.counting))
 
 
 def plain(
