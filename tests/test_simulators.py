@@ -17,7 +17,6 @@ from simulators.fleet import (
 from simulators.messages import Kind
 from simulators.mix import prefix
 from simulators.plan import plan
-from simulators.publish import Broker, BrokerError, Publisher, Tally
 from simulators.schedule import USUAL, Shares
 
 BOOT = 1_764_547_200
@@ -106,31 +105,3 @@ def test_planned_bytes_are_those_of_real_payloads() -> None:
     for load in plan("bac-giang", 10).families:
         measured = sizes[prefix(load.family)]
         assert load.bytes_per_message == pytest.approx(sum(measured) / len(measured), rel=0.1)
-
-
-# Gateways
-
-
-def test_a_broker_that_does_not_answer_is_named() -> None:
-    publisher = Publisher([Broker("mqtt://127.0.0.1:9")], name="t", per_broker=1)
-    with pytest.raises(BrokerError, match=r"127\.0\.0\.1:9"):
-        publisher.start(patience_s=0.2)
-
-
-def test_what_waits_too_long_is_given_up_and_counted() -> None:
-    publisher = Publisher([Broker("mqtt://127.0.0.1:9")], name="t")
-    for message in messages(Shares(0, 0, 0), seconds=1.0):
-        publisher.offer(message)
-    publisher.turn(START + 20.0)
-    assert publisher.tally.unsent == 0
-    publisher.turn(START + 60.0)
-    assert publisher.tally.unsent > 100
-    assert publisher.tally.sent == 0
-
-
-def test_a_tally_counts_kinds_and_what_is_overdue() -> None:
-    tally = Tally()
-    for message in messages(Shares(late=0.3, duplicate=0.2, faulty=0.1)):
-        tally.count(message, message.due + 5.0)
-    assert tally.overdue == tally.sent == tally.in_flight
-    assert min(tally.late, tally.duplicated, tally.faulty) > 0

@@ -11,16 +11,15 @@ from dothi.load.progress import Progress
 from dothi.load.record import write_record
 from dothi.load.run import Run, Told, recording_in, rehearse
 from dothi.load.sampler import Sampler
-from dothi.load.sender import Tally, drive
 from dothi.output import stderr
 from dothi.sending import pages
 from dothi.settings import Stack
 from simulators.city import City
+from simulators.drive import LEAD_S, drive
 from simulators.fleet import Fleet
 from simulators.publish import Broker
 from simulators.spool import Spool
-
-LEAD_S = 0.0
+from simulators.tally import Tally
 
 
 @dataclass(frozen=True)
