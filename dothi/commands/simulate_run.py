@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +71,10 @@ def run_command(
     shard: Annotated[
         str, typer.Option(help="One of several disjoint parts, as 2/8: the others run on other machines.")
     ] = "1/1",
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help="What happens meanwhile: a name of `simulate scenarios`, or a YAML file; repeatable."),
+    ] = None,
     enrolled: Enroll = True,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.json and report.html, which needs no network.")
@@ -104,6 +109,19 @@ def run_command(
         check_account(account, report, settle_s)
         part = shard_of(shard)
         fleet = fleet_of(asked)
+        told = asked.document() | {"sender": "multiplexed", "scenarios": scenario or []}
+        sending = Sending(
+            fleet=fleet,
+            pace=pace_of(fleet, speed, rate),
+            seconds=seconds,
+            asked=told,
+            settle_s=settle_s,
+            record=record,
+            metrics_port=metrics_port,
+            shard=part,
+            scenarios=scenario or (),
+        )
+        sending.scenario(time.time())  # refuses what cannot be played, before anything is sent
     if record:
         check_record(record)
     out = checked_folder(report) if report else None
@@ -112,8 +130,6 @@ def run_command(
     stop = stop_on_signals()
     if enrolled:
         enroll_fleet(stack.database, fleet, stop)
-    pace, told = pace_of(fleet, speed, rate), asked.document() | {"sender": "multiplexed"}
-    sending = Sending(fleet, pace, seconds, told, settle_s, record, metrics_port, part)
     with spoken_plainly(), shown() as progress:
         if account:
             document = accounted(stack, brokers, sending, out, stop, progress)

@@ -14,12 +14,17 @@ from dothi.load.sampler import Sampler
 from dothi.output import stderr
 from dothi.sending import pages
 from dothi.settings import Stack
+from simulators import truth
 from simulators.city import City
 from simulators.drive import LEAD_S, drive
 from simulators.fleet import Fleet
 from simulators.publish import Broker
+from simulators.scenario import Scenario
+from simulators.scenario_file import read
 from simulators.spool import Spool
 from simulators.tally import Tally
+
+TRUTH = "truth.json"
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,23 @@ class Sending:
     metrics_port: int | None = None
     shard: tuple[int, int] = (1, 1)
     warm_s: float = 0.0
+    scenarios: Sequence[str] = ()
 
     def city(self) -> City:
         """The city, about to speak."""
         now = time.time()
-        return City(self.fleet, start=now + LEAD_S, boot=int(now), speed=self.pace, shard=self.shard)
+        return City(
+            self.fleet,
+            start=now + LEAD_S,
+            boot=int(now),
+            speed=self.pace,
+            scenario=self.scenario(now + LEAD_S),
+            shard=self.shard,
+        )
+
+    def scenario(self, start: float) -> Scenario:
+        """What happens to it when it starts then, s since 1970. Raises ScenarioError."""
+        return read(self.scenarios, self.fleet, start, self.seconds, self.pace)
 
 
 def accounted(
@@ -63,6 +80,9 @@ def accounted(
             write_record(sending.record, sending.fleet, [path])
         return summary, [path]
 
+    if out and sending.scenarios:
+        told = {"boot": city.boot, **sending.asked}
+        truth.write(out / TRUTH, city.scenario, city.fleet, start=city.start, seconds=sending.seconds, **told)
     run = Run(stack, city, sending.pace, sending.asked, sending.settle_s, sending.warm_s)
     return rehearse(run, send, out, Told(progress.settling, progress.counting))
 
