@@ -153,6 +153,8 @@ def watched(
             except (EOFError, ConnectionResetError):
                 code = children[place].process.wait(OVER_S)
                 raise SocketsError(f"process {place + 1} of the simulator ended too soon (exit {code})") from None
+            if said.trouble:
+                raise SocketsError(f"process {place + 1} of the simulator cannot go on: {said.trouble}")
             latest[place] = said.counts
             if said.over:
                 over.add(place)

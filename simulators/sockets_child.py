@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from simulators.sockets_part import Order, Part
+from simulators.sockets_count import Counts
+from simulators.sockets_part import Order, Part, Told
 from simulators.spool import Spool
 
 
@@ -26,9 +27,11 @@ def main(arguments: Sequence[str]) -> None:
                 rehearse(order, spool, line)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return  # nobody is there any more who wants to know
+        except (OSError, MemoryError) as error:
+            line.send(Told(Counts(), over=True, trouble=str(error) or "no memory left"))
 
 
-def rehearse(order: Order, spool: Spool, line: "Connection") -> None:
+def rehearse(order: Order, spool: Spool, line: Connection) -> None:
     """From the first connection to the last."""
     part = Part(order, spool)
     try:

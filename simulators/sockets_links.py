@@ -22,7 +22,9 @@ from simulators.sockets_count import Counts
 from simulators.sockets_wire import Address, Plain, Tls, Wire, failure_name
 
 NEVER = float("inf")
-CHECK_S, EVENTS = 0.25, 512
+EVENTS = 512
+LOOK_S, CHECK_S = 0.002, 0.25
+"""How often it is looked who is to come, and who has been silent for too long: both look at all devices."""
 
 
 class Phase(IntEnum):
@@ -105,7 +107,8 @@ class Links:
         self._opening: dict[int, tuple[bytes, float]] = {}
         self._unsent: dict[int, bytes] = {}
         self._rest: dict[int, bytes] = {}
-        self._random, self._checked = random.Random(), 0.0  # noqa: S311 - spreads reconnects, guards nothing
+        self._random = random.Random()  # noqa: S311 - spreads reconnects, guards nothing
+        self._looked = self._checked = 0.0
         self._clock = clock
         self._poll = select.epoll()
         self.post: Post | None = None
@@ -125,7 +128,9 @@ class Links:
                     self._lose(slot, failure_name(error), now)
                 except mqtt.StreamError as error:
                     self._lose(slot, f"no MQTT: {error}", now)
-        self._open_due(now)
+        if now - self._looked >= LOOK_S:
+            self._looked = now
+            self._open_due(now)
         if now - self._checked >= CHECK_S:
             self._checked = now
             self._ping(now)

@@ -73,10 +73,11 @@ class Order(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a process tells."""
+    """What a process tells. `trouble`: why it cannot go on."""
 
     counts: Counts
     over: bool
+    trouble: str | None = None
 
 
 def divided(shard: tuple[int, int], part: int, parts: int) -> tuple[int, int]:

@@ -37,7 +37,8 @@ from simulators.sockets_probe import SocketsError
 from simulators.spool import NO_ANSWER, NOT_SENT, Rows, read
 from tests.gated import Gated, tokens_of
 
-COMING_S = 1.2
+COMING_S, SURELY_S = 1.2, 3.5
+"""Until processes have started and all devices have come; surely, where a test depends on it."""
 QUICK = Manner(first_s=0.3, longest_s=1.0)
 Tokens = NDArray[np.bytes_]
 
@@ -94,11 +95,11 @@ def platform(broker: Gated) -> Iterator[Platform]:
     heard.close()
 
 
-def rehearsal(fleet: Fleet, rate: float = 150.0) -> Rehearsal:
+def rehearsal(fleet: Fleet, coming_s: float = COMING_S) -> Rehearsal:
     """A city that is about to begin."""
-    start = time.time() + COMING_S
+    start = time.time() + coming_s
     quiet = Rehearsal(fleet, start, int(start))
-    return Rehearsal(fleet, start, int(start), speed=rate / quiet.city().rate_per_s, shares=Shares(duplicate=0.0))
+    return Rehearsal(fleet, start, int(start), speed=150.0 / quiet.city().rate_per_s, shares=Shares(duplicate=0.0))
 
 
 def driven(
@@ -141,7 +142,7 @@ def test_a_wrong_token_a_storm_and_a_takeover_are_counted(
     wrong, dark, taken = 7, np.arange(100, 200, dtype=np.uint32), 250
     theirs = tokens.copy()
     theirs[wrong] = b"guessed"
-    told = rehearsal(fleet)
+    told = rehearsal(fleet, SURELY_S)
     cut = Outage(dark, told.start + 0.5, told.start + 1.5, restart=False)
     one = Rehearsal(fleet, told.start, told.boot)
     own = tokens[members_of(fleet, one.shard) == taken]
@@ -170,11 +171,12 @@ def of(fleet: Fleet, place: int) -> list[Any]:
     return [column[place : place + 1] for column in columns]
 
 
+@pytest.mark.full
 def test_who_loses_power_forgets(fleet: Fleet, broker: Gated, tokens: Tokens, tmp_path: Path) -> None:
     """What waited when the power went is never sent; from then on all is."""
-    told = rehearsal(fleet)
+    told = rehearsal(fleet, SURELY_S)
     dark = np.arange(0, 300, dtype=np.uint32)
-    night = Outage(dark, told.start - COMING_S, told.start + 1.0, restart=False)
+    night = Outage(dark, told.start - SURELY_S, told.start + 1.0, restart=False)
     power = Outage(dark, told.start + 0.6, told.start + 1.0, restart=True)
     said, rows = driven(told, broker, tokens, tmp_path, 2.5, outages=[night, power])
     before = rows["due"] < told.start + 0.55
@@ -187,14 +189,14 @@ def test_who_loses_power_forgets(fleet: Fleet, broker: Gated, tokens: Tokens, tm
 
 @pytest.mark.full
 def test_silence_of_three_keepalives_is_survived(fleet: Fleet, broker: Gated, tokens: Tokens, tmp_path: Path) -> None:
-    told = Rehearsal(fleet, time.time() + COMING_S, 1, speed=1e-6)
+    told = Rehearsal(fleet, time.time() + SURELY_S, 1, speed=1e-6)
     said, _ = driven(told, broker, tokens, tmp_path, 3.2, manner=Manner(keepalive_s=1, session_s=0))
     assert (said["sent"], said["connected"], said["disconnects"], said["reconnects"]) == (0, 300, {}, 0)
     assert said["pings"] > 3 * 300
 
 
 def test_a_killed_broker_costs_nobody_a_message(fleet: Fleet, broker: Gated, tokens: Tokens, tmp_path: Path) -> None:
-    told = rehearsal(fleet)
+    told = rehearsal(fleet, SURELY_S)
     with ThreadPoolExecutor(1) as pool:
         # The broker ends with the thread that started it, so it is the run that has another one.
         run = pool.submit(driven, told, broker, tokens, tmp_path, 3.5)
@@ -227,6 +229,13 @@ def test_a_broker_that_refuses_or_is_not_there_is_named(fleet: Fleet, broker: Ga
         check_doors(told, [(broker.url, ())], np.full(300, b"guessed"), patience_s=0)
     with pytest.raises(SocketsError, match=r"127.0.0.1:1 does not let in .*: nobody listens"):
         check_doors(told, [("mqtt://127.0.0.1:1", ())], tokens, patience_s=0)
+
+
+def test_what_keeps_a_process_from_its_work_is_said(
+    fleet: Fleet, broker: Gated, tokens: Tokens, tmp_path: Path
+) -> None:
+    with pytest.raises(SocketsError, match=r"process . of the simulator cannot go on: .*No such file or directory"):
+        driven(rehearsal(fleet), broker, tokens, tmp_path / "nowhere", 5.0)
 
 
 RUN = """
