@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from devices.enroll import Row
-from devices.enroll_stage import stage_rows
+from devices.enroll_stage import Staged, stage_rows
 
 Connection = psycopg.Connection[Any]
 AsyncConnection = psycopg.AsyncConnection[Any]
@@ -52,14 +52,18 @@ class ProfileChange(NotEnrolled):
 def enroll(connection: Connection, rows: Iterable[Row]) -> Enrolled:
     """Enrol checked rows, all or none; a row that is there already is brought up to date. Raises NotEnrolled."""
     with connection.transaction(), connection.cursor() as cursor:
-        found = stage_rows(cursor, rows, lock_registry)
-        if found.mistakes:
-            first = found.mistakes[0]
-            refusal = ProfileChange if first.column == "profile" else NotEnrolled
-            raise refusal(f"{first.column} {first.value}: {first.detail}")
-        result = settle(cursor, found.devices)
-        cursor.execute("drop table enrolling, finding")
-        return result
+        return settle_all(cursor, stage_rows(cursor, rows, lock_registry))
+
+
+def settle_all(cursor: psycopg.Cursor[Any], found: Staged) -> Enrolled:
+    """Take over what was staged, all or none. Raises NotEnrolled."""
+    if found.mistakes:
+        first = found.mistakes[0]
+        refusal = ProfileChange if first.column == "profile" else NotEnrolled
+        raise refusal(f"{first.column} {first.value}: {first.detail}")
+    result = settle(cursor, found.devices)
+    cursor.execute("drop table enrolling, finding")
+    return result
 
 
 def lock_registry(cursor: psycopg.Cursor[Any]) -> None:
@@ -71,9 +75,9 @@ def settle(cursor: psycopg.Cursor[Any], staged: int) -> Enrolled:
     """Take over what was staged and has no mistakes.
 
     Not one statement with "on conflict": that would use up an id for every device that is there already, and ids are
-    places in arrays elsewhere. The words of new names go to the index in large pieces.
+    places in arrays elsewhere.
     """
-    cursor.execute("set local gin_pending_list_limit = '64MB'; set local work_mem = '256MB'")
+    prepare(cursor)
     cursor.execute("select set_config('dothi.reason', 'enrolled from a file', true)")
     cursor.execute(RELEASE)
     changed = cursor.execute(UPDATE).rowcount
@@ -81,6 +85,11 @@ def settle(cursor: psycopg.Cursor[Any], staged: int) -> Enrolled:
     cursor.execute(ALIASES)
     cursor.execute("select set_config('dothi.reason', '', true)")
     return Enrolled(new, changed, staged - new - changed)
+
+
+def prepare(cursor: psycopg.Cursor[Any]) -> None:
+    """The words of new names go to the index in large pieces, and many rows are joined in memory."""
+    cursor.execute("set local gin_pending_list_limit = '64MB'; set local work_mem = '256MB'")
 
 
 RELEASE = """
@@ -133,6 +142,8 @@ def known_areas(connection: Connection) -> list[str]:
 async def changed_since(connection: AsyncConnection, xmin: str) -> tuple[str, list[Change], list[AliasChange]]:
     """What changed in transactions from `xmin` on, and the xmin to ask with next time; "0" asks for everything.
 
+    Of a device that changed all foreign names are told: those that are not among them lead to it no more.
+
     Every transaction below the returned xmin has ended, so nothing that commits late is missed; a change may come
     twice.
     """
@@ -143,7 +154,7 @@ async def changed_since(connection: AsyncConnection, xmin: str) -> tuple[str, li
         assert row is not None  # a select of a function always gives a row
         cursor = await connection.execute(CHANGED_DEVICES, (xmin,))
         devices = [Change(*fields) for fields in await cursor.fetchall()]
-        cursor = await connection.execute(CHANGED_ALIASES, (xmin,))
+        cursor = await connection.execute(CHANGED_ALIASES, {"xmin": xmin})
         aliases = [AliasChange(*fields) for fields in await cursor.fetchall()]
     return row[0], devices, aliases
 
@@ -152,7 +163,11 @@ CHANGED_DEVICES = (
     "select d.id, d.device, p.profile, a.code, a.id, d.state = 'retired' from registry.device d "
     "join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area where d.changed >= %s::xid8"
 )
-CHANGED_ALIASES = (
-    "select l.route, l.foreign_id, d.device from registry.alias l join registry.device d on d.id = l.device "
-    "where l.changed >= %s::xid8"
-)
+# All names of a device that changed: one that was taken away is missing among them.
+CHANGED_ALIASES = """
+select l.route, l.foreign_id, d.device from registry.alias l join registry.device d on d.id = l.device
+where l.changed >= %(xmin)s::xid8
+union all
+select l.route, l.foreign_id, d.device from registry.device d join registry.alias l on d.id = l.device
+where d.changed >= %(xmin)s::xid8 and l.changed < %(xmin)s::xid8
+"""

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from devices import registry
 from devices.enroll import Row
+from devices.enroll_cells import foreign_name
 from devices.envelopes import Notice, Packet, opener_of
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
@@ -74,6 +75,8 @@ def introduce(connection: Connection, row: Row, profile: Profile, topic: str, pa
     """Enrol the trial device under the name that this message uses; whether anything was new."""
     if profile.route is not None:
         name = foreign_id(profile.route, topic, payload)
+        if name and foreign_name(profile.route, name) != name:
+            raise Refused(f"the message names the device {name[:60]!r}, which holds characters that are no text")
         known = connection.execute(
             "select 1 from registry.alias where route = %s and foreign_id = %s", (profile.route, name)
         ).fetchone()

@@ -278,6 +278,27 @@ def test_a_name_without_end_is_kept_in_part_and_holds_nobody_up(stack: RunningSt
     assert "shorter" in str(refusal(stack, "accept", name[:200]))
 
 
+def test_a_name_is_taken_away_and_is_unknown_again(stack: RunningStack) -> None:
+    device = stack.enroll("pend-named", "tasmota-plug", "215", "tasmota:Pend_Old; tasmota:Pend_Kept")
+    for power, name in enumerate(("Pend_Old", "Pend_Kept")):
+        stack.publish(f"tele/{name}/SENSOR", meter(power))
+    stack.wait_for("select count(*) from city.meter where device = %s", device, until=lambda count: count == 2)
+    said = command(stack, "alias", "remove", "tasmota:Pend_Old", "--reason", "the plug moved")
+    assert f"tasmota:Pend_Old leads to {device} no more" in said.stdout
+    time.sleep(2.5)
+    for name in ("Pend_Old", "Pend_Kept"):
+        stack.publish(f"tele/{name}/SENSOR", meter(10))
+    stack.wait_for("select count(*) from city.meter where device = %s", device, until=lambda count: count == 3)
+    stack.wait_for("select 1 from city.quarantine where device = 'Pend_Old' and reason = 'unknown_device'")
+    assert waits(stack, "tasmota:Pend_Old")
+    shown = json.loads(command(stack, "show", device, "--json").stdout)
+    assert shown["aliases"] == ["tasmota:Pend_Kept"]
+    assert shown["history"][-1]["reason"] == "alias tasmota:Pend_Old removed: the plug moved"
+    assert shown["history"][-1]["state"] == shown["state"]
+    assert "is it tasmota:Pend_Kept?" in str(refusal(stack, "alias", "remove", "tasmota:pend_kept"))
+    assert refusal(stack, "alias", "remove", "Pend_Kept").exit_code == 2
+
+
 # --- names that strangers choose, and two people at once
 
 

@@ -10,6 +10,7 @@ import typer
 
 from devices.registry import ProfileChange, enroll
 from dothi import settings
+from dothi.commands import simulate_scenarios
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.simulate_plan import Density, ProvinceName, plan_command, spoken_plainly
 from dothi.errors import Refused, WrongUsage
@@ -37,6 +38,7 @@ MOST_PEOPLE = 10_000_000
 app = typer.Typer(
     help="The city as load: what a province would send, and a small city that sends it.", no_args_is_help=True
 )
+app.add_typer(simulate_scenarios.app, name="scenarios")
 
 app.command("plan")(plan_command)
 
