@@ -21,7 +21,7 @@ from simulators.city import members_of
 from simulators.preflight import port_range
 from simulators.scenario import Outage
 from simulators.sockets_count import Counts, added, summary
-from simulators.sockets_links import Manner
+from simulators.sockets_manner import Manner
 from simulators.sockets_part import Order, Rehearsal, Told, broker_of, divided
 from simulators.sockets_probe import SocketsError, wait_admitted
 from simulators.sockets_wire import Address

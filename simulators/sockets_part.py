@@ -18,7 +18,8 @@ from simulators.fleet import Fleet
 from simulators.scenario import QUIET, Outage, Scenario
 from simulators.schedule import USUAL, Shares
 from simulators.sockets_count import Counts
-from simulators.sockets_links import Links, Manner
+from simulators.sockets_links import Links
+from simulators.sockets_manner import Manner
 from simulators.sockets_outbox import Outbox
 from simulators.sockets_wire import Address
 from simulators.spool import Spool

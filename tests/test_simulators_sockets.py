@@ -31,7 +31,7 @@ from simulators.scenario import Outage
 from simulators.schedule import Shares
 from simulators.sockets import check_doors, drive_sockets
 from simulators.sockets_count import Counts
-from simulators.sockets_links import Manner
+from simulators.sockets_manner import Manner
 from simulators.sockets_part import Rehearsal, broker_of, divided
 from simulators.sockets_probe import SocketsError
 from simulators.spool import NO_ANSWER, NOT_SENT, Rows, read

@@ -33,7 +33,7 @@ from simulators.preflight import machine as here
 from simulators.scenario import Outage
 from simulators.sockets import check_doors, coming_s, drive_sockets
 from simulators.sockets_count import Counts
-from simulators.sockets_links import Manner
+from simulators.sockets_manner import Manner
 from simulators.sockets_part import Rehearsal, broker_of
 from tests.stack import RunningStack, running_stack
 
