@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,21 +19,23 @@ from numpy.typing import NDArray
 from simulators.city import members_of
 from simulators.preflight import port_range
 from simulators.scenario import Outage
-from simulators.sockets_count import Counts, added, summary
+from simulators.sockets_count import Totals
 from simulators.sockets_manner import Manner
 from simulators.sockets_part import Order, Rehearsal, Told, broker_of, divided
 from simulators.sockets_probe import SocketsError, wait_admitted
 from simulators.sockets_wire import Address
+from simulators.spool import Spool
+from simulators.tally import Tally
 
-OVER_S = 20.0
+LOOK_S, OVER_S = 0.2, 20.0
 """How long processes may take to end after they were told so."""
 PER_SOURCE = 10_000
 """Connections from one source address: fewer than the ports that a machine gives away by itself (28,000)."""
 FIRST_S, COMING_PER_S = 2.0, 2_500
 """Seconds until a process is ready, and connections a second of one process, as one may count on."""
 
-Progress = Callable[[float, Counts], None]
-"""Called every few seconds with the seconds since the start and the counts so far."""
+Progress = Callable[[float, Tally], None]
+"""Called every few seconds with the seconds since the start and the tally so far."""
 
 
 class Child(NamedTuple):
@@ -66,18 +67,19 @@ def drive_sockets(
     *,
     seconds: float | None,
     stop: threading.Event,
-    folder: Path,
-    manner: Manner | None = None,
-    processes: int = 1,
+    spool: Spool | None = None,
     progress: Progress | None = None,
     progress_s: float = 2.0,
+    tally: Tally | None = None,
+    manner: Manner | None = None,
+    processes: int = 1,
     outages: Sequence[Outage] | None = None,
 ) -> dict[str, Any]:
     """Connect every device, let the city speak for `seconds` (None: until `stop` is set) and return the summary.
 
     `rehearsal.start` should lie `coming_s` in the future. `brokers`: URL and areas. `tokens`: one per device of the
-    rehearsal's shard, in their order. What became of every message is in `folder`, `sockets-N.spool` of each process.
-    `outages`: others than the scenario's. Raises SocketsError when a process ends too soon.
+    rehearsal's shard, in their order. `spool`: what became of every message. `tally`: counts into this one, which
+    another thread may read. `outages`: others than the scenario's. Raises SocketsError when a process ends too soon.
     """
     told = outages if outages is not None else of_scenario(rehearsal)
     end = None if seconds is None else rehearsal.start + seconds
@@ -91,17 +93,17 @@ def drive_sockets(
             members = members_of(rehearsal.fleet, divided(rehearsal.shard, part, processes))
             own = tokens[np.searchsorted(everyone, members)]
             from_where = sources_for(part, len(members), last - first + 1)
-            spool = folder / f"sockets-{part}.spool"
             how = manner or Manner()
             children.append(started())
             children[-1].line.send(
-                Order(rehearsal, part, processes, own, places, areas, from_where, how, tuple(told), end, spool)
+                Order(rehearsal, part, processes, own, places, areas, from_where, how, tuple(told), end)
             )
-        counts = watched(children, rehearsal.start, stop, progress, progress_s)
+        watch = Watch(children, Totals(processes, Tally() if tally is None else tally), spool)
+        watch.until_over(stop, Showing(progress, progress_s, rehearsal.start))
     finally:
         took = time.time() - rehearsal.start
         ended(children)
-    return summary(counts, took if seconds is None else min(took, seconds), len(everyone), processes)
+    return watch.totals.document(took if seconds is None else min(took, seconds), len(everyone))
 
 
 def check_doors(
@@ -139,34 +141,55 @@ def started() -> Child:
         return Child(subprocess.Popen(command, pass_fds=[number], process_group=0), ours)
 
 
-def watched(
-    children: Sequence[Child], start: float, stop: threading.Event, progress: Progress | None, progress_s: float
-) -> Counts:
-    """The counts of all processes when the last is over."""
-    latest, over, shown, asked = [Counts()] * len(children), set[int](), time.monotonic(), False
-    lines: list[Any] = [child.line for child in children]
-    while len(over) < len(children):
-        for line in wait([line for place, line in enumerate(lines) if place not in over], 0.2):
-            place = lines.index(line)
-            try:
-                said: Told = lines[place].recv()
-            except (EOFError, ConnectionResetError):
-                code = children[place].process.wait(OVER_S)
-                raise SocketsError(f"process {place + 1} of the simulator ended too soon (exit {code})") from None
-            if said.trouble:
-                raise SocketsError(f"process {place + 1} of the simulator cannot go on: {said.trouble}")
-            latest[place] = said.counts
-            if said.over:
-                over.add(place)
-        if stop.is_set() and not asked:
-            asked = True
-            for place in range(len(children)):
-                if place not in over:
-                    lines[place].send("stop")
-        if progress and time.monotonic() - shown >= progress_s:
-            shown = time.monotonic()
-            progress(time.time() - start, added(latest))
-    return added(latest)
+class Showing:
+    """Calls `progress` every so often."""
+
+    def __init__(self, progress: Progress | None, every_s: float, start: float) -> None:
+        self._progress, self._every_s, self._start, self._told = progress, every_s, start, time.monotonic()
+
+    def look(self, tally: Tally) -> None:
+        """Show the tally, unless it was shown just now."""
+        if self._progress and time.monotonic() - self._told >= self._every_s:
+            self._told = time.monotonic()
+            self._progress(time.time() - self._start, tally)
+
+
+class Watch:
+    """Hears from all processes until the last is over."""
+
+    def __init__(self, children: Sequence[Child], totals: Totals, spool: Spool | None) -> None:
+        self.totals = totals
+        self._children, self._spool = children, spool
+        self._lines: dict[Any, int] = {child.line: place for place, child in enumerate(children)}
+
+    def until_over(self, stop: threading.Event, showing: Showing) -> None:
+        """Raises SocketsError when a process ends too soon."""
+        asked = False
+        while self._lines:
+            for line in wait(list(self._lines), LOOK_S):
+                self._hear(line)
+            if stop.is_set() and not asked:
+                asked = True
+                for line in self._lines:
+                    line.send("stop")
+            showing.look(self.totals.tally)
+
+    def _hear(self, line: Any) -> None:
+        place = self._lines[line]
+        try:
+            told: Told = line.recv()
+        except (EOFError, ConnectionResetError):
+            code = self._children[place].process.wait(OVER_S)
+            raise SocketsError(f"process {place + 1} of the simulator ended too soon (exit {code})") from None
+        if told.trouble:
+            raise SocketsError(f"process {place + 1} of the simulator cannot go on: {told.trouble}")
+        self.totals.note(place, told.counts, told.times)
+        for rows in told.rows:
+            self.totals.tally.settle(rows)
+            if self._spool:
+                self._spool.append(rows)
+        if told.over:
+            del self._lines[line]
 
 
 def ended(children: Sequence[Child]) -> None:

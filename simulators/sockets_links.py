@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from simulators import sockets_packets as mqtt
 from simulators.draw import Floats, Ints
 from simulators.fleet import Fleet
-from simulators.sockets_count import Counts
+from simulators.sockets_count import Counts, Times
 from simulators.sockets_lines import Lines
 from simulators.sockets_manner import Manner
 from simulators.sockets_wire import Address, failure_name
@@ -56,6 +56,7 @@ class Links:
         sources: Sequence[str],
         manner: Manner,
         counts: Counts,
+        times: Times,
         clock: Callable[[], float],
     ) -> None:
         """`tokens`, `broker_of` (index into `brokers`): one per member. `sources`: own addresses to come from.
@@ -64,7 +65,8 @@ class Links:
         """
         count = len(members)
         self._fleet, self._members, self._tokens, self._manner, self._counts = fleet, members, tokens, manner, counts
-        self._sources, self._clock = sources or (None,), clock
+        self._sources, self._times, self._clock = sources or (None,), times, clock
+        counts.tally.lines = count
         self._lines = Lines(count, brokers, broker_of.tobytes(), manner.ca)
         self._phase, self._tries, self._clean, self._known = (bytearray(count) for _ in range(4))
         self._window = array("H", [0xFFFF]) * count
@@ -112,7 +114,7 @@ class Links:
         for slot, at in zip(slots.tolist(), back.tolist(), strict=True):
             if self._phase[slot] == Phase.UP:
                 self._counts.cut += 1
-                self._counts.connected -= 1
+                self._counts.tally.up -= 1
             self._close(slot)
             if self._known[slot]:
                 self._since[slot] = wanted
@@ -185,15 +187,15 @@ class Links:
             self.post.is_up(slot, welcome.session, now)
 
     def _counted(self, slot: int, now: float, took: float) -> None:
-        counts = self._counts
-        counts.connect_s.note(took)
-        counts.connected += 1
+        counts, times = self._counts, self._times
+        times.connect.append(took)
+        counts.tally.up += 1
         counts.connects += 1
         if self._known[slot]:
-            counts.reconnects += 1
-            counts.away_s.note(now - self._since[slot])
+            counts.tally.reconnects += 1
+            times.away.append(now - self._since[slot])
         else:
-            counts.last_up = now
+            counts.all_came = now
 
     # --- being spoken to
 
@@ -224,7 +226,7 @@ class Links:
         if not stood:
             self._retry(slot, reason, now)
             return
-        self._counts.connected -= 1
+        self._counts.tally.up -= 1
         self._counts.disconnects[reason] += 1
         self._since[slot] = now
         self._wait(slot, now)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +16,12 @@ from simulators.draw import Floats
 from simulators.fleet import Fleet
 from simulators.scenario import QUIET, Outage, Scenario
 from simulators.schedule import USUAL, Shares
-from simulators.sockets_count import Counts
+from simulators.sockets_count import Counts, Times
 from simulators.sockets_links import Links
 from simulators.sockets_manner import Manner
 from simulators.sockets_outbox import Outbox
 from simulators.sockets_wire import Address
-from simulators.spool import Spool
+from simulators.spool import Rows
 
 TICK_S = 0.01
 AHEAD_S, LEAD_S = 1.0, 0.25
@@ -70,14 +69,18 @@ class Order(NamedTuple):
     manner: Manner
     outages: tuple[Outage, ...]
     end: float | None
-    spool: Path
 
 
 class Told(NamedTuple):
-    """What a process tells. `trouble`: why it cannot go on."""
+    """What a process tells: its counts so far, and times and rows of messages that it has not told before.
+
+    `trouble`: why it cannot go on.
+    """
 
     counts: Counts
-    over: bool
+    times: Times
+    rows: Sequence[Rows] = ()
+    over: bool = False
     trouble: str | None = None
 
 
@@ -102,9 +105,9 @@ def broker_of(fleet: Fleet, members: NDArray[np.uint32], areas: Sequence[Sequenc
 class Part:
     """The devices of one process from the first connection to the last."""
 
-    def __init__(self, order: Order, spool: Spool) -> None:
+    def __init__(self, order: Order) -> None:
         self._offset = time.time() - time.monotonic()  # a step of the wall clock moves nothing
-        self._order, self.counts = order, Counts()
+        self._order, self.counts, self._times = order, Counts(), Times()
         self._city = order.rehearsal.city(order.part, order.parts)
         self._start, self._end = order.rehearsal.start, float("inf") if order.end is None else order.end
         members = self._city.members
@@ -120,9 +123,10 @@ class Part:
             order.sources,
             order.manner,
             self.counts,
+            self._times,
             self.now,
         )
-        self._outbox = Outbox(self._city, self._links, spool, self.counts)
+        self._outbox = Outbox(self._city, self._links, self.counts.tally)
         self._links.post = self._outbox
         self._outages = sorted(order.outages, key=lambda outage: outage.start)
         self._written = self._start
@@ -133,7 +137,7 @@ class Part:
 
     def run(self, line: Connection) -> None:
         """Until the end; tells `line` how it goes and does what it says. Raises EOFError when nobody is there."""
-        told, self.counts.first_up = 0.0, self.now()
+        told, self.counts.began = 0.0, self.now()
         while (now := self.now()) < self._end:
             self._turn(now)
             if now - told >= TELL_S:
@@ -144,8 +148,7 @@ class Part:
                 self._tell(line)
         self._outbox.push(min(self.now(), self._end))
         self._drain()
-        self._measure()
-        line.send(Told(self.counts, over=True))
+        self._tell(line, over=True)
         self._leave()
 
     def close(self) -> None:
@@ -169,10 +172,10 @@ class Part:
         back = back_at(self._city.fleet.key[members[slots]], outage, self._order.manner.first_s)
         self._links.cut(slots, back, outage.end, outage.restart)
 
-    def _tell(self, line: Connection) -> None:
+    def _tell(self, line: Connection, over: bool = False) -> None:
         self._outbox.tidy(self.now())
         self._measure()
-        line.send(Told(self.counts, over=False))
+        line.send(Told(self.counts, self._times.taken(), self._outbox.known(), over))
 
     def _measure(self) -> None:
         times = self._me.cpu_times()

@@ -32,9 +32,9 @@ from simulators.preflight import check_sockets, listeners_of, processes_for, ref
 from simulators.preflight import machine as here
 from simulators.scenario import Outage
 from simulators.sockets import check_doors, coming_s, drive_sockets
-from simulators.sockets_count import Counts
 from simulators.sockets_manner import Manner
 from simulators.sockets_part import Rehearsal, broker_of
+from simulators.tally import Tally
 from tests.stack import RunningStack, running_stack
 
 KNOWN_S = 3.0
@@ -89,10 +89,9 @@ def measured(stack: RunningStack, asked: argparse.Namespace) -> dict[str, Any]:
         tokens,
         seconds=QUIET_S + DARK_S + AFTER_S,
         stop=threading.Event(),
-        folder=stack.folder,
         manner=manner,
         processes=processes,
-        progress=lambda seconds, counts: shown(watch, seconds, counts),
+        progress=lambda seconds, tally: shown(watch, seconds, tally),
         progress_s=1.0,
         outages=[outage],
     )
@@ -121,10 +120,10 @@ def known(stack: RunningStack, fleet: Fleet) -> tuple[NDArray[np.bytes_], float]
     return np.array([one.token.encode() for one in issued]), took
 
 
-def shown(watch: "Brokers", seconds: float, counts: Counts) -> None:
+def shown(watch: "Brokers", seconds: float, tally: Tally) -> None:
     """A line, and a look at the brokers while all are there."""
     watch.look()
-    sys.stderr.write(f"{seconds:6.1f} s  {counts.connected:,} connected  {counts.sent:,} sent  {counts.cut:,} cut\n")
+    sys.stderr.write(f"{seconds:6.1f} s  {tally.up:,} connected  {tally.sent:,} sent\n")
 
 
 class Brokers:
