@@ -74,6 +74,11 @@ class Totals:
         self._away.add(np.array(times.away))
         self.tally.follow(added(self._latest).tally)
 
+    @property
+    def counts(self) -> Counts:
+        """Connections of all processes."""
+        return added(self._latest)
+
     def document(self, seconds: float, connections: int) -> dict[str, Any]:
         """The summary of a run as it was when the devices began to leave; times in ms."""
         counts = added(self._latest)

@@ -21,3 +21,7 @@ class Manner:
     at_once: int = 48
     listen: bool = False
     ca: str | None = None
+
+
+USUAL_MANNER = Manner()
+"""How devices behave when nothing else is said."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,12 +11,21 @@ from simulators.city import City
 from simulators.draw import Ints
 from simulators.messages import Messages
 from simulators.packets import Packets
-from simulators.sockets_links import Links
 from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows
 from simulators.tally import Tally
 
 PATIENCE_S = 30.0
 """A message that waited longer than this to be sent is given up."""
+
+
+class Way(Protocol):
+    """The connections, as messages need them. `now`: s since 1970."""
+
+    def may_send(self, slot: int, in_flight: int) -> bool:
+        """Whether a device is connected and has room for another message."""
+
+    def send(self, slot: int, said: bytes, now: float) -> None:
+        """Send something of a device that is connected."""
 
 
 class Batch:
@@ -51,7 +60,7 @@ class Sent(NamedTuple):
 class Outbox:
     """Messages of one process on their way."""
 
-    def __init__(self, city: City, links: Links, tally: Tally) -> None:
+    def __init__(self, city: City, links: Way, tally: Tally) -> None:
         self._city, self._links, self._tally, self._known = city, links, tally, list[Rows]()
         self._batches: deque[Batch] = deque()
         self._open: set[Batch] = set()
