@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import psycopg
@@ -13,6 +13,7 @@ from dothi.output import LOCAL, console
 from dothi.settings import stack_at
 from dothi.verdicts import Kind, Verdict, Wanted, Watch
 
+NAMED: dict[str, Any] = {"application_name": "dothi devices tail"}
 LOOK_S = 0.5
 STYLE: dict[Kind, str] = {
     "stored": "green",
@@ -42,12 +43,13 @@ def tail(
     """
     end = time.monotonic() + seconds if seconds else None
     try:
-        with psycopg.connect(stack_at(folder).database, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(stack_at(folder).database, autocommit=True, connect_timeout=5, **NAMED) as connection:
             watch = Watch(connection, Wanted(device, rejected, unknown))
             while True:
-                for verdict in watch.look(time.monotonic()):
+                over = end is not None and time.monotonic() >= end
+                for verdict in watch.look(time.monotonic(), last=over):
                     say(verdict, as_json)
-                if end is not None and time.monotonic() >= end:
+                if over:
                     return
                 time.sleep(LOOK_S if end is None else max(min(LOOK_S, end - time.monotonic()), 0.0))
     except KeyboardInterrupt:
