@@ -9,7 +9,7 @@ import psycopg
 import typer
 
 from dothi.commands.options import Folder
-from dothi.output import LOCAL, console
+from dothi.output import LOCAL, print_line
 from dothi.settings import stack_at
 from dothi.verdicts import Kind, Verdict, Wanted, Watch
 
@@ -63,5 +63,5 @@ def say(verdict: Verdict, as_json: bool) -> None:
     else:
         clock = verdict.at.astimezone(LOCAL).strftime("%H:%M:%S")
         line = f"{clock} {verdict.kind:<8} {verdict.device or '–'}  {verdict.where or ''}  {verdict.said}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True, style=STYLE[verdict.kind])
+        print_line(line, STYLE[verdict.kind])
     sys.stdout.flush()
