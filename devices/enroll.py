@@ -9,7 +9,7 @@ from devices.enroll_cells import DEVICE_ID as DEVICE_ID
 from devices.enroll_cells import LONGEST, Cells
 from devices.enroll_cells import Mistake as Mistake
 from devices.enroll_place import place_of
-from devices.enroll_read import Unreadable, records
+from devices.enroll_read import Piece, Record, Unreadable, pieces, records_of
 from devices.enroll_said import suggestion_of_area, suggestion_of_profile
 
 Profiles = Mapping[str, str | None]  # profile → the foreign route its messages come by, None for our own topic
@@ -61,15 +61,25 @@ class Terms(NamedTuple):
 def judged_rows(file: BinaryIO, terms: Terms) -> Iterator[Judged]:
     """Every line of a file, in one pass and in little memory; a file without devices is a mistake."""
     nothing = True
-    for line, cells in records(file):
-        nothing = False
+    for piece in pieces(file):
+        for judged in judged_in(piece, terms):
+            nothing = False
+            yield judged
+    if nothing:
+        yield NOTHING
+
+
+NOTHING = Judged(1, "", None, [Mistake(1, "", "", "the file has a head and no devices")], [])
+
+
+def judged_in(piece: Piece | list[Record], terms: Terms) -> Iterator[Judged]:
+    """Every line of a piece of a file."""
+    for line, cells in records_of(piece):
         if isinstance(cells, Unreadable):
             mistake = Mistake(line, cells.column, cells.value, cells.detail)
             yield Judged(line, "", None, [mistake], [])
         else:
             yield judge(line, cells, terms)
-    if nothing:
-        yield Judged(1, "", None, [Mistake(1, "", "", "the file has a head and no devices")], [])
 
 
 def judge(line: int, cells: dict[str, str], terms: Terms) -> Judged:

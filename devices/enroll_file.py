@@ -1,14 +1,16 @@
 """An enrolment file into the registry, all of it or nothing, with a word on every line and tokens where wanted."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any, BinaryIO, NamedTuple
 
 import psycopg
 
 from devices import credentials
-from devices.enroll import Terms, judged_rows
-from devices.enroll_stage import Staged, Told, nothing, stage
+from devices.enroll import NOTHING, Terms, judged_in
+from devices.enroll_clean import clean_lines
+from devices.enroll_read import Piece, Record, pieces
+from devices.enroll_stage import Staged, Told, line_of, nothing, stage_text
 from devices.registry import Connection, Enrolled, lock_registry, settle
 
 TOKENS_AT_ONCE = 20_000
@@ -57,7 +59,7 @@ def enroll_file(
     that fails, nothing was enrolled, and running it again is safe.
     """
     with connection.transaction(), connection.cursor() as cursor:
-        found = stage(cursor, judged_rows(file, terms), nothing if dry_run else lock_registry, told)
+        found = stage_text(cursor, lines_of(pieces(file), terms, told), nothing if dry_run else lock_registry)
         result, tokens, settling = Enrolled(0, 0, 0), 0, not (dry_run or found.wrong)
         if settling:
             result = settle(cursor, found.devices)
@@ -72,6 +74,20 @@ def enroll_file(
     if result.new >= MANY:
         connection.execute("analyze registry.device")
     return Outcome(found, result, tokens)
+
+
+def lines_of(file: Iterable[Piece | list[Record]], terms: Terms, told: Told) -> Iterator[str]:
+    """A file as lines to stage, a piece at a time."""
+    empty = True
+    for piece in file:
+        lines = clean_lines(piece, terms) if isinstance(piece, Piece) else None
+        if lines is None:
+            lines = [*map(line_of, judged_in(piece, terms))]
+        empty = empty and not lines
+        yield "".join(lines)
+        told(len(lines))
+    if empty:
+        yield line_of(NOTHING)
 
 
 def write_report(cursor: psycopg.Cursor[Any], file: BinaryIO, settled: bool) -> None:

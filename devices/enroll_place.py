@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
+from math import floor
 from typing import NamedTuple
 
 from devices.area_outline import all_outlines, nearest_zone, zone_at
 
 EDGE_KM = 2.0
 """The outlines are made for maps: so far outside of all of them a position may still be meant to lie in the zone."""
+SQUARES = 100
+"""Squares along a degree. Most positions lie in a square that one zone has to itself, and that is remembered."""
 _NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{1,20})?", re.ASCII)
 
 Finding = tuple[str, str, str]  # column, value, what is expected
@@ -28,13 +32,30 @@ def place_of(area: str, lat: str, lon: str, areas: Collection[str]) -> Place:
     if not lat and not lon:
         return Place(area, None, None, () if area else (("area", "", "a zone of the plan, or a position in it"),))
     if _NUMBER.fullmatch(lat) and _NUMBER.fullmatch(lon):
+        north, east = float(lat), float(lon)
+        zone = zone_of_square(floor(north * SQUARES), floor(east * SQUARES))
+        if zone is not None and (area == zone or (not area and zone in areas)):
+            return Place(zone, north, east)
         outline = all_outlines().get(area)
-        if outline is not None and outline.holds(float(lat), float(lon)):
-            return Place(area, float(lat), float(lon))
+        if outline is not None and outline.holds(north, east):
+            return Place(area, north, east)
     mistake = no_position(lat, lon)
     if mistake:
         return Place(area, None, None, (mistake,))
     return judged_place(area, float(lat), float(lon), areas)
+
+
+@lru_cache(65_536)
+def zone_of_square(south: int, west: int) -> str | None:
+    """The zone in which all of a square lies, in hundredths of a degree; None if it is near an outline or outside."""
+    middle = (south + 0.5) / SQUARES, (west + 0.5) / SQUARES
+    code = zone_at(*middle)
+    reach = 0.51 / SQUARES
+    near = (
+        all(min(edge[axis::2]) - reach <= middle[axis] <= max(edge[axis::2]) + reach for axis in (0, 1))
+        for edge in (all_outlines()[code].edges if code else ())
+    )
+    return None if any(near) else code
 
 
 def no_position(lat: str, lon: str) -> Finding | None:

@@ -16,6 +16,8 @@ OPTIONAL = (
 COLUMNS = REQUIRED + OPTIONAL
 LISTS = ("alias", "tags")
 LONGEST_LINE = 65_536
+PIECE = 5_000
+DECODER = msgspec.json.Decoder()
 
 
 class Reader(Protocol):
@@ -37,22 +39,40 @@ class Unreadable(NamedTuple):
 Record = tuple[int, dict[str, str] | Unreadable]
 
 
-def records(file: BinaryIO) -> Iterator[Record]:
-    """Number of the line, from 1, and its cells by column, without the blanks around them, or why it has none.
+class Piece(NamedTuple):
+    """Lines of a CSV as they stand, each with its number, under the names of a head that is right."""
 
-    What comes after a line that leaves the rest unclear is not read.
-    """
+    columns: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+
+
+def records_of(piece: Piece | list[Record]) -> Iterator[Record]:
+    """Number of each line, from 1, and its cells by column, without the blanks around them, or why it has none."""
+    if not isinstance(piece, Piece):
+        yield from piece
+        return
+    width = len(piece.columns)
+    for line, cells in piece.rows:
+        if len(cells) == width and any(cells):
+            yield line, dict(zip(piece.columns, map(str.strip, cells), strict=True))
+        elif any(cells):
+            detail = f"more or fewer values than the first line names: {len(cells)}, not {width}"
+            yield line, Unreadable("", "", detail)
+
+
+def pieces(file: BinaryIO, size: int = PIECE) -> Iterator[Piece | list[Record]]:
+    """A file in pieces of so many lines at most. What comes after a line that leaves the rest unclear is not read."""
     start = file.read(4096)
     file.seek(0)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        yield 1, Unreadable("", "", "the file is UTF-16 (Excel's Unicode text); save it as CSV UTF-8")
+        yield [(1, Unreadable("", "", "the file is UTF-16 (Excel's Unicode text); save it as CSV UTF-8"))]
         return
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = json_records if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")) else csv_records
+    reader = json_pieces if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")) else csv_pieces
     try:
-        yield from reader(text)
+        yield from reader(text, size)
     except UnicodeDecodeError:
-        yield not_utf_8(file)
+        yield [not_utf_8(file)]
     finally:
         text.detach()  # the file is the caller's to close
 
@@ -70,25 +90,36 @@ def not_utf_8(file: BinaryIO) -> Record:
     return 1, Unreadable("", "", "the file is not UTF-8; save it as UTF-8")
 
 
-def csv_records(text: io.TextIOWrapper) -> Iterator[Record]:
+def csv_pieces(text: io.TextIOWrapper, size: int) -> Iterator[Piece | list[Record]]:
     """Rows under the names of the first line."""
-    reader: Reader | None = None
     try:
         columns, reader = head_of(text)
-        mistakes = list(check_head(columns))
-        if mistakes:
-            yield from ((1, mistake) for mistake in mistakes)
-            return
-        width = len(columns)
-        for cells in reader:
-            if len(cells) == width and any(cells):
-                yield reader.line_num + 1, dict(zip(columns, map(str.strip, cells), strict=True))
-            elif any(cells):
-                detail = f"more or fewer values than the first line names: {len(cells)}, not {width}"
-                yield reader.line_num + 1, Unreadable("", "", detail)
     except csv.Error as error:
-        line = reader.line_num + 1 if reader else 1
-        yield line, Unreadable("", "", f"not readable as CSV: {error}")
+        yield [(1, not_csv(error))]
+        return
+    mistakes = list(check_head(columns))
+    if mistakes:
+        yield [(1, mistake) for mistake in mistakes]
+        return
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for cells in reader:
+            rows.append((reader.line_num + 1, cells))
+            if len(rows) == size:
+                yield Piece(tuple(columns), rows)
+                rows = []
+    except (csv.Error, UnicodeDecodeError) as error:
+        yield Piece(tuple(columns), rows)
+        if not isinstance(error, csv.Error):
+            raise
+        rows = []
+        yield [(reader.line_num + 1, not_csv(error))]
+    yield Piece(tuple(columns), rows)
+
+
+def not_csv(error: csv.Error) -> Unreadable:
+    """What the reader found wrong."""
+    return Unreadable("", "", f"not readable as CSV: {error}")
 
 
 def head_of(text: io.TextIOWrapper) -> tuple[list[str], Reader]:
@@ -114,17 +145,28 @@ def check_head(columns: Sequence[str]) -> Iterator[Unreadable]:
             yield Unreadable(column, column, "stands in the first line twice")
 
 
-def json_records(text: io.TextIOWrapper) -> Iterator[Record]:
+def json_pieces(text: io.TextIOWrapper, size: int) -> Iterator[list[Record]]:
     """One object per line; a null says that there is nothing."""
-    decode = msgspec.json.Decoder().decode
-    for line, content in enumerate(text, 1):
-        if content.strip():
-            try:
-                said = decode(content)
-            except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-                yield line, Unreadable("", content[:40].strip(), f"one JSON object per line is expected: {error}")
-            else:
-                yield line, object_cells(said)
+    found: list[Record] = []
+    try:
+        for line, content in enumerate(text, 1):
+            if content.strip():
+                found.append((line, json_cells(content)))
+            if len(found) == size:
+                yield found
+                found = []
+    except UnicodeDecodeError:
+        yield found
+        raise
+    yield found
+
+
+def json_cells(content: str) -> dict[str, str] | Unreadable:
+    """The cells of a line."""
+    try:
+        return object_cells(DECODER.decode(content))
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        return Unreadable("", content[:40].strip(), f"one JSON object per line is expected: {error}")
 
 
 def object_cells(said: object) -> dict[str, str] | Unreadable:

@@ -97,12 +97,22 @@ def stage(cursor: Cursor, judged: Iterable[Judged], before: Step = nothing, told
 
     `before` is called before the registry is looked at, `told` with the number of further lines now and then.
     """
+
+    def texts() -> Iterator[str]:
+        for piece in pieces(judged):
+            yield "".join(map(line_of, piece))
+            told(len(piece))
+
+    return stage_text(cursor, texts(), before)
+
+
+def stage_text(cursor: Cursor, texts: Iterable[str], before: Step = nothing, columns: str = "") -> Staged:
+    """As `stage`, of ready lines of the COPY text format; `columns`: which, in brackets, unless all."""
     cursor.execute(STAGE)
     cursor.execute(FINDINGS)
-    with cursor.copy("copy enrolling from stdin (null '')") as copy:
-        for piece in pieces(judged):
-            copy.write("".join(map(line_of, piece)))
-            told(len(piece))
+    with cursor.copy(f"copy enrolling {columns} from stdin (null '')".encode()) as copy:
+        for text in texts:
+            copy.write(text)
     cursor.execute("analyze enrolling")
     before(cursor)
     for result, column in (("mistake", "wrong"), ("warning", "warned")):

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from devices.enroll import Row
-from devices.enroll_stage import stage_rows
+from devices.enroll_stage import Staged, stage_rows
 
 Connection = psycopg.Connection[Any]
 AsyncConnection = psycopg.AsyncConnection[Any]
@@ -52,14 +52,18 @@ class ProfileChange(NotEnrolled):
 def enroll(connection: Connection, rows: Iterable[Row]) -> Enrolled:
     """Enrol checked rows, all or none; a row that is there already is brought up to date. Raises NotEnrolled."""
     with connection.transaction(), connection.cursor() as cursor:
-        found = stage_rows(cursor, rows, lock_registry)
-        if found.mistakes:
-            first = found.mistakes[0]
-            refusal = ProfileChange if first.column == "profile" else NotEnrolled
-            raise refusal(f"{first.column} {first.value}: {first.detail}")
-        result = settle(cursor, found.devices)
-        cursor.execute("drop table enrolling, finding")
-        return result
+        return settle_all(cursor, stage_rows(cursor, rows, lock_registry))
+
+
+def settle_all(cursor: psycopg.Cursor[Any], found: Staged) -> Enrolled:
+    """Take over what was staged, all or none. Raises NotEnrolled."""
+    if found.mistakes:
+        first = found.mistakes[0]
+        refusal = ProfileChange if first.column == "profile" else NotEnrolled
+        raise refusal(f"{first.column} {first.value}: {first.detail}")
+    result = settle(cursor, found.devices)
+    cursor.execute("drop table enrolling, finding")
+    return result
 
 
 def lock_registry(cursor: psycopg.Cursor[Any]) -> None:
@@ -71,9 +75,9 @@ def settle(cursor: psycopg.Cursor[Any], staged: int) -> Enrolled:
     """Take over what was staged and has no mistakes.
 
     Not one statement with "on conflict": that would use up an id for every device that is there already, and ids are
-    places in arrays elsewhere. The words of new names go to the index in large pieces.
+    places in arrays elsewhere.
     """
-    cursor.execute("set local gin_pending_list_limit = '64MB'; set local work_mem = '256MB'")
+    prepare(cursor)
     cursor.execute("select set_config('dothi.reason', 'enrolled from a file', true)")
     cursor.execute(RELEASE)
     changed = cursor.execute(UPDATE).rowcount
@@ -81,6 +85,11 @@ def settle(cursor: psycopg.Cursor[Any], staged: int) -> Enrolled:
     cursor.execute(ALIASES)
     cursor.execute("select set_config('dothi.reason', '', true)")
     return Enrolled(new, changed, staged - new - changed)
+
+
+def prepare(cursor: psycopg.Cursor[Any]) -> None:
+    """The words of new names go to the index in large pieces, and many rows are joined in memory."""
+    cursor.execute("set local gin_pending_list_limit = '64MB'; set local work_mem = '256MB'")
 
 
 RELEASE = """

@@ -14,18 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.behaviour import CURVES, misspelt
 from devices.family import Metric
 from devices.profile import Profile
-from simulators.behaviour_around import Around
+from simulators.behaviour_around import CENTRE, Around
 from simulators.behaviour_count import Counter
-from simulators.behaviour_gauge import Gauges
-from simulators.behaviour_state import Choice
+from simulators.behaviour_gauge import Battery, Gauges
+from simulators.behaviour_state import Choice, Steps
 from simulators.draw import Floats, Keys
 
 Column = NDArray[Any]
 Section = Mapping[str, Any]
-CENTRE = (21.2731, 106.1946)
-"""Latitude and longitude of Bắc Giang city: where a device stands of which nothing is known."""
 
 
 class BehaviourError(Exception):
@@ -40,11 +39,24 @@ class Voice:
     section: Section
     decimals: int | None
 
-    def alone(self) -> Counter | Choice | None:
+    def alone(self) -> "Part | None":
         """What moves this metric apart from the others; None for a gauge, which goes with the other gauges."""
-        if self.section["curve"] == "count":
-            return Counter(self.metric, self.section, self.decimals or 0)
-        return Choice(self.metric, self.section) if self.section["curve"] == "choice" else None
+        match self.section["curve"]:
+            case "day":
+                return None
+            case "count":
+                return Counter(self.metric, self.section, self.decimals or 0)
+            case "battery":
+                return Battery(self.metric, self.section, self.decimals or 0)
+            case "step":
+                return Steps(self.metric, self.section)
+            case "choice":
+                return Choice(self.metric, self.section)
+            case curve:
+                raise ValueError(f"curve {curve}; expected one of {', '.join(CURVES)}")
+
+
+Part = Battery | Choice | Counter | Steps
 
 
 def voices(profile: Profile) -> tuple[Voice, ...]:
@@ -64,7 +76,7 @@ def values(
 ) -> dict[str, Column]:
     """Per metric one column of values for devices `keys` at `seconds` since 1970: numbers, or indices of states.
 
-    `lat`, `lon`: where the devices stand, degrees, one each or one for all.
+    `lat`, `lon`: where the devices stand, degrees, one each or one for all; Bắc Giang city unless stated.
     """
     around = Around(keys, seconds, _each(lat, keys), _each(lon, keys))
     gauges, alone = _arranged(parts)
@@ -74,7 +86,7 @@ def values(
 
 
 @lru_cache(maxsize=1024)
-def _arranged(parts: tuple[Voice, ...]) -> tuple[Gauges, dict[str, Counter | Choice]]:
+def _arranged(parts: tuple[Voice, ...]) -> tuple[Gauges, dict[str, Part]]:
     """The gauges, which are worked out together, and the others by name."""
     made = [(voice, voice.alone()) for voice in parts]
     gauges = [(voice.metric, voice.section, voice.decimals or 0) for voice, part in made if part is None]
@@ -82,7 +94,9 @@ def _arranged(parts: tuple[Voice, ...]) -> tuple[Gauges, dict[str, Counter | Cho
 
 
 def _each(degrees: Any, keys: Keys) -> Floats:
-    return np.broadcast_to(np.asarray(degrees, dtype=np.float64), keys.shape)
+    if isinstance(degrees, np.ndarray):
+        return degrees.astype(np.float64)
+    return np.full(len(keys), degrees, dtype=np.float64)
 
 
 def default_section(metric: Metric) -> dict[str, Any]:
@@ -113,9 +127,6 @@ def decimals_of(metric: Metric, section: Section) -> int | None:
 
 def _voice(profile: Profile, metric: Metric, section: Section | None) -> Voice:
     chosen = section or default_section(metric)
-    try:
-        voice = Voice(metric, chosen, decimals_of(metric, chosen))
-        _arranged((voice,))
-    except (KeyError, ValueError, TypeError) as error:
-        raise BehaviourError(f"profile {profile.name}: behaviour of {metric.name}: {error!r}") from error
-    return voice
+    for problem in misspelt(metric, chosen):
+        raise BehaviourError(f"profile {profile.name}: behaviour of {metric.name}: {problem}")
+    return Voice(metric, chosen, decimals_of(metric, chosen))

@@ -2,30 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
-from simulators.behaviour_noise import Wander, wander
-from simulators.draw import Floats, Ints, Keys
+from simulators import sky
+from simulators.behaviour_days import Clock, clock
+from simulators.behaviour_noise import Wander, Words, character, noise, odds, wander
+from simulators.behaviour_rhythm import RHYTHMS
+from simulators.behaviour_road import Road, Trip, delay_s, road, trip
+from simulators.draw import Floats, Keys
+from simulators.sky import Place
 
-LOCAL_OFFSET_S = 7 * 3600
-"""Asia/Ho_Chi_Minh is UTC+7 all year."""
-DAY_S = 86_400.0
-
-
-class Clock(NamedTuple):
-    """Local time: days since 1970-01-01 and hours of the day, 0 to 24."""
-
-    day: Ints
-    hour: Floats
-
-
-def clock(seconds: Floats) -> Clock:
-    """Local time of moments given in seconds since 1970 (UTC)."""
-    days = (seconds + LOCAL_OFFSET_S) / DAY_S
-    day = np.floor(days)
-    return Clock(day.astype(np.int64), (days - day) * 24.0)
+CENTRE = (21.2731, 106.1946)
+"""Latitude and longitude of Bắc Giang city."""
+KM_PER_DEGREE = (111.2, 103.7)
+"""Of latitude, and of longitude at 21.3° north."""
+HOUSEHOLD, DUST, ROAD = (odds([name], "driver") for name in ("home", "dust", "road"))
+Driver = Callable[["Around"], Floats]
 
 
 class Around:
@@ -41,6 +34,11 @@ class Around:
         return clock(self.seconds)
 
     @cached_property
+    def place(self) -> Place:
+        """Where the devices stand."""
+        return Place((self.lon - CENTRE[1]) * KM_PER_DEGREE[1], (self.lat - CENTRE[0]) * KM_PER_DEGREE[0])
+
+    @cached_property
     def words(self) -> Wander:
         """What the devices' noise is made of."""
         return wander(self.keys, self.seconds)
@@ -51,12 +49,70 @@ class Around:
         turn = self.clock.hour * (2.0 * np.pi / 24.0)
         return np.cos(turn), np.sin(turn)
 
+    @cached_property
+    def weather(self) -> Floats:
+        """How warm it is for the season."""
+        return sky.weather(self.place, self.seconds)
+
+    @cached_property
+    def spell(self) -> Floats:
+        """Whether it is a wet spell."""
+        return sky.spell(self.place, self.seconds)
+
+    @cached_property
+    def trip(self) -> Trip:
+        """Where the vehicles are."""
+        return trip(self.keys, self.seconds)
+
+    @cached_property
+    def road(self) -> Road:
+        """The traffic where a device stands: the wave that gets here now, in a street of its own."""
+        delayed = clock(self.seconds - delay_s(self.place))
+        return road(np.minimum(0.03 + 0.4 * RHYTHMS["street"].level(delayed) * self.varied(ROAD, 0.25, 0.15), 0.95))
+
     def driver(self, name: str) -> Floats:
-        """One of DRIVERS, a value per device and moment."""
+        """One of `devices.behaviour.DRIVERS`, a value per device and moment."""
         if name not in self._drivers:
             self._drivers[name] = DRIVERS[name](self)
         return self._drivers[name]
 
+    def varied(self, odd: Words, own: float, moving: float) -> Floats:
+        """A factor about 1, never below 0.1, with these deviations between devices and over time."""
+        factor = (1.0 + own * character(self.words, odd)[0]) * (1.0 + moving * noise(self.words, odd)[0])
+        return np.asarray(np.maximum(factor, 0.1), dtype=np.float64)
 
-Driver = Callable[[Around], Floats]
-DRIVERS: Mapping[str, Driver] = {}
+
+def _rhythm(name: str) -> Driver:
+    return lambda around: RHYTHMS[name].level(around.clock)
+
+
+def _home(around: Around) -> Floats:
+    return RHYTHMS["home"].level(around.clock) * around.varied(HOUSEHOLD, 0.4, 0.35)
+
+
+def _humidity(around: Around) -> Floats:
+    air = around.driver("heat") + sky.MEAN_HEAT
+    return sky.humidity(around.place, around.seconds, around.clock, air) - sky.MEAN_HUMIDITY
+
+
+DRIVERS: Mapping[str, Driver] = {
+    **{name: _rhythm(name) for name in RHYTHMS},
+    "home": _home,
+    "heat": lambda around: sky.heat(around.clock, around.weather) - sky.MEAN_HEAT,
+    "season": lambda around: sky.HEAT.at(around.clock) - sky.MEAN_HEAT,
+    "humidity": _humidity,
+    "pressure": lambda around: sky.pressure(around.clock, around.weather) - sky.MEAN_PRESSURE,
+    "rain": lambda around: sky.rain(around.place, around.seconds, around.clock, around.spell),
+    "wet": lambda around: sky.wet(around.place, around.seconds),
+    "wind": lambda around: sky.wind(around.place, around.seconds, around.clock),
+    "wind_from": lambda around: sky.wind_from(around.place, around.seconds, around.clock),
+    "sun": lambda around: sky.sun(around.clock, around.spell),
+    "dust": lambda around: sky.dust(around.place, around.seconds, around.clock) * around.varied(DUST, 0.12, 0.07),
+    "density": lambda around: around.road.density,
+    "flow": lambda around: around.road.flow,
+    "pace": lambda around: around.road.pace,
+    "latitude": lambda around: around.lat + around.trip.north / KM_PER_DEGREE[0],
+    "longitude": lambda around: around.lon + around.trip.east / KM_PER_DEGREE[1],
+    "ride": lambda around: around.trip.speed,
+    "heading": lambda around: around.trip.heading,
+}

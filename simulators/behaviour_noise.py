@@ -24,6 +24,8 @@ SHARES = (0.8, 0.6)
 UNIT = 3.0**0.5 / 2.0**31
 """From a signed 32-bit word to a number of mean 0 and deviation 1, never beyond 1.73."""
 _HIGH, _PURPOSE = np.uint64(32), np.uint64(salt("wander"))
+_LENGTHS, _SCALE = np.array([SCALES_S]).T, np.array([[0], [1]], dtype=np.uint64)
+_WEIGHTS = np.array([SHARES + SHARES]).T * UNIT
 
 
 class Wander(NamedTuple):
@@ -37,18 +39,12 @@ class Wander(NamedTuple):
 def wander(keys: Keys, seconds: Floats) -> Wander:
     """The words from which all noise of devices `keys` at `seconds` since 1970 is made."""
     own = draw.finish(keys ^ _PURPOSE)
-    nodes = np.empty((4, len(keys)), dtype=np.uint32)
-    weights = np.empty((4, len(keys)), dtype=np.float32)
-    phase = phase_of(own)
-    for scale, (length, share) in enumerate(zip(SCALES_S, SHARES, strict=True)):
-        place = seconds / length + phase
-        step = np.floor(place)
-        part = place - step
-        turn = step.astype(np.int64).astype(np.uint64) * draw.GOLDEN + own + np.uint64(scale)
-        nodes[2 * scale] = draw.finish(turn) >> _HIGH
-        nodes[2 * scale + 1] = draw.finish(turn + draw.GOLDEN) >> _HIGH
-        weights[2 * scale : 2 * scale + 2] = (share * UNIT) * np.stack(blend(part))
-    return Wander((own >> _HIGH).astype(np.uint32), nodes, weights)
+    place = seconds / _LENGTHS + phase_of(own)
+    step = np.floor(place)
+    turn = step.astype(np.int64).view(np.uint64) * draw.GOLDEN + own + _SCALE
+    words = draw.finish(np.concatenate((turn, turn + draw.GOLDEN))) >> _HIGH
+    weights = np.concatenate(blend(place - step)) * _WEIGHTS
+    return Wander((own >> _HIGH).astype(np.uint32), words.astype(np.uint32), weights.astype(np.float32))
 
 
 def phase_of(own: Keys) -> Floats:
@@ -70,10 +66,8 @@ def odds(names: Iterable[str], purpose: str) -> Words:
 
 def noise(words: Wander, odd: Words) -> Singles:
     """Per metric (row of `odd`) and message noise of mean 0 and deviation about 1, never beyond 3.5; shape (m, n)."""
-    total: Singles = _signed(words.nodes[0] * odd) * words.weights[0]
-    for node, weight in zip(words.nodes[1:], words.weights[1:], strict=True):
-        total += _signed(node * odd) * weight
-    return total
+    parts = _signed(words.nodes[:, np.newaxis] * odd) * words.weights[:, np.newaxis]
+    return np.asarray((parts[0] + parts[1]) + (parts[2] + parts[3]))
 
 
 def character(words: Wander, odd: Words) -> Singles:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from simulators.behaviour import Column, values, voices
 from simulators.draw import Ints
 from simulators.fleet import Fleet, native_profile
-from simulators.messages import KINDS, Kind, Messages
+from simulators.messages import KINDS, Kind, Messages, as_written
 from simulators.packets import IDENTIFIER, NO_PROPERTIES, Block, Packets, in_line, packet, packets_of, with_apart
 from simulators.payload import Writer, complete, spoil
-from simulators.scenario import QUIET, Scenario
+from simulators.scenario import QUIET, Scenario, Slice, happen
 from simulators.schedule import USUAL, Schedule, Shares
 from simulators.topics import Topics
 
@@ -59,19 +59,19 @@ class City:
 
         `shard`: (2, 8) is the second of eight disjoint parts that together are the whole.
         """
-        self.fleet, self.boot, self.scenario, self.shard = fleet, boot, scenario, shard
+        self.fleet, self.start, self.boot, self.scenario, self.shard = fleet, start, boot, scenario, shard
         self.members = members_of(fleet, shard)
         self.rate_per_s = natural_rate(fleet, shares) * speed * (len(self.members) / max(len(fleet), 1))
         self._writers = [Writer(voices(native_profile(family))) for family in fleet.families]
         self._topics = Topics(fleet)
         self._schedule = Schedule(fleet, self.members, start=start, boot=boot, speed=speed, shares=shares)
-        self._held = Messages.none()
+        self._held, self._since = Messages.none(), start
 
     def until(self, moment: float) -> Messages:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
-        messages = self._schedule.until(moment)
-        for effect in self.scenario:
-            messages = effect.shape(self.fleet, messages)
+        piece = Slice(self._since, moment, self.boot, self.shard)
+        messages = happen(self.scenario, self.fleet, self._schedule.until(moment), piece)
+        self._since = moment
         if not len(self._held) and not len(messages):
             return messages
         waiting = Messages.joined(self._held, messages)
@@ -99,7 +99,7 @@ class City:
         for number, at in self._by_family(messages):
             said = messages.take(at)
             columns = self._columns(number, said)
-            fits = (said.kind < Kind.ONE_OUT_OF_RANGE) & complete(columns)
+            fits = as_written(said.kind) & complete(columns)
             usual[at] = fits
             parts.append((number, at[fits], said.take(fits), rows_of(columns, fits)))
             apart = self._alone(number, said.take(~fits), rows_of(columns, ~fits))
@@ -112,7 +112,7 @@ class City:
     def _said(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[bytes]:
         writer = self._writers[number]
         written = writer.write(messages, columns)
-        for place in np.flatnonzero(messages.kind >= Kind.ONE_OUT_OF_RANGE).tolist():
+        for place in np.flatnonzero(~as_written(messages.kind)).tolist():
             written[place] = spoil(written[place], KINDS[messages.kind[place]], writer)
         return written
 

@@ -51,6 +51,9 @@ def pick(keys: Keys, purpose: int, turn: Ints | int, weights: Floats) -> Ints:
 
 def finish(x: Keys) -> Keys:
     """splitmix64's finaliser: every bit of the result depends on every bit of `x`."""
-    x = (x ^ (x >> _S30)) * _FIRST
-    x = (x ^ (x >> _S27)) * _SECOND
-    return x ^ (x >> _S31)
+    x = x ^ (x >> _S30)
+    x *= _FIRST
+    x ^= x >> _S27
+    x *= _SECOND
+    x ^= x >> _S31
+    return x

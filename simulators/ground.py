@@ -23,7 +23,7 @@ QUARTERS, VILLAGES, OPEN = range(3)
 PER_COMMUNE = {QUARTERS: 6.0, VILLAGES: 10.0, OPEN: 20.0}
 """Clusters of devices for each commune (quarters: for each urban one). Bắc Giang has about ten villages for each."""
 RADIUS_KM = {QUARTERS: 0.5, VILLAGES: 0.7, OPEN: 1.5}
-CLEAR_KM = 0.15
+CLEAR_KM = 0.3
 """No cluster has its centre nearer to the outline; none reaches over it."""
 TOWN_PEOPLE_PER_KM2 = 2500.0
 TRIES, ROUNDS = 512, 64

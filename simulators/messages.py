@@ -19,14 +19,25 @@ class Kind(IntEnum):
     UNKNOWN_METRIC = 3
     ALL_OUT_OF_RANGE = 4
     CUT_SHORT = 5
+    GARBAGE = 6
+    RENAMED = 7
+    SPOOFED = 8
+    FLOOD = 9
+    SKEWED = 10
 
     @property
     def faulty(self) -> bool:
-        """Whether the message breaks the rules of its profile."""
-        return self >= Kind.ONE_OUT_OF_RANGE
+        """Whether the payload is not what its profile would write: spoofed, flooding and skewed ones are."""
+        return Kind.ONE_OUT_OF_RANGE <= self <= Kind.RENAMED
 
 
 KINDS = tuple(Kind)
+SPOILT = np.array([kind.faulty or kind is Kind.SPOOFED for kind in KINDS])
+
+
+def as_written(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which messages say what their profile writes, byte for byte; the others are spoilt afterwards."""
+    return np.asarray(~SPOILT[kind], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

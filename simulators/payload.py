@@ -4,6 +4,7 @@ Numbers are rounded to the decimals of their metric; a value that is not finite 
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, cast
 
 import msgspec
@@ -15,6 +16,9 @@ from simulators.digits import Field, decimal, scaled, texts, whole
 from simulators.draw import Ints, Keys
 from simulators.messages import Kind, Messages
 from simulators.packets import Part
+
+RENAMED_END = "_value"
+"""What a firmware that renames a metric puts behind its name."""
 
 
 class Writer:
@@ -61,14 +65,36 @@ class Writer:
         fields = (field % value for field, value in zip(self._fields, row[3:], strict=True) if value == value)
         return self._head % tuple(row[:3]) + b",".join(fields) + b"}}"
 
+    def renamed(self, payload: bytes) -> bytes:
+        """The message of a firmware that calls the first metric otherwise: `pm25` becomes `pm25_value`."""
+        name = self.voices[0].metric.name
+        return payload.replace(f'"{name}":'.encode(), f'"{name}{RENAMED_END}":'.encode(), 1)
+
+    def at_the_top(self, payload: bytes) -> bytes:
+        """The message with its first number at the top of the legal range: false, and nothing in it says so."""
+        message = msgspec.json.decode(payload)
+        for voice in self._first_number():
+            message["metrics"][voice.metric.name] = (
+                voice.metric.states[-1] if voice.metric.states else voice.metric.high
+            )
+        return msgspec.json.encode(message)
+
     def _first_number(self) -> Sequence[Voice]:
         return [voice for voice in self.voices if voice.decimals is not None][:1] or self.voices[:1]
 
 
 def spoil(payload: bytes, kind: Kind, writer: Writer) -> bytes:
-    """The payload with the fault of its kind."""
+    """The payload with the fault of its kind; as it is, where the kind has none."""
     if kind is Kind.CUT_SHORT:
         return payload[: len(payload) * 2 // 3]
+    if kind is Kind.GARBAGE:
+        return b"\xff" + blake2b(payload).digest()  # 0xff begins neither a JSON text nor a CBOR item
+    if kind is Kind.RENAMED:
+        return writer.renamed(payload)
+    if kind is Kind.SPOOFED:
+        return writer.at_the_top(payload)
+    if not kind.faulty:
+        return payload
     if kind is Kind.UNKNOWN_METRIC:
         return writer.with_metric(payload, {"firmware_temp_raw": 8191})
     return writer.out_of_range(payload, every=kind is Kind.ALL_OUT_OF_RANGE)

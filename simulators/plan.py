@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from simulators.behaviour import voices
+from simulators.districts import District, districts, division
 from simulators.draw import Ints
 from simulators.facts import PlanError as PlanError
 from simulators.facts import along
-from simulators.fleet import District, districts, division, native_families, native_profile
+from simulators.fleet import native_families, native_profile
 from simulators.mix import Mix, usual_mix
 from simulators.payload import Writer, mean_size
 from simulators.province import CENSUS, LAST_YEAR, ZONE, Province, own_province, province_at

@@ -45,7 +45,7 @@ class Broker(NamedTuple):
     areas: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass
 class Tally:
     """Messages by what became of them.
 
@@ -194,9 +194,10 @@ class Publisher:
         per_broker: int = 2,
         window: int = WINDOW,
         record: Record | None = None,
+        tally: Tally | None = None,
     ) -> None:
         """`name`: begins the client ids. `record`: called, in `turn`, with every message acknowledged by PUBACK."""
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self._record = record
         self._connections: list[Connection] = []
         self._by_area: dict[str, list[Connection]] = {}

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 from devices.area import ZONES
 from devices.area_outline import Outline, all_outlines, nearest_zone, zone_at
 from devices.enroll import Terms, judged_rows
-from devices.enroll_file import Outputs, enroll_file
-from devices.enroll_stage import stage
+from devices.enroll_clean import clean_lines
+from devices.enroll_file import Outputs, enroll_file, lines_of
+from devices.enroll_place import SQUARES, zone_of_square
+from devices.enroll_read import Piece, pieces, records_of
+from devices.enroll_stage import line_of, stage
 from devices.profile import PROFILES as ALL_PROFILES
 from devices.registry import NotEnrolled, enroll
 from tests.enrolment import Checked, check_file
@@ -96,6 +100,63 @@ def test_any_rows_give_rows_or_mistakes(cells: list[str]) -> None:
 ROWS = [("a-1", "native-weather", "213", "Trạm, số 1"), ("a-2", "frigate-event", "220", "")]
 
 
+@st.composite
+def nearly_plain(draw: st.DrawFn) -> str:
+    """A file in which most cells are right."""
+    cells = {
+        "device": st.sampled_from(["a-1", "b-2", " c-3 ", "d-4", "e-5", "F-6"]),
+        "profile": st.sampled_from(["native-weather", "native-meter", "lorawan-indoor", "frigate-event", "none"]),
+        "area": st.sampled_from(["213", "220", "058", "", "999"]),
+        "name": st.sampled_from(["", "Đồng Mỏ", "a\\b", "e\u0301", " Cầu ", "\u0301", "x" * 201, "\ufffd", '"a\nb"']),
+        "lat,lon": st.sampled_from([",", "21.2731,106.1946", "+21.33,106.850", "22.1,105.9", "21.3,", "9,9", "x,y"]),
+        "owner": st.sampled_from(["", "Sở TN&MT", "y" * 201]),
+        "serial": st.sampled_from(["", "SN1"]),
+        "firmware": st.sampled_from(["", "1.2"]),
+        "tags": st.sampled_from(["", "a;b;a", ";", "x" * 41]),
+        "installed": st.sampled_from(["", "2026-01-31", "31/01/2026"]),
+        "state": st.sampled_from(["", "planned", "retired"]),
+        "alias": st.sampled_from(["", "frigate:door", "lorawan:70b3d57ba0eee001"]),
+        "eui": st.sampled_from(["", "70B3D57BA0EEE001"]),
+    }
+    further = draw(st.lists(st.sampled_from([*cells][4:]), unique=True))
+    columns = ["device", "profile", "area", "name", *further]
+    usual = dict(zip(columns, ("a-1", "native-weather", "213", ""), strict=False))
+    lines = [",".join(columns)]
+    for _ in range(draw(st.integers(0, 5))):
+        odd = draw(st.sets(st.sampled_from(columns), max_size=2))
+        row = {column: usual.get(column, "," * (column == "lat,lon")) for column in columns}
+        lines.append(",".join((row | {column: draw(cells[column]) for column in odd}).values()))
+    return "\n".join(lines) + "\n" + draw(st.sampled_from(["", "\n", "a-1\n", ",\n", '"\n']))
+
+
+@given(nearly_plain(), st.sampled_from([1, 2, 5]))
+def test_pieces_are_judged_as_row_by_row(text: str, size: int) -> None:
+    file = io.BytesIO(text.encode())
+    whole = [one for piece in pieces(file) for one in records_of(piece)]
+    assert [line for line, _ in whole] == sorted(line for line, _ in whole)
+    lines = "".join(lines_of(pieces(file, size), TERMS, lambda _: None)).splitlines()
+    assert [*map(columns_of, lines)] == [columns_of(line_of(one)) for one in judged_rows(file, TERMS)]
+
+
+def columns_of(line: str) -> list[str | float]:
+    """A line of the COPY text format; positions as numbers, for 21.50 and 21.5 are one."""
+    cells: list[str | float] = [*line.removesuffix("\n").split("\t")]
+    cells[5:7] = [float(cell) if cell else cell for cell in cells[5:7]]
+    return cells
+
+
+def test_what_is_plain_is_not_looked_at_row_by_row() -> None:
+    rows = ["a-1,native-weather,213,Đồng Mỏ,21.2731,106.1946,a;b", "a-2,native-meter,,,21.2731,106.1946,"]
+    (piece,) = pieces(io.BytesIO("\n".join(["device,profile,area,name,lat,lon,tags", *rows]).encode()))
+    assert isinstance(piece, Piece)
+    lines = clean_lines(piece, TERMS)
+    assert lines is not None
+    assert [line.split("\t")[1:4] for line in lines] == [
+        ["a-1", "native-weather", "213"],
+        ["a-2", "native-meter", "213"],
+    ]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -160,6 +221,12 @@ def test_no_position_lies_in_two_zones_and_who_is_inside_is_near() -> None:
     for outline in all_outlines().values():
         lat, lon = outline.edges[7][:2]
         assert nearest_zone(lat, lon).km < 0.01
+
+
+@given(st.floats(20.9, 22.8), st.floats(105.4, 107.1))
+def test_a_square_that_a_zone_has_to_itself_lies_in_it(lat: float, lon: float) -> None:
+    zone = zone_of_square(math.floor(lat * SQUARES), math.floor(lon * SQUARES))
+    assert zone in (None, zone_at(lat, lon))
 
 
 def test_a_file_is_enrolled_whole_or_not_at_all(stack: RunningStack) -> None:

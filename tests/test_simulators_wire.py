@@ -23,7 +23,7 @@ from simulators.fleet import Fleet, build, districts, native_families, native_pr
 from simulators.messages import Kind, Messages
 from simulators.packets import Block, length, packet, packets_of
 from simulators.payload import Writer, sample
-from simulators.scenario import QUIET, Scenario
+from simulators.scenario import QUIET, Scenario, Truth
 from simulators.schedule import USUAL, Shares
 
 BOOT = 1_764_547_200
@@ -162,8 +162,14 @@ class Wild:
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         return messages
 
+    def added(self, fleet: Fleet, since: float, until: float, boot: int) -> Messages:
+        return Messages.none()
+
     def outages(self, fleet: Fleet) -> tuple[()]:
         return ()
+
+    def truth(self, fleet: Fleet) -> Truth:
+        raise NotImplementedError  # nobody asks
 
 
 def test_packets_under_a_wild_scenario_too() -> None:

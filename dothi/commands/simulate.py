@@ -1,11 +1,7 @@
 """`dothi simulate`: what a province would send, and a small seeded city that sends it."""
 
-import csv
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,29 +10,35 @@ import typer
 
 from devices.registry import ProfileChange, enroll
 from dothi import settings
+from dothi.commands import simulate_scenarios
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.simulate_plan import Density, ProvinceName, plan_command, spoken_plainly
 from dothi.errors import Refused, WrongUsage
+from dothi.load.progress import shown
+from dothi.load.record import check_record
+from dothi.load.report import checked_folder, read, write
+from dothi.load.run import SETTLE_S
+from dothi.load.screen import print_report
+from dothi.load.send import Wanted, accounted, brief, plain
 from dothi.output import print_json, print_table, stderr
-from dothi.sending import pages
-from simulators.city import City, Message, natural_rate
-from simulators.drive import drive
+from simulators.city import natural_rate
 from simulators.fleet import Fleet, build, districts, rows
 from simulators.plan import check_density
 from simulators.province import province_at
-from simulators.publish import Broker, Publisher, Tally
+from simulators.publish import Broker
 
 KNOWN_WITHIN_S = 2.5
 """How long to wait for ingest, which looks at the registry every second, to notice new devices."""
 LIVELY_RATE = 300.0
 """Messages per second at which a small city looks alive and a laptop stays cool."""
 NAMES = ("seed", "boot")
-PROGRESS_S, PROGRESS_IN_LOG_S = 2.0, 30.0
+MOST_SETTLE_S = 86_400.0
 MOST_PEOPLE = 10_000_000
 
 app = typer.Typer(
     help="The city as load: what a province would send, and a small city that sends it.", no_args_is_help=True
 )
+app.add_typer(simulate_scenarios.app, name="scenarios")
 
 app.command("plan")(plan_command)
 
@@ -58,6 +60,20 @@ def run_command(
         typer.Option(help="Divide all intervals by this, 1: as in the profiles; else about 300 messages/s."),
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Messages per second; chooses --speed.")] = None,
+    enrol: Annotated[bool, typer.Option("--enroll/--no-enroll", help="Make the devices known first.")] = True,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.json and report.html, which needs no network.")
+    ] = None,
+    account: Annotated[
+        bool,
+        typer.Option(
+            "--account/--no-account",
+            help="Look for every message in the database afterwards; keeps 43 bytes a message on disk until then.",
+        ),
+    ] = True,
+    settle_s: Annotated[
+        float, typer.Option("--settle-s", help="Wait at most this long, s, until the platform has dealt with all.")
+    ] = SETTLE_S,
     record: Annotated[
         Path | None, typer.Option(help="Write every acknowledged message there: area,device,boot,seq,time,kind.")
     ] = None,
@@ -66,24 +82,72 @@ def run_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enrol a small seeded city and let it publish until it is stopped.
+    """Let a small seeded city publish until it is stopped, then look for every message in the database.
 
     2 % of the readings are minutes to hours late, 1 % of the messages are sent twice, 0.5 % are faulty, so that
-    quarantine and counters have something to show.
+    quarantine and counters have something to show. Exit code 1 when a message that a broker acknowledged is neither
+    stored nor quarantined nor a duplicate; the first of them are named.
 
-    Example: dothi simulate run --dir .dothi --people 2000 --density 50 --for 60
+    Example: dothi simulate run --dir .dothi --people 2000 --density 50 --for 60 --report out
     """
     with spoken_plainly():
         home = province_at(province)
         check_run(people, check_density(density), seconds, speed, rate)
+        check_account(account, report, settle_s)
         fleet = build(districts(home.zones, density, people=people, province=home), seed)
+    if record:
+        check_record(record)
+    out = checked_folder(report) if report else None
     stack = settings.stack_at(folder)
     brokers = brokers_of(stack)
     stop = stop_on_signals()
-    enroll_fleet(stack.database, fleet, stop)
-    with spoken_plainly(), recording(record) as note:
-        summary = publish(fleet, brokers, pace_of(fleet, speed, rate), seconds, note, stop, metrics_port)
-    print_json(summary) if as_json else print_summary(summary)
+    if enrol:
+        enroll_fleet(stack.database, fleet, stop)
+    asked = {"province": province, "people": people, "density": density, "sender": "multiplexed"}
+    wanted = Wanted(fleet, pace_of(fleet, speed, rate), seconds, asked, settle_s, record, metrics_port)
+    with spoken_plainly(), shown() as progress:
+        if account:
+            document = accounted(stack, brokers, wanted, out, stop, progress)
+        else:
+            document = {"sending": plain(stack, brokers, wanted, stop, progress)}
+    tell(document, fleet.seed, out, as_json)
+
+
+def tell(document: dict[str, Any], seed: int, out: Path | None, as_json: bool) -> None:
+    """Print what a run gave; exit code 1 when something acknowledged is missing."""
+    account = document.get("conservation")
+    if as_json:
+        print_json(brief(document))
+    elif account:
+        print_report(document, out)
+    else:
+        print_summary(document["sending"])
+    if account and account["missing"]:
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="The folder that --report named.")], as_json: AsJson = False
+) -> None:
+    """Draw the report of a run again, from its report.json.
+
+    Example: dothi simulate report out
+    """
+    document = read(folder)
+    if as_json:
+        print_json(document)
+        return
+    write(checked_folder(folder), document)
+    print_report(document, folder)
+
+
+def check_account(account: bool, report: Path | None, settle_s: float) -> None:
+    """Refuse a report without what it is about, and waiting that is none."""
+    if report and not account:
+        raise WrongUsage(f"--report {report} and --no-account: a report is about the account; leave one of them out")
+    if not 0 <= settle_s <= MOST_SETTLE_S:
+        raise WrongUsage(f"--settle-s {settle_s:g}: allowed: 0 to {MOST_SETTLE_S:,.0f} s")
 
 
 def check_run(people: int, density: float, seconds: float | None, speed: float | None, rate: float | None) -> None:
@@ -133,76 +197,6 @@ def pace_of(fleet: Fleet, speed: float | None, rate: float | None) -> float:
     if rate is not None:
         return rate / natural
     return speed if speed is not None else max(1.0, LIVELY_RATE / natural)
-
-
-def publish(
-    fleet: Fleet,
-    brokers: list[Broker],
-    pace: float,
-    seconds: float | None,
-    note: Callable[[Message], None] | None,
-    stop: threading.Event,
-    metrics_port: int | None = None,
-) -> dict[str, Any]:
-    """Connect and let the city speak until its time is over or it is stopped; returns the summary."""
-    boot = int(time.time())
-    publisher = Publisher(brokers, name=f"simulate-{fleet.seed}-{boot}", record=note)
-    publisher.start()
-    start = time.time()
-    city = City(fleet, start=start, boot=boot, speed=pace)
-    stderr.print(f"{city.rate_per_s:,.1f} messages/s{told_pace(pace)}; Ctrl-C stops", highlight=False, soft_wrap=True)
-    with pages(metrics_port, publisher):
-        summary = drive(
-            city,
-            publisher,
-            start=start,
-            seconds=seconds,
-            stop=stop,
-            progress=print_progress,
-            progress_s=PROGRESS_S if stderr.is_terminal else PROGRESS_IN_LOG_S,
-        )
-    return {"devices": len(fleet), "seed": fleet.seed, "boot": boot, "speed": round(pace, 3), **summary}
-
-
-def told_pace(pace: float) -> str:
-    """What the time lapse does, for the screen."""
-    if pace == 1.0:
-        return ""
-    word, times = ("shorter", pace) if pace > 1 else ("longer", 1 / pace)
-    return f" (time lapse: intervals {times:,.1f} times {word} than in the profiles)"
-
-
-@contextmanager
-def recording(path: Path | None) -> Iterator[Callable[[Message], None] | None]:
-    """Write acknowledged messages as CSV; a time is that of the reading in ms since 1970."""
-    if path is None:
-        yield None
-        return
-    try:
-        file = path.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise WrongUsage(
-            f"--record {path}: cannot be written ({error.strerror}); allowed: a file in a folder of yours"
-        ) from None
-    with file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("area", "device", "boot", "seq", "time", "kind"))
-        yield lambda m: writer.writerow((m.area, m.device, m.boot, m.seq, m.time, kind_of(m)))
-
-
-def kind_of(message: Message) -> str:
-    """What the record calls a message."""
-    return "duplicate" if message.again else message.kind.name.lower()
-
-
-def print_progress(seconds: float, tally: Tally) -> None:
-    """One line on stderr."""
-    stderr.print(
-        f"{seconds:,.0f} s  sent {tally.sent:,}  acknowledged {tally.acknowledged:,}  in flight {tally.in_flight:,}  "
-        f"overdue {tally.overdue:,}  unsent {tally.unsent:,}",
-        soft_wrap=True,
-        highlight=False,
-    )
 
 
 def print_summary(summary: dict[str, Any]) -> None:

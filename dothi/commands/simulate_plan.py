@@ -2,19 +2,22 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
 from devices.family import FAMILIES
 from dothi import settings
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
-from dothi.output import console, print_json, print_table
+from dothi.output import console, print_json
 from dothi.storage_plan import PROVINCE_HIGH, PROVINCE_LOW, Disk, Measured, family_bytes, storage_plan
 from simulators.behaviour import BehaviourError
 from simulators.mix import mix_at
@@ -137,88 +140,76 @@ def print_plan(counted: Plan, stored: dict[str, Any]) -> None:
     """The plan as tables; GB and TB are powers of 1000."""
     document = counted.document()
     head = f"{counted.province}, people of {counted.people_year}, {counted.density:,.4g} devices per 100 people"
-    print_table(
-        ("area", "district", "people", "devices", "messages/s", "payload GB/day"),
-        [
-            (
-                one["area"],
-                one["name"],
-                f"{one['people']:,}",
-                f"{one['devices']:,}",
-                f"{one['messages_per_s']:,.1f}",
-                f"{one['bytes_per_day'] / GB:,.2f}",
-            )
-            for one in document["per_district"]
-        ],
-        head,
-    )
-    print_table(
-        ("sector", "devices", "share %", "messages/s", "payload GB/day"),
-        [
-            (
-                one["sector"],
-                f"{one['devices']:,}",
-                f"{100 * one['devices'] / max(1, counted.devices):.1f}",
-                f"{one['messages_per_s']:,.1f}",
-                f"{one['bytes_per_day'] / GB:,.2f}",
-            )
-            for one in document["sectors"]
-        ],
-    )
-    print_families(counted)
+    console.print(head, style="bold", soft_wrap=True, highlight=False)
+    print_districts(counted, document)
+    print_families(counted, document)
+    if console.width >= WIDE and len(counted.districts) > 1:
+        print_matrix(counted)
     print_counted(document)
-    console.print(
-        f"{counted.people:,} people, {counted.devices:,} devices, {counted.messages_per_s:,.1f} messages/s, "
-        f"{counted.bytes_per_day / GB:,.2f} GB/day of payload",
-        soft_wrap=True,
-        highlight=False,
-    )
     console.print(told_storage(stored), soft_wrap=True, highlight=False)
 
 
-def print_families(counted: Plan) -> None:
-    """Families, and where the terminal is wide enough every district's."""
-    print_table(
-        ("family", "devices", "interval s", "bytes each", "messages/s", "payload GB/day"),
-        [
-            (
-                load.family,
-                f"{load.devices:,}",
-                f"{load.interval_s:g}",
-                f"{load.bytes_per_message:.0f}",
-                f"{load.messages_per_s:,.1f}",
-                f"{load.bytes_per_day / GB:,.3f}",
-            )
-            for load in counted.families
-        ],
-    )
-    if console.width >= WIDE and len(counted.districts) > 1:
-        numbers = zip(counted.families, counted.divided.T.tolist(), strict=True)
-        print_table(
-            ("family", *(district.zone.code for district in counted.districts)),
-            [(load.family, *(f"{number:,}" if number else None for number in row)) for load, row in numbers],
-            "devices by family and district",
-        )
+def numbers(words: int, columns: Sequence[str]) -> Table:
+    """A table whose first columns are words; what follows are numbers."""
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place < words else "right", no_wrap=True)
+    return table
+
+
+def print_districts(counted: Plan, document: dict[str, Any]) -> None:
+    """Districts, and the province."""
+    table = numbers(2, ("area", "district", "people", "devices", "messages/s", "payload GB/day"))
+    for one in document["per_district"]:
+        table.add_row(one["area"], one["name"], f"{one['people']:,}", *load(one))
+    table.add_section()
+    table.add_row("", "all", f"{counted.people:,}", *load(document), style="bold")
+    console.print(table)
+
+
+def print_families(counted: Plan, document: dict[str, Any]) -> None:
+    """Sectors with their families."""
+    table = numbers(1, ("sector, family", "devices", "share %", "interval s", "bytes", "messages/s", "GB/day"))
+    for sector in document["sectors"]:
+        table.add_row(sector["sector"], *shared(counted, sector, "", ""), style="bold")
+        for one in counted.families:
+            if one.family in sector["families"]:
+                interval, size = f"{one.interval_s:g}", f"{one.bytes_per_message:.0f}"
+                table.add_row(f"  {one.family}", *shared(counted, asdict(one), interval, size))
+        table.add_section()
+    console.print(table)
+
+
+def shared(counted: Plan, one: dict[str, Any], *between: str) -> tuple[str, ...]:
+    """Devices with their share of all, what stands between, messages and bytes."""
+    devices, rate, size = load(one)
+    return devices, f"{100 * one['devices'] / max(1, counted.devices):.1f}", *between, rate, size
+
+
+def load(one: dict[str, Any]) -> tuple[str, str, str]:
+    """Devices, messages per second, GB of payload a day."""
+    return f"{one['devices']:,}", f"{one['messages_per_s']:,.1f}", f"{one['bytes_per_day'] / GB:,.2f}"
+
+
+def print_matrix(counted: Plan) -> None:
+    """Devices of each family in each district."""
+    table = numbers(1, ("devices", *(district.zone.code for district in counted.districts)))
+    for one, row in zip(counted.families, counted.divided.T.tolist(), strict=True):
+        table.add_row(one.family, *(f"{number:,}" if number else "–" for number in row))
+    console.print(table)
 
 
 def print_counted(document: dict[str, Any]) -> None:
     """What the documents count and want."""
-    print_table(
-        ("counted, whatever the density", "family", "devices", "source"),
-        [(one["what"], one["family"], f"{one['devices']:,}", one["source"]) for one in document["counted"]],
-    )
-    print_table(
-        ("target of", "devices per 100 people", "devices", "source"),
-        [
-            (
-                one["year"],
-                span(one["density_low"], one["density_high"]),
-                span(one["devices_low"], one["devices_high"]),
-                one["source"],
-            )
-            for one in document["targets"]
-        ],
-    )
+    table = numbers(3, ("counted, whatever the density", "family", "source", "devices"))
+    for one in document["counted"]:
+        table.add_row(one["what"], one["family"], one["source"], f"{one['devices']:,}")
+    console.print(table)
+    table = numbers(2, ("target of", "source", "devices per 100 people", "devices"))
+    for one in document["targets"]:
+        density = span(one["density_low"], one["density_high"])
+        table.add_row(str(one["year"]), one["source"], density, span(one["devices_low"], one["devices_high"]))
+    console.print(table)
 
 
 def span(low: float, high: float) -> str:

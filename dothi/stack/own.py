@@ -29,7 +29,7 @@ def keeper(folder: Path) -> Part:
 
 def simulator(plan: Plan, metrics_port: int) -> Part:
     """A city that sends."""
-    arguments = ["simulate", "run", "--dir", str(plan.folder), "--people", str(plan.people)]
+    arguments = ["simulate", "run", "--dir", str(plan.folder), "--people", str(plan.people), "--no-account"]
     arguments += ["--metrics-port", str(metrics_port)]
     if plan.density is not None:
         arguments += ["--density", str(plan.density)]

@@ -1,7 +1,6 @@
 """What a city's values cost: CPU seconds per 100,000 messages by family. `python -m tests.bench.behaviour [--json]`
 
-Batches are as a sender asks for them: the messages of one second or so of the province, divided by family. The mean is
-that of the mix of 2030: each family weighs as often as its devices send.
+Batches are as a sender asks for them, divided by family as the province of 2030 sends; the mean is that of all.
 """
 
 import json
@@ -12,24 +11,24 @@ import numpy as np
 
 from simulators import draw
 from simulators.behaviour import values, voices
-from simulators.fleet import native_families, native_profile
-from simulators.mix import MIX
+from simulators.city import PIECE
+from simulators.fleet import native_profile
 from simulators.payload import Writer, sample
+from simulators.plan import plan
 
-BATCH = 16_000
-"""Messages of all families together."""
+PROVINCE, DENSITY = "bac-giang", 200.0
 ROUNDS = 10
 START_S = 1_782_000_000.0
 
 
 def shares() -> dict[str, float]:
     """Which part of the messages each family sends."""
-    rate = {name: MIX[name] / native_profile(name).interval_s for name in native_families()}
-    return {name: one / sum(rate.values()) for name, one in rate.items()}
+    whole = plan(PROVINCE, DENSITY)
+    return {load.family: load.messages_per_s / whole.messages_per_s for load in whole.families}
 
 
 def cost(family: str, size: int, *, write: bool) -> float:
-    """CPU seconds per 100,000 messages of one family, drawn `size` at a time; with `write` as payloads too."""
+    """CPU seconds per 100,000 messages of one family, drawn `size` at a time; with `write` also as payload fields."""
     spoken = voices(native_profile(family))
     writer = Writer(spoken)
     keys = draw.stir(np.arange(size, dtype=np.uint64), draw.salt(family))
@@ -40,7 +39,7 @@ def cost(family: str, size: int, *, write: bool) -> float:
     for turn in range(ROUNDS):
         columns = values(spoken, keys, seconds + 60.0 * turn, lat, lon)
         if write:
-            writer.write(sample(keys, (seconds * 1000).astype(np.int64)), columns)
+            writer.parts(sample(keys, (seconds * 1000).astype(np.int64)), columns)
     return (time.process_time() - begun) / (ROUNDS * size) * 100_000
 
 
@@ -48,17 +47,17 @@ def main() -> None:
     """Print the table."""
     rows = []
     for family, share in sorted(shares().items(), key=lambda pair: -pair[1]):
-        size = max(round(share * BATCH), 1)
+        size = max(round(share * PIECE), 1)
         alone, written = (cost(family, size, write=write) for write in (False, True))
-        rows.append({"family": family, "share": share, "batch": size, "values": alone, "with_payload": written})
-    total = {key: sum(float(row[key]) * float(row["share"]) for row in rows) for key in ("values", "with_payload")}  # type: ignore[arg-type]
+        rows.append({"family": family, "share": share, "batch": size, "values": alone, "with_fields": written})
+    total = {key: sum(float(row[key]) * float(row["share"]) for row in rows) for key in ("values", "with_fields")}  # type: ignore[arg-type]
     if "--json" in sys.argv[1:]:
         print(json.dumps({"cpu_s_per_100000": total, "families": rows}))  # noqa: T201
         return
-    print(f"{'family':16}{'share %':>9}{'batch':>7}{'values s/100k':>15}{'+ payload s/100k':>18}")  # noqa: T201
+    print(f"{'family':16}{'share %':>9}{'batch':>7}{'values s/100k':>15}{'+ fields s/100k':>18}")  # noqa: T201
     for row in rows:
-        print("{family:16}{0:9.2f}{batch:7}{values:15.3f}{with_payload:18.3f}".format(100 * row["share"], **row))  # noqa: T201
-    print(f"{'the mix of 2030':32}{total['values']:15.3f}{total['with_payload']:18.3f}")  # noqa: T201
+        print("{family:16}{0:9.2f}{batch:7}{values:15.3f}{with_fields:18.3f}".format(100 * row["share"], **row))  # noqa: T201
+    print(f"{'the province of 2030':32}{total['values']:15.3f}{total['with_fields']:18.3f}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,0 +1,150 @@
+"""Many devices at once into the registry, by columns: a whole simulated province without an object for each device."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import psycopg
+
+from devices.enroll_stage import Told, nothing, stage_text
+from devices.registry import Connection, Enrolled, NotEnrolled, lock_registry, prepare, settle_all
+
+Cursor = psycopg.Cursor[Any]
+Group = tuple[str, str]  # profile and area
+Digest = tuple[int, int]  # how many devices, and 64 bits of the hash of each, one over the other
+
+MANY = 10_000
+"""So many new devices change what the planner should know."""
+ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+STRAIGHT = "copy registry.device (device, name, lat, lon, profile, family, area) from stdin (null '')"
+PROFILES = "select profile, id, family from registry.profile"
+STAGED = "(line, device, profile, area, name, lat, lon, state, given)"
+DIGESTS = """
+select p.profile, a.code, count(*), bit_xor(('x' || encode(substr(sha256(convert_to(
+           concat_ws(E'\\t', d.device, d.name, d.lat, d.lon), 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint)
+from registry.device d join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area
+where d.state not in ('planned', 'retired') and d.name <> '' and d.lat is not null and d.lon is not null
+group by p.profile, a.code
+"""
+"""Of devices that an enrolment with the same name and position would leave as they are."""
+
+
+class Columns(NamedTuple):
+    """A piece of the devices, columns of one length. `profile`: one of the platform's own; `lat`, `lon`: degrees."""
+
+    device: Sequence[str]
+    profile: Sequence[str]
+    area: Sequence[str]
+    name: Sequence[str]
+    lat: Sequence[float]
+    lon: Sequence[float]
+
+
+Pieces = Callable[[], Iterable[Columns]]
+
+
+class Known(NamedTuple):
+    """Numbers and family of profiles, and numbers of areas, as the registry has them."""
+
+    profiles: dict[str, str]
+    areas: dict[str, int]
+
+
+def enroll_columns(connection: Connection, pieces: Pieces, told: Told = nothing) -> Enrolled:
+    """Enrol all devices of all pieces or none; what is there already is brought up to date. Raises NotEnrolled.
+
+    `pieces` is asked for them up to twice and says the same each time. One piece is held at a time: tens of thousands
+    of devices in each are best. `told` is called with the number of further devices that are done with.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        lock_registry(cursor)
+        known = Known(
+            {name: f"{number}\t{family}" for name, number, family in cursor.execute(PROFILES).fetchall()},
+            dict(cursor.execute("select code, id from registry.area").fetchall()),
+        )
+        try:
+            if cursor.execute("select from registry.device limit 1").fetchone() is None:
+                result = straight(cursor, checked(pieces(), known), known, told)
+            else:
+                result = beside_others(cursor, lambda: checked(pieces(), known), told)
+        except psycopg.IntegrityError as error:
+            raise NotEnrolled(error.diag.message_detail or str(error)) from None
+    if result.new >= MANY:
+        connection.execute("analyze registry.device")
+    return result
+
+
+def checked(pieces: Iterable[Columns], known: Known) -> Iterator[Columns]:
+    """The same pieces. Raises NotEnrolled for an unknown profile or area."""
+    for piece in pieces:
+        for what, said, there in (("profile", piece.profile, known.profiles), ("area", piece.area, known.areas)):
+            unknown = set(said) - there.keys()
+            if unknown:
+                raise NotEnrolled(f"{what} {min(unknown)}: unknown")
+        yield piece
+
+
+def straight(cursor: Cursor, pieces: Iterable[Columns], known: Known, told: Told) -> Enrolled:
+    """Into the empty table itself, where nothing can be in the way."""
+    profiles, areas = known
+    count = 0
+    prepare(cursor)
+    with cursor.copy(STRAIGHT) as copy:
+        for piece in pieces:
+            lines = [
+                f"{device}\t{name}\t{lat}\t{lon}\t{profiles[profile]}\t{areas[area]}\n"
+                for device, profile, area, name, lat, lon in rows(piece)
+            ]
+            copy.write("".join(lines))
+            count += len(lines)
+            told(len(lines))
+    return Enrolled(count, 0, 0)
+
+
+def beside_others(cursor: Cursor, pieces: Pieces, told: Told) -> Enrolled:
+    """Stage and settle what does not stand in the registry, profile by profile and area by area, just as it should."""
+    with ThreadPoolExecutor(1) as aside:  # the database looks at its devices while we look at ours
+        asked = aside.submit(lambda: cursor.execute(DIGESTS).fetchall())
+        wanted = digests(pieces())
+        there = {(profile, area): (count, digest) for profile, area, count, digest in asked.result()}
+    same = {group for group, digest in wanted.items() if there.get(group) == digest}
+    unchanged = sum(wanted[group][0] for group in same)
+    told(unchanged)
+    if len(same) == len(wanted):
+        return Enrolled(0, 0, unchanged)
+    result = settle_all(cursor, stage_text(cursor, texts(pieces(), same, told), columns=STAGED))
+    return result._replace(unchanged=result.unchanged + unchanged)
+
+
+def digests(pieces: Iterable[Columns]) -> dict[Group, Digest]:
+    """What DIGESTS would say of these devices if they stood in the registry."""
+    found: dict[Group, Digest] = {}
+    for piece in pieces:
+        for device, profile, area, name, lat, lon in zip(*piece, strict=True):
+            digest = sha256(f"{device}\t{name}\t{lat}\t{lon}".encode()).digest()
+            count, together = found.get((profile, area), (0, 0))
+            found[profile, area] = count + 1, together ^ int.from_bytes(digest[:8], signed=True)
+    return found
+
+
+def texts(pieces: Iterable[Columns], without: Collection[Group], told: Told) -> Iterator[str]:
+    """Lines to stage, one text for each piece."""
+    line = 0
+    for piece in pieces:
+        lines = [
+            f"{number}\t{device}\t{profile}\t{area}\t{name}\t{lat}\t{lon}\tenrolled\t3\n"
+            for number, (device, profile, area, name, lat, lon) in enumerate(rows(piece), line)
+            if (profile, area) not in without
+        ]
+        yield "".join(lines)
+        line += len(piece.device)
+        told(len(lines))
+
+
+def rows(piece: Columns) -> Iterator[tuple[str, str, str, str, float, float]]:
+    """Devices of a piece as they are written: with names in which nothing ends a line or a column."""
+    names: Iterable[str] = piece.name
+    if any(letter in "".join(names) for letter in "\\\t\n\r"):
+        names = (name.translate(ESCAPED) for name in names)
+    return zip(piece.device, piece.profile, piece.area, names, piece.lat, piece.lon, strict=True)
