@@ -465,6 +465,14 @@ def test_try_shows_every_layer_down_to_the_row(stack: RunningStack, tmp_path: An
     assert "ok     envelope" in shown
 
 
+def test_try_says_what_the_broker_refuses(stack: RunningStack, tmp_path: Any) -> None:
+    file = tmp_path / "message.json"
+    file.write_text('{"ENERGY": {"Power": 5}}')
+    options = ["--profile", "tasmota-plug", "--topic", "nobody/takes/this", "--dir", str(stack.folder)]
+    said = CliRunner().invoke(app, ["try", str(file), *options]).exception
+    assert "the broker refused topic nobody/takes/this" in str(said)
+
+
 def test_a_profile_that_is_named_is_fuzzed_and_shows_what_it_would_store() -> None:
     said = json.loads(command("check", "tasmota-plug", "--json"))
     laws = {one["law"]: one for one in said}
