@@ -209,7 +209,7 @@ class Embedded:
         """Where devices come in at one of our brokers."""
         plan = self.plan
         port = self.chosen[f"broker {shard} tls"] if plan.tls_port is None else plan.tls_port + shard
-        most = broker.most_connections(machine.open_files()) // plan.shards
+        most = broker.most_connections(machine.open_files())  # of each process, whatever the others have
         return broker.Tls(plan.tls_address, port, self.certificates, most)
 
     @property
