@@ -123,6 +123,93 @@ class Embedded:
         cluster.create(runtime, folder, account, password)
         return [cluster.part(runtime, folder, account, chosen["database"], password), *brokers]
 
+<<<<<<< HEAD
+=======
+    def broker_parts(self, runtime: Runtime, account: Account, chosen: dict[str, int]) -> list[Part]:
+        """Our own brokers: areas dealt round robin, foreign routes on the first."""
+        if not self.brokers:
+            return []
+        queue = broker.queue_length(self.broker_memory, self.plan.shards)
+        log.info(
+            "broker queue",
+            memory_mib=self.broker_memory // 2**20,
+            bytes_per_message=broker.BYTES_PER_MESSAGE,
+            messages=queue * self.plan.shards,
+            outage_minutes=broker.outage_minutes(queue * self.plan.shards, RATE_TOLD),
+            at_messages_per_s=RATE_TOLD,
+        )
+        self.certify(account)
+        return [
+            broker.part(
+                runtime,
+                self.plan.folder,
+                account,
+                shard,
+                chosen[f"broker {shard}"],
+                self.rules(shard),
+                self.passwords,
+                queue,
+                self.open_areas(shard),
+                self.listener(shard),
+            )
+            for shard in range(self.plan.shards)
+        ]
+
+    @property
+    def certificates(self) -> Certificates:
+        """Files of our TLS listeners."""
+        return files_in(self.plan.folder / "tls")
+
+    def certify(self, account: Account) -> bool:
+        """Make or renew the certificate of the TLS listeners if need be; whether there is a new one."""
+        names = machine_names(self.plan.tls_address, self.plan.tls_names)
+        new = prepare(self.plan.folder / "tls", names, datetime.now(UTC))
+        account.give(self.certificates.key)
+        return new
+
+    def listener(self, shard: int) -> broker.Tls:
+        """Where devices come in at one of our brokers."""
+        plan = self.plan
+        port = self.chosen[f"broker {shard} tls"] if plan.tls_port is None else plan.tls_port + shard
+        most = broker.most_connections(machine.open_files())  # of each process, whatever the others have
+        return broker.Tls(plan.tls_address, port, self.certificates, most)
+
+    @property
+    def broker_memory(self) -> int:
+        """Bytes that our brokers may take together for what they queue."""
+        return self.plan.broker_memory or machine.memory() // 4
+
+    def areas_of(self, shard: int) -> tuple[str, ...]:
+        """Areas of one broker."""
+        return tuple(area for area, at in self.placed.items() if at == shard)
+
+    def rules(self, shard: int) -> str:
+        """Who may publish what at one broker; foreign routes come in at the first."""
+        filters = [topic for topics in self.routes.values() for topic in topics] if shard == 0 else []
+        closed = [topic for name in self.closed for topic in self.routes[name]]
+        return broker.access_rules(self.open_areas(shard), filters, closed)
+
+    def open_areas(self, shard: int) -> list[str]:
+        """Areas of one broker whose inbox stands."""
+        return [area for area in self.areas_of(shard) if area in self.open]
+
+    def addresses(self) -> list[Shard]:
+        """Each broker with what it serves."""
+        if given := self.plan.broker_url:
+            return [Shard(given, given, self.areas_of(0), tuple(self.routes))]
+        return [
+            Shard(
+                gateway=broker.address("gateway", self.passwords["gateway"], self.chosen[f"broker {shard}"]),
+                ingest=broker.address("ingest", self.passwords["ingest"], self.chosen[f"broker {shard}"]),
+                areas=self.areas_of(shard),
+                routes=tuple(self.routes) if shard == 0 else (),
+                open=tuple(area for area in self.areas_of(shard) if area in self.open),
+                tls=broker.device_address(self.listener(shard)),
+            )
+            for shard in range(self.plan.shards)
+        ]
+
+>>>>>>> w-A
     def migrate(self) -> None:
         """Bring the database to this code's shape and let its roles log in."""
         from dothi.migrations import migrate
