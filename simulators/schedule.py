@@ -93,7 +93,7 @@ class Schedule:
             self._horizon = moment + LOOK_AHEAD * max(moment - self._since, 0.0)
             self._soon = np.flatnonzero(self._next < self._horizon)
         self._since = moment
-        return self._soon[self._next[self._soon] < moment]
+        return np.asarray(self._soon[self._next[self._soon] < moment], dtype=np.int64)
 
     def _due(self, index: Ints, turn: Ints) -> Floats:
         """When each device speaks its message number `turn` (from 0): no error adds up over a long run."""
