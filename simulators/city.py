@@ -106,8 +106,8 @@ class City:
             fits = as_written(said.kind) & complete(columns)
             usual[at] = fits
             parts.append((number, at[fits], said.take(fits), rows_of(columns, fits)))
-            apart = self._said(number, said.take(~fits), rows_of(columns, ~fits))
-            odd |= zip(at[~fits].tolist(), apart, strict=True)
+            spoilt = self._said(number, said.take(~fits), rows_of(columns, ~fits))
+            odd |= zip(at[~fits].tolist(), spoilt, strict=True)
         place = np.cumsum(usual) - 1
         blocks = [self._block(number, place[at], said, columns) for number, at, said, columns in parts if len(at)]
         places = np.flatnonzero(~usual)
