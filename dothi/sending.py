@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dothi.load.sender import Tally
 from ingest.serve import Pages, prometheus_text, serve
+from simulators.tally import Tally
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -48,9 +48,10 @@ class Curves:
     A message is counted in the step in which it was due, sent, acknowledged or received; a delay where it was sent.
     """
 
-    def __init__(self, start: float, seconds: float) -> None:
-        """`start`: s since 1970. `seconds`: length of the run; what happens after it counts in the last step."""
-        self.start = start
+    def __init__(self, start: float, seconds: float, warm_s: float = 0.0) -> None:
+        """`start`: s since 1970. `seconds`: length of the run; what happens after it counts in the last step. `warm_s`:
+        delays of messages that were sent so soon after the start are left out."""
+        self.start, self.warm = start, start + warm_s
         self.step_s = float(max(1, int(np.ceil(seconds / MOST_STEPS))))
         self.steps = int(max(1, np.ceil(seconds / self.step_s)))
         self.rates: Mapping[str, Ints] = {name: np.zeros(self.steps, dtype=np.int64) for name in RATES}
@@ -93,7 +94,8 @@ class Curves:
         self.rates[name][:] += np.bincount(self._step(moment), minlength=self.steps)
 
     def _delay(self, name: str, moment: Floats, seconds: Floats) -> None:
-        place = self._step(moment) * CLASSES + class_of(seconds)
+        warm = moment >= self.warm
+        place = self._step(moment[warm]) * CLASSES + class_of(seconds[warm])
         self.delays[name][:] += np.bincount(place, minlength=self.steps * CLASSES).reshape(self.steps, CLASSES)
 
 

@@ -1,20 +1,10 @@
 """Laws of the simulated city: seeded, sized as asked, plausible, and in the format that the platform reads."""
 
-import csv
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from devices.profile import Profile
-from dothi.commands import simulate
-from dothi.errors import WrongUsage
 from simulators.city import City, Message, natural_rate
 from simulators.fleet import (
     Fleet,
@@ -27,9 +17,7 @@ from simulators.fleet import (
 from simulators.messages import Kind
 from simulators.mix import prefix
 from simulators.plan import plan
-from simulators.publish import Broker, BrokerError, Publisher, Tally
 from simulators.schedule import USUAL, Shares
-from tests.stack import RunningStack
 
 BOOT = 1_764_547_200
 START = 1_764_547_200.0  # 2025-12-01 00:00 UTC
@@ -117,138 +105,3 @@ def test_planned_bytes_are_those_of_real_payloads() -> None:
     for load in plan("bac-giang", 10).families:
         measured = sizes[prefix(load.family)]
         assert load.bytes_per_message == pytest.approx(sum(measured) / len(measured), rel=0.1)
-
-
-# The command line
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["run", "--people", "0"], "--people 0: "),
-        (["run", "--density", "10000"], "--density 10000: "),
-        (["run", "--people", "1", "--density", "1"], "makes no device"),
-        (["run", "--rate", "0"], "--rate 0: "),
-        (["run", "--speed", "-1"], "--speed -1: "),
-        (["run", "--speed", "2", "--rate", "5"], "one of the two"),
-        (["run", "--for", "-1"], "--for -1: "),
-    ],
-)
-def test_wrong_usage_names_the_value_and_what_is_allowed(arguments: list[str], told: str) -> None:
-    result = CliRunner().invoke(simulate.app, arguments)
-    assert isinstance(result.exception, WrongUsage)
-    assert result.exception.exit_code == 2
-    with pytest.raises(WrongUsage, match=told):
-        raise result.exception
-
-
-def test_the_record_of_a_run_is_csv(tmp_path: Path) -> None:
-    path = tmp_path / "sent.csv"
-    message = messages(Shares(0, 0, 0))[0]
-    with simulate.recording(path) as note:
-        assert note is not None
-        note(message)
-    (row,) = csv.DictReader(path.read_text().splitlines())
-    assert (row["area"], row["device"], row["seq"], row["kind"]) == (message.area, message.device, "1", "fresh")
-
-
-# Gateways
-
-
-def test_a_broker_that_does_not_answer_is_named() -> None:
-    publisher = Publisher([Broker("mqtt://127.0.0.1:9")], name="t", per_broker=1)
-    with pytest.raises(BrokerError, match=r"127\.0\.0\.1:9"):
-        publisher.start(patience_s=0.2)
-
-
-def test_what_waits_too_long_is_given_up_and_counted() -> None:
-    publisher = Publisher([Broker("mqtt://127.0.0.1:9")], name="t")
-    for message in messages(Shares(0, 0, 0), seconds=1.0):
-        publisher.offer(message)
-    publisher.turn(START + 20.0)
-    assert publisher.tally.unsent == 0
-    publisher.turn(START + 60.0)
-    assert publisher.tally.unsent > 100
-    assert publisher.tally.sent == 0
-
-
-def test_a_tally_counts_kinds_and_what_is_overdue() -> None:
-    tally = Tally()
-    for message in messages(Shares(late=0.3, duplicate=0.2, faulty=0.1)):
-        tally.count(message, message.due + 5.0)
-    assert tally.overdue == tally.sent == tally.in_flight
-    assert min(tally.late, tally.duplicated, tally.faulty) > 0
-
-
-def test_sigterm_asks_for_an_end() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        stop = simulate.stop_on_signals()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(1.0)
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
-            signal.signal(number, handler)
-
-
-# With a real stack
-
-
-@pytest.mark.stack
-def test_what_the_broker_acknowledged_is_stored_once_or_quarantined(stack: RunningStack, tmp_path: Path) -> None:
-    record = tmp_path / "acknowledged.csv"
-    before = stack.received()
-    asked = (
-        "--province",
-        "bac-kan",
-        "--people",
-        "200",
-        "--rate",
-        "400",
-        "--for",
-        "3",
-        "--record",
-        str(record),
-        "--json",
-    )
-    summary = json.loads(stack.dothi("simulate", "run", *asked).stdout)
-    acknowledged = list(csv.DictReader(record.read_text().splitlines()))
-    assert summary["acknowledged"] == summary["sent"] == len(acknowledged)
-    assert summary["sent"] == pytest.approx(1200, rel=0.1)
-    assert (summary["unsent"], summary["in_flight"], summary["refused"]) == (0, 0, 0)
-    stack.wait_settled(before + len(acknowledged))
-    kinds = Counter(row["kind"] for row in acknowledged)
-    lost = {"duplicate", Kind.ALL_OUT_OF_RANGE.name.lower(), Kind.CUT_SHORT.name.lower()}
-    expected = Counter((row["device"], int(row["seq"])) for row in acknowledged if row["kind"] not in lost)
-    assert stored(stack, summary["boot"]) == expected
-    refused = "select count(*) from city.quarantine where topic like 'dothi/v1/0%%'"
-    assert stack.query(refused)[0][0] >= kinds["all_out_of_range"] + kinds["cut_short"]
-
-
-def stored(stack: RunningStack, boot: int) -> Counter[tuple[str, int]]:
-    parts = [f"select device, seq from city.{family} where boot = %s" for family in native_families()]
-    return Counter(stack.query(" union all ".join(parts), *[boot] * len(parts)))
-
-
-@pytest.mark.stack
-def test_sigterm_ends_a_run_with_its_summary(stack: RunningStack) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "dothi",
-        "simulate",
-        "run",
-        "--dir",
-        str(stack.folder),
-        "--people",
-        "100",
-        "--json",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        while "Ctrl-C stops" not in process.stderr.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert json.loads(out)["devices"] == 50

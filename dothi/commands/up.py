@@ -163,16 +163,13 @@ def check_storage() -> None:
 
 def check_city(plan: Plan) -> None:
     """Refuse a city that the simulator would refuse."""
-    from dothi.commands.simulate import check_run
     from dothi.commands.simulate_plan import spoken_plainly
-    from simulators.plan import check_density
+    from dothi.load.fleet import Asked, checked
 
     if plan.density is not None and plan.people is None:
         raise WrongUsage(f"--density {plan.density:g}: only together with --people")
-    if plan.people is not None:
-        density = 50.0 if plan.density is None else plan.density
-        with spoken_plainly():
-            check_run(plan.people, check_density(density), None, None, None)
+    with spoken_plainly():
+        checked(Asked("bac-giang", plan.people, plan.density))
 
 
 def known_areas() -> list[str]:

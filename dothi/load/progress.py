@@ -8,9 +8,9 @@ from rich.live import Live
 from rich.text import Text
 
 from dothi.load.sampler import Sampler
-from dothi.load.sender import Tally
 from dothi.output import stderr
 from simulators.report_html import milliseconds
+from simulators.tally import Tally
 
 EVERY_S, IN_LOG_S = 1.0, 30.0
 SLOW_LAG_S = 5.0

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,37 +51,38 @@ class Before:
 
 @dataclass(frozen=True)
 class Run:
-    """What is to be run. `start`, `speed`: of the city. `asked`: what the report says of it besides."""
+    """What is to be run. `speed`: of the city. `asked`: what the report says of it besides. `warm_s`: as in `Curves`.
+    `most`: messages that are set against the tables at once."""
 
     stack: Stack
     city: City
-    start: float
     speed: float
     asked: dict[str, Any]
     settle_s: float = SETTLE_S
+    warm_s: float = 0.0
     most: int = BLOCK
 
 
-def rehearse(run: Run, send: Send, folder: Path | None, stop: threading.Event, told: Told = Told()) -> dict[str, Any]:
+def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> dict[str, Any]:
     """Send, wait until the platform has dealt with it, set what was sent against what is there: the report's document.
 
-    `folder`: where the record is kept meanwhile and the report afterwards; None: there is only the document. `stop`
-    ends the waiting, not the account. Raises Refused when the database cannot be asked.
+    `folder`: where the record is kept meanwhile and the report afterwards; None: there is only the document. Raises
+    Refused when the database cannot be asked.
     """
     try:
         with recording_in(folder or run.stack.folder) as record:
             before = state(run.stack)
-            with Sampler(run.stack, run.start) as sampler, probing(run) as probe:
+            with Sampler(run.stack, run.city.start) as sampler, probing(run) as probe:
                 summary, spools = send(record, sampler)
                 waited = settled(
                     run.stack.database,
                     run.settle_s,
-                    stop,
                     told.settling,
                     lambda: max(held(up_page(run.stack)) - before.held, 0),
+                    before.ledger.received + summary["acknowledged"],
                 )
             curves = sender_curves(run, spools, sampler)
-            sent = conservation.Sent(run.city.fleet, spools, run.city.payloads, run.start, before.cut)
+            sent = conservation.Sent(run.city.fleet, spools, run.city.payloads, run.city.start, before.cut)
             total = conservation.account(run.stack.database, sent, curves, told.counting, run.most)
             queryable = probe.delays(spools)
     except psycopg.Error as error:
@@ -132,7 +132,7 @@ def recording_in(folder: Path | None) -> Iterator[Path]:
 def sender_curves(run: Run, spools: Sequence[Path], sampler: Sampler) -> Curves:
     """Rates and delays as the sender knows them."""
     took = sampler.samples[-1]["at"] if sampler.samples else AFTER_S
-    curves = Curves(run.start, took)
+    curves = Curves(run.city.start, took, run.warm_s)
     for rows in slices(spools):
         curves.add(rows)
     return curves
@@ -148,7 +148,7 @@ def run_document(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
     """What was run."""
     fleet = run.city.fleet
     return {
-        "start": datetime.fromtimestamp(run.start, UTC).isoformat(timespec="milliseconds"),
+        "start": datetime.fromtimestamp(run.city.start, UTC).isoformat(timespec="milliseconds"),
         "seconds": summary["seconds"],
         "devices": len(run.city.members),
         "families": len(fleet.families),

@@ -11,20 +11,24 @@ from dothi.load.progress import Progress
 from dothi.load.record import write_record
 from dothi.load.run import Run, Told, recording_in, rehearse
 from dothi.load.sampler import Sampler
-from dothi.load.sender import Tally, drive
 from dothi.output import stderr
 from dothi.sending import pages
 from dothi.settings import Stack
+from simulators import truth
 from simulators.city import City
+from simulators.drive import LEAD_S, drive
 from simulators.fleet import Fleet
 from simulators.publish import Broker
+from simulators.scenario import Scenario
+from simulators.scenario_file import read
 from simulators.spool import Spool
+from simulators.tally import Tally
 
-LEAD_S = 0.0
+TRUTH = "truth.json"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Sending:
     """What is to be sent. `pace`: divides the intervals. `seconds`: None until stopped. `asked`: for the report."""
 
     fleet: Fleet
@@ -32,73 +36,90 @@ class Wanted:
     seconds: float | None
     asked: dict[str, Any]
     settle_s: float
-    record: Path | None
-    metrics_port: int | None
+    record: Path | None = None
+    metrics_port: int | None = None
+    shard: tuple[int, int] = (1, 1)
+    warm_s: float = 0.0
+    scenarios: Sequence[str] = ()
 
     def city(self) -> City:
         """The city, about to speak."""
         now = time.time()
-        return City(self.fleet, start=now + LEAD_S, boot=int(now), speed=self.pace)
+        return City(
+            self.fleet,
+            start=now + LEAD_S,
+            boot=int(now),
+            speed=self.pace,
+            scenario=self.scenario(now + LEAD_S),
+            shard=self.shard,
+        )
+
+    def scenario(self, start: float) -> Scenario:
+        """What happens to it when it starts then, s since 1970. Raises ScenarioError."""
+        return read(self.scenarios, self.fleet, start, self.seconds, self.pace)
 
 
 def accounted(
     stack: Stack,
     brokers: Sequence[Broker],
-    wanted: Wanted,
+    sending: Sending,
     out: Path | None,
     stop: threading.Event,
     progress: Progress,
 ) -> dict[str, Any]:
     """Send and account: the report's document."""
-    city = wanted.city()
-    tell_pace(city, wanted.pace)
+    city = sending.city()
+    tell_pace(city, sending.pace)
 
     def send(folder: Path, sampler: Sampler) -> tuple[dict[str, Any], Sequence[Path]]:
         progress.sampler = sampler
         path = folder / "sent.spool"
         with Spool(path) as spool:
-            summary = sent(city, brokers, wanted, stop, progress, spool)
-        if wanted.record:
-            write_record(wanted.record, wanted.fleet, [path])
+            summary = sent(city, brokers, sending, stop, progress, spool)
+        if sending.record:
+            write_record(sending.record, sending.fleet, [path])
         return summary, [path]
 
-    run = Run(stack, city, city.start, wanted.pace, wanted.asked, wanted.settle_s)
-    return rehearse(run, send, out, threading.Event(), Told(progress.settling, progress.counting))
+    if out and sending.scenarios:
+        told = {"boot": city.boot, **sending.asked}
+        truth.write(out / TRUTH, city.scenario, city.fleet, start=city.start, seconds=sending.seconds, **told)
+    run = Run(stack, city, sending.pace, sending.asked, sending.settle_s, sending.warm_s)
+    return rehearse(run, send, out, Told(progress.settling, progress.counting))
 
 
 def plain(
-    stack: Stack, brokers: Sequence[Broker], wanted: Wanted, stop: threading.Event, progress: Progress
+    stack: Stack, brokers: Sequence[Broker], sending: Sending, stop: threading.Event, progress: Progress
 ) -> dict[str, Any]:
     """Send: the sender's summary."""
-    city = wanted.city()
-    tell_pace(city, wanted.pace)
-    if not wanted.record:
-        summary = sent(city, brokers, wanted, stop, progress, None)
+    city = sending.city()
+    tell_pace(city, sending.pace)
+    if not sending.record:
+        summary = sent(city, brokers, sending, stop, progress, None)
     else:
         with recording_in(stack.folder) as folder:
             path = folder / "sent.spool"
             with Spool(path) as spool:
-                summary = sent(city, brokers, wanted, stop, progress, spool)
-            write_record(wanted.record, wanted.fleet, [path])
-    return {**head(city, wanted.pace), **summary}
+                summary = sent(city, brokers, sending, stop, progress, spool)
+            write_record(sending.record, sending.fleet, [path])
+    return {**head(city, sending.pace), **summary}
 
 
 def sent(
     city: City,
     brokers: Sequence[Broker],
-    wanted: Wanted,
+    sending: Sending,
     stop: threading.Event,
     progress: Progress,
     spool: Spool | None,
 ) -> dict[str, Any]:
     """Let the city speak until its time is over or it is stopped."""
     tally = Tally()
-    with pages(wanted.metrics_port, tally):
+    with pages(sending.metrics_port, tally):
         return drive(
             city,
             list(brokers),
             start=city.start,
-            seconds=wanted.seconds,
+            seconds=sending.seconds,
             stop=stop,
             spool=spool,
             tally=tally,

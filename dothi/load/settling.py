@@ -1,7 +1,6 @@
 """Waiting until a platform has dealt with all that its brokers took."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,6 +11,10 @@ from dothi.commands.readiness import queue
 
 QUIET_S = 3.0
 """Nothing in hand, nothing new in the ledger for so long: settled."""
+COUNTED_S = 1.0
+"""The same once it has counted as many readings as were sent."""
+BUSY_S = 10.0
+"""So long after that the platform is busy with others' messages."""
 STUCK_S = 30.0
 EVERY_S = 0.5
 STATE = """
@@ -56,27 +59,37 @@ def held(page: str | None) -> int:
 def settled(
     url: str,
     patience_s: float,
-    stop: threading.Event,
     told: Callable[[float, int], None] = lambda waited, in_hand: None,
     held_now: Callable[[], int] = lambda: 0,
+    expected: int | None = None,
 ) -> bool:
     """Wait until the platform has nothing in hand and counts nothing new; False when it did not come to that in time.
 
     `told` is called with the seconds waited and the messages in hand. `held_now`: messages that brokers hold for it.
-    Where brokers hold some and nothing moves for `STUCK_S`, waiting longer would not help.
+    `expected`: what its ledger will have received at least; from then on it is waited for less long, and not at all for
+    the messages of others.
     """
     before: tuple[Ledger | None, int] | None = None
     begun = moved = time.monotonic()
-    while (now := time.monotonic()) - begun < patience_s and not stop.is_set():
+    while (now := time.monotonic()) - begun < patience_s:
         waiting, in_hand, counted = held_now(), 1, None
         with contextlib.suppress(psycopg.Error):  # a database that is being restarted has not settled anything
             in_hand, counted = _state(url)
         if (counted, waiting) != before:
             before, moved = (counted, waiting), now
-        elif now - moved >= STUCK_S:
-            return False
-        elif not in_hand and not waiting and now - moved >= QUIET_S:
-            return True
+        all_counted = expected is not None and counted is not None and counted.received >= expected
+        verdict = _verdict(now - begun, now - moved, in_hand, waiting, all_counted)
+        if verdict is not None:
+            return verdict
         told(now - begun, in_hand + waiting)
-        stop.wait(EVERY_S)
+        time.sleep(EVERY_S)
     return False
+
+
+def _verdict(waited: float, still: float, in_hand: int, waiting: int, all_counted: bool) -> bool | None:
+    """Whether it is settled; None: not to be said yet. Where nothing moves for long, waiting longer would not help."""
+    if all_counted:
+        return True if waited >= BUSY_S or (not in_hand and still >= COUNTED_S) else None
+    if still >= STUCK_S:
+        return False
+    return True if not in_hand and not waiting and still >= QUIET_S else None
