@@ -121,6 +121,29 @@ def test_the_same_is_said_in_whatever_slices_and_shards(name: str) -> None:
     assert pieces == at_once
 
 
+@pytest.mark.parametrize("name", ["bad-day", "gateway-cut", "power-cut", "late-burst", "disorder"])
+def test_nothing_is_sent_again_that_was_not_sent_before(name: str) -> None:
+    said = city(played(name), Shares(late=0.02, duplicate=0.2, faulty=0.0))
+    messages = said.until(START + SECONDS)
+    keys = list(zip(messages.device.tolist(), messages.boot.tolist(), messages.seq.tolist(), strict=True))
+    once = {key for key, again in zip(keys, messages.again.tolist(), strict=True) if not again}
+    late = {key for key, kind in zip(keys, messages.kind.tolist(), strict=True) if kind == Kind.LATE}
+    assert {key for key, again in zip(keys, messages.again.tolist(), strict=True) if again} <= once | late
+
+
+@pytest.mark.parametrize("factor", [1e9, -1000, 1e-7])
+def test_packets_say_what_payloads_say_however_wrong_the_unit(factor: float, tmp_path: Path) -> None:
+    wrong = {"kind": "wrong_unit", "metric": "pm25", "factor": factor, "share": 1}
+    said = city((*played("bad-day"), *played(file_of(tmp_path, wrong))))
+    said.until(START + 0.5 * SECONDS)
+    messages = said.until(START + 0.55 * SECONDS)
+    packets = said.packets(messages)
+    body, begin = packets.body.tobytes(), 0
+    for end, payload in zip(packets.ends.tolist(), said.payloads(messages), strict=True):
+        assert body[begin:end].endswith(payload)
+        begin = end
+
+
 @pytest.mark.parametrize("name", [name for name in shipped() if name != "sensor-faults"])
 def test_what_is_sent_is_legal_unless_it_is_marked(name: str) -> None:
     for device, said in loud(name).items():
@@ -217,6 +240,7 @@ BAD: list[tuple[dict[str, Any], Sequence[str]]] = [
     ({"cause": 7}, ["cause 7"]),
     ({"kind": "stuck"}, ["metric missing"]),
     ({"kind": "stuck", "metric": "colour"}, ["metric colour", "report"]),
+    ({"kind": "bias", "metric": "event_kind", "by": 1}, ["metric event_kind", "a number"]),
     ({"kind": "drift", "metric": "pm25", "per_h": 0}, ["per_h 0", "not 0"]),
     ({"kind": "river_rise", "levels_m": [5, 4, 6]}, ["levels_m", "each above"]),
     ({"kind": "forest_gate", "who": "tiger"}, ["who tiger", "person or vehicle"]),
