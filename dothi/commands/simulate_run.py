@@ -12,6 +12,7 @@ import typer
 from devices.registry import ProfileChange, enroll
 from dothi import settings
 from dothi.commands.options import AsJson, Folder
+from dothi.commands.simulate_options import Enroll, People, PerHundred, Preset, Seed, Settle
 from dothi.commands.simulate_plan import Areas, MixFile, ProvinceName, spoken_plainly
 from dothi.errors import Refused, WrongUsage
 from dothi.load.fleet import Asked, checked, fleet_of
@@ -20,9 +21,10 @@ from dothi.load.record import check_record
 from dothi.load.report import checked_folder, read, write
 from dothi.load.run import SETTLE_S
 from dothi.load.screen import print_report
-from dothi.load.send import Sending, accounted, brief, plain
+from dothi.load.send import Multiplexed, Sending, Way, accounted, brief, plain
+from dothi.load.sockets import checked_processes, doors_of, sockets_way
 from dothi.output import print_json, print_table, stderr
-from simulators.city import natural_rate
+from simulators.city import members_of, natural_rate
 from simulators.fleet import Fleet, rows
 from simulators.publish import Broker
 from simulators.shard import shard_of
@@ -32,23 +34,8 @@ KNOWN_WITHIN_S = 2.5
 LIVELY_RATE = 300.0
 """Messages per second at which a small city looks alive and a laptop stays cool."""
 NAMES = ("seed", "boot")
+SENDERS = {(False, False): "multiplexed", (True, False): "sockets", (True, True): "sockets, TLS"}
 MOST_SETTLE_S = 86_400.0
-
-People = Annotated[
-    int | None,
-    typer.Option(help="People of the city, spread over the districts like the real ones. 2000 unless a preset says."),
-]
-PerHundred = Annotated[
-    float | None, typer.Option(help="Devices per 100 people; above 0, up to 1000. 50 unless a preset says.")
-]
-Preset = Annotated[
-    int | None, typer.Option(help="The whole province as planned for 2025, 2030 or 2050: millions of devices.")
-]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same city.")]
-Enroll = Annotated[bool, typer.Option("--enroll/--no-enroll", help="Make the devices known first.")]
-Settle = Annotated[
-    float, typer.Option("--settle-s", help="Wait at most this long, s, until the platform has dealt with all.")
-]
 
 
 def run_command(
@@ -75,6 +62,10 @@ def run_command(
         list[str] | None,
         typer.Option(help="What happens meanwhile: a name of `simulate scenarios`, or a YAML file; repeatable."),
     ] = None,
+    sockets: Annotated[
+        bool, typer.Option("--sockets", help="A connection of its own for each device, with a new token for each.")
+    ] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Over TLS; together with --sockets.")] = False,
     enrolled: Enroll = True,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.json and report.html, which needs no network.")
@@ -109,7 +100,7 @@ def run_command(
         check_account(account, report, settle_s)
         part = shard_of(shard)
         fleet = fleet_of(asked)
-        told = asked.document() | {"sender": "multiplexed", "scenarios": scenario or []}
+        told = asked.document() | {"sender": SENDERS.get((sockets, tls)), "scenarios": scenario or []}
         sending = Sending(
             fleet=fleet,
             pace=pace_of(fleet, speed, rate),
@@ -126,16 +117,29 @@ def run_command(
         check_record(record)
     out = checked_folder(report) if report else None
     stack = settings.stack_at(folder)
-    brokers = brokers_of(stack)
     stop = stop_on_signals()
-    if enrolled:
-        enroll_fleet(stack.database, fleet, stop)
+    way = way_of(stack, sending, enrolled, sockets, tls, stop)
     with spoken_plainly(), shown() as progress:
         if account:
-            document = accounted(stack, brokers, sending, out, stop, progress)
+            document = accounted(stack, way, sending, out, stop, progress)
         else:
-            document = {"sending": plain(stack, brokers, sending, stop, progress)}
+            document = {"sending": plain(stack, way, sending, stop, progress)}
     tell(document, out, as_json)
+
+
+def way_of(
+    stack: settings.Stack, sending: Sending, enrolled: bool, sockets: bool, tls: bool, stop: threading.Event
+) -> Way:
+    """The way to the brokers, with all that it needs: devices that are known, and a token for each connection."""
+    if tls and not sockets:
+        raise WrongUsage("--tls: only together with --sockets; gateways come in as the stack's document says")
+    brokers, doors, processes = brokers_of(stack), doors_of(stack, tls) if sockets else [], 0
+    if sockets:
+        members = members_of(sending.fleet, sending.shard)
+        processes = checked_processes(stack, sending.fleet, members, doors, tls)
+    if enrolled:
+        enroll_fleet(stack.database, sending.fleet, stop)
+    return sockets_way(stack, sending, doors, processes, tls) if sockets else Multiplexed(brokers)
 
 
 def tell(document: dict[str, Any], out: Path | None, as_json: bool) -> None:
