@@ -8,33 +8,27 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from math import ceil
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from simulators.city import members_of
-from simulators.preflight import port_range
 from simulators.scenario import Outage
-from simulators.sockets_count import Counts, added, summary
-from simulators.sockets_links import Manner
-from simulators.sockets_part import Order, Rehearsal, Told, broker_of, divided
-from simulators.sockets_probe import SocketsError, wait_admitted
-from simulators.sockets_wire import Address
+from simulators.sockets_count import Totals
+from simulators.sockets_guests import Guests
+from simulators.sockets_part import Begin, Rehearsal, Told
+from simulators.sockets_probe import SocketsError
+from simulators.spool import Spool
+from simulators.tally import Tally
 
-OVER_S = 20.0
-"""How long processes may take to end after they were told so."""
-PER_SOURCE = 10_000
-"""Connections from one source address: fewer than the ports that a machine gives away by itself (28,000)."""
-FIRST_S, COMING_PER_S = 2.0, 2_500
-"""Seconds until a process is ready, and connections a second of one process, as one may count on."""
+LEAD_S = 1.5
+"""A city that starts so long after its devices have come is never behind: its first messages are written by then."""
+LOOK_S, OVER_S = 0.1, 20.0
+"""How often is looked whether to stop; how long processes may take to end after they were told so."""
+STOP = "stop"
 
-Progress = Callable[[float, Counts], None]
-"""Called every few seconds with the seconds since the start and the counts so far."""
+Progress = Callable[[float, Tally], None]
+"""Called every few seconds with the seconds since the start, less than 0 before it, and the tally so far."""
 
 
 class Child(NamedTuple):
@@ -44,90 +38,120 @@ class Child(NamedTuple):
     line: Connection
 
 
-def coming_s(connections: int, processes: int) -> float:
-    """How long before a city's start its devices should begin to connect."""
-    return FIRST_S + connections / (COMING_PER_S * processes)
+class Showing:
+    """Calls `progress` every so often."""
+
+    def __init__(self, progress: Progress | None, every_s: float) -> None:
+        self._progress, self._every_s, self._told = progress, every_s, time.monotonic()
+
+    def look(self, start: float, tally: Tally) -> None:
+        """Show the tally, unless it was shown just now. `start`: s since 1970."""
+        if self._progress and time.monotonic() - self._told >= self._every_s:
+            self._told = time.monotonic()
+            self._progress(time.time() - start, tally)
 
 
-def sources_for(part: int, connections: int, ports: int = PER_SOURCE) -> tuple[str, ...]:
-    """Loopback addresses of one process, where an address has so many ports.
+class Crowd:
+    """Devices in processes of their own. They begin to come when the block begins, and have left when it ends.
 
-    >>> sources_for(2, 25_000)
-    ('127.3.0.1', '127.3.0.2', '127.3.0.3')
+    All that waits raises SocketsError when a process ends too soon.
     """
-    count = ceil(connections / min(max(ports, 1), PER_SOURCE))
-    return tuple(f"127.{part % 250 + 1}.{number // 250}.{number % 250 + 1}" for number in range(count))
+
+    def __init__(
+        self,
+        guests: Guests,
+        *,
+        processes: int = 1,
+        tally: Tally | None = None,
+        progress: Progress | None = None,
+        progress_s: float = 2.0,
+    ) -> None:
+        """`tally`: counts into this one, which another thread may read."""
+        self.totals = Totals(processes, Tally() if tally is None else tally)
+        self._guests, self._processes, self._showing = guests, processes, Showing(progress, progress_s)
+        self._children: list[Child] = []
+        self._lines: dict[Any, int] = {}
+        self._spool: Spool | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            for place, order in enumerate(self._guests.orders(self._processes)):
+                self._children.append(started())
+                self._lines[self._children[-1].line] = place
+                self._children[-1].line.send(order)
+        except BaseException:
+            ended(self._children)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        ended(self._children)
+
+    def come(self, stop: threading.Event, patience_s: float, enough: int | None = None) -> int:
+        """Wait until `enough` devices (None: all) stand, at most `patience_s`; how many do."""
+        wanted = len(self._guests.members) if enough is None else enough
+        deadline = time.monotonic() + patience_s
+        while self.totals.tally.up < wanted and time.monotonic() < deadline and not stop.is_set():
+            self._turn(time.time() + deadline - time.monotonic())
+        return self.totals.tally.up
+
+    def speak(
+        self,
+        rehearsal: Rehearsal,
+        *,
+        seconds: float | None,
+        stop: threading.Event,
+        spool: Spool | None = None,
+        outages: Sequence[Outage] | None = None,
+    ) -> dict[str, Any]:
+        """Let the city speak for `seconds` (None: until `stop` is set), then all leave; the summary.
+
+        `rehearsal.start` should lie `LEAD_S` in the future. `spool`: what became of every message. `outages`: others
+        than the scenario's. Once.
+        """
+        told = of_scenario(rehearsal, self._guests) if outages is None else outages
+        end = float("inf") if seconds is None else rehearsal.start + seconds
+        self._spool = spool
+        self._say(Begin(rehearsal, tuple(told), end))
+        asked = False
+        while self._lines:
+            if stop.is_set() and not asked:
+                asked = True
+                self._say(STOP)
+            self._turn(rehearsal.start)
+        took = max(min(time.time(), end) - rehearsal.start, 0.0)
+        return self.totals.document(took, len(self._guests.members))
+
+    def _say(self, word: object) -> None:
+        for line in self._lines:
+            line.send(word)
+
+    def _turn(self, start: float) -> None:
+        for line in wait(list(self._lines), LOOK_S):
+            self._hear(line)
+        self._showing.look(start, self.totals.tally)
+
+    def _hear(self, line: Any) -> None:
+        place = self._lines[line]
+        try:
+            told: Told = line.recv()
+        except (EOFError, ConnectionResetError):
+            code = self._children[place].process.wait(OVER_S)
+            raise SocketsError(f"process {place + 1} of the simulator ended too soon (exit {code})") from None
+        if told.trouble:
+            raise SocketsError(f"process {place + 1} of the simulator cannot go on: {told.trouble}")
+        self.totals.note(place, told.counts, told.times)
+        for rows in told.rows:
+            self.totals.tally.settle(rows)
+            if self._spool:
+                self._spool.append(rows)
+        if told.over:
+            del self._lines[line]
 
 
-def drive_sockets(
-    rehearsal: Rehearsal,
-    brokers: Sequence[tuple[str, Sequence[str]]],
-    tokens: NDArray[np.bytes_],
-    *,
-    seconds: float | None,
-    stop: threading.Event,
-    folder: Path,
-    manner: Manner | None = None,
-    processes: int = 1,
-    progress: Progress | None = None,
-    progress_s: float = 2.0,
-    outages: Sequence[Outage] | None = None,
-) -> dict[str, Any]:
-    """Connect every device, let the city speak for `seconds` (None: until `stop` is set) and return the summary.
-
-    `rehearsal.start` should lie `coming_s` in the future. `brokers`: URL and areas. `tokens`: one per device of the
-    rehearsal's shard, in their order. What became of every message is in `folder`, `sockets-N.spool` of each process.
-    `outages`: others than the scenario's. Raises SocketsError when a process ends too soon.
-    """
-    told = outages if outages is not None else of_scenario(rehearsal)
-    end = None if seconds is None else rehearsal.start + seconds
-    places = tuple(Address.of(url) for url, _ in brokers)
-    areas = tuple(tuple(some) for _, some in brokers)
-    everyone = members_of(rehearsal.fleet, rehearsal.shard)
-    first, last = port_range()
-    children: list[Child] = []
-    try:
-        for part in range(processes):
-            members = members_of(rehearsal.fleet, divided(rehearsal.shard, part, processes))
-            own = tokens[np.searchsorted(everyone, members)]
-            from_where = sources_for(part, len(members), last - first + 1)
-            spool = folder / f"sockets-{part}.spool"
-            how = manner or Manner()
-            children.append(started())
-            children[-1].line.send(
-                Order(rehearsal, part, processes, own, places, areas, from_where, how, tuple(told), end, spool)
-            )
-        counts = watched(children, rehearsal.start, stop, progress, progress_s)
-    finally:
-        took = time.time() - rehearsal.start
-        ended(children)
-    return summary(counts, took if seconds is None else min(took, seconds), len(everyone), processes)
-
-
-def check_doors(
-    rehearsal: Rehearsal,
-    brokers: Sequence[tuple[str, Sequence[str]]],
-    tokens: NDArray[np.bytes_],
-    *,
-    ca: str | None = None,
-    patience_s: float = 15.0,
-) -> None:
-    """Wait until each broker lets in the last of its devices: tokens are known there a moment after they were issued.
-
-    Raises SocketsError when one refuses, or does not answer, for `patience_s`. Arguments as for `drive_sockets`.
-    """
-    everyone = members_of(rehearsal.fleet, rehearsal.shard)
-    places = broker_of(rehearsal.fleet, everyone, [areas for _, areas in brokers])
-    for number, (url, _) in enumerate(brokers):
-        own = np.flatnonzero(places == number)
-        if len(own):
-            device = rehearsal.fleet.ids(everyone[own[-1:]].astype(np.int64))[0]
-            wait_admitted(Address.of(url), device, bytes(tokens[own[-1]]), ca, patience_s)
-
-
-def of_scenario(rehearsal: Rehearsal) -> list[Outage]:
+def of_scenario(rehearsal: Rehearsal, guests: Guests) -> list[Outage]:
     """The outages of a rehearsal's scenario."""
-    return [outage for effect in rehearsal.scenario for outage in effect.outages(rehearsal.fleet)]
+    return [outage for effect in rehearsal.scenario for outage in effect.outages(guests.fleet)]
 
 
 def started() -> Child:
@@ -137,34 +161,6 @@ def started() -> Child:
         number = theirs.fileno()
         command = [sys.executable, "-m", "simulators.sockets_child", str(number)]
         return Child(subprocess.Popen(command, pass_fds=[number], process_group=0), ours)
-
-
-def watched(
-    children: Sequence[Child], start: float, stop: threading.Event, progress: Progress | None, progress_s: float
-) -> Counts:
-    """The counts of all processes when the last is over."""
-    latest, over, shown, asked = [Counts()] * len(children), set[int](), time.monotonic(), False
-    lines: list[Any] = [child.line for child in children]
-    while len(over) < len(children):
-        for line in wait([line for place, line in enumerate(lines) if place not in over], 0.2):
-            place = lines.index(line)
-            try:
-                said: Told = lines[place].recv()
-            except (EOFError, ConnectionResetError):
-                code = children[place].process.wait(OVER_S)
-                raise SocketsError(f"process {place + 1} of the simulator ended too soon (exit {code})") from None
-            latest[place] = said.counts
-            if said.over:
-                over.add(place)
-        if stop.is_set() and not asked:
-            asked = True
-            for place in range(len(children)):
-                if place not in over:
-                    lines[place].send("stop")
-        if progress and time.monotonic() - shown >= progress_s:
-            shown = time.monotonic()
-            progress(time.time() - start, added(latest))
-    return added(latest)
 
 
 def ended(children: Sequence[Child]) -> None:

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from simulators.sockets_part import Order, Part
-from simulators.spool import Spool
+from simulators.sockets_count import Counts, Times
+from simulators.sockets_part import Order, Part, Told
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -22,15 +22,16 @@ def main(arguments: Sequence[str]) -> None:
     with Connection(int(arguments[0])) as line:
         try:
             order: Order = line.recv()
-            with Spool(order.spool) as spool:
-                rehearse(order, spool, line)
+            rehearse(order, line)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return  # nobody is there any more who wants to know
+        except (OSError, MemoryError) as error:
+            line.send(Told(Counts(), Times(), trouble=str(error) or "no memory left"))
 
 
-def rehearse(order: Order, spool: Spool, line: "Connection") -> None:
+def rehearse(order: Order, line: Connection) -> None:
     """From the first connection to the last."""
-    part = Part(order, spool)
+    part = Part(order)
     try:
         part.run(line)
     finally:

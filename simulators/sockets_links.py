@@ -4,11 +4,8 @@ State is a few array elements per connection, about 100 bytes with the token; th
 """
 
 import random
-import resource
-import select
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
@@ -18,43 +15,26 @@ from numpy.typing import NDArray
 from simulators import sockets_packets as mqtt
 from simulators.draw import Floats, Ints
 from simulators.fleet import Fleet
-from simulators.sockets_count import Counts
-from simulators.sockets_wire import Address, Plain, Tls, Wire, failure_name
+from simulators.sockets_count import Counts, Times
+from simulators.sockets_lines import Lines
+from simulators.sockets_manner import Manner
+from simulators.sockets_wire import Address, failure_name
 
 NEVER = float("inf")
-CHECK_S, EVENTS = 0.25, 512
+LOOK_S, CHECK_S = 0.002, 0.25
+"""How often it is looked who is to come, and who has been silent for too long: both look at all devices."""
 
 
 class Phase(IntEnum):
-    """Where a connection is."""
+    """Where a connection is: not there, waiting for its CONNACK, let in."""
 
     AWAY = 0
-    OPENING = 1
-    ASKING = 2
-    UP = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How devices behave on their connections; all in s.
-
-    `at_once`: connections of a process that may be under way at the same time; a broker's backlog holds about 100.
-    `first_s`, `longest_s`: full jitter: the wait before attempt n is drawn evenly from 0 to first × 2^n or longest.
-    `listen`: subscribe to acknowledgements and commands. `session_s`: how long the broker keeps what it has for one.
-    """
-
-    keepalive_s: int = 60
-    session_s: int = 3600
-    answer_within_s: float = 15.0
-    first_s: float = 2.0
-    longest_s: float = 120.0
-    at_once: int = 48
-    listen: bool = False
-    ca: str | None = None
+    ASKING = 1
+    UP = 2
 
 
 class Post(Protocol):
-    """Whose messages go through the connections."""
+    """Whose messages go through the connections. `now`: s since 1970."""
 
     def is_up(self, slot: int, session: bool, now: float) -> None:
         """A device is connected; whether its session was still there."""
@@ -72,10 +52,11 @@ class Links:
         members: NDArray[np.uint32],
         tokens: NDArray[np.bytes_],
         brokers: Sequence[Address],
-        broker_of: Sequence[int] | NDArray[np.uint8],
+        broker_of: NDArray[np.uint8],
         sources: Sequence[str],
         manner: Manner,
         counts: Counts,
+        times: Times,
         clock: Callable[[], float],
     ) -> None:
         """`tokens`, `broker_of` (index into `brokers`): one per member. `sources`: own addresses to come from.
@@ -84,48 +65,35 @@ class Links:
         """
         count = len(members)
         self._fleet, self._members, self._tokens, self._manner, self._counts = fleet, members, tokens, manner, counts
-        self._brokers, self._broker_of, self._sources = brokers, bytes(broker_of), sources
-        self._wires: dict[bool, Wire] = {False: Plain()}
-        if any(broker.tls for broker in brokers):
-            self._wires[True] = Tls(manner.ca)
-        self.phase, self._tries, self._clean, self._known = (bytearray(count) for _ in range(4))
-        self._fd = array("i", [-1]) * count
+        self._sources, self._times, self._clock = sources or (None,), times, clock
+        counts.tally.lines = count
+        self._lines = Lines(count, brokers, broker_of.tobytes(), manner.ca)
+        self._phase, self._tries, self._clean, self._known = (bytearray(count) for _ in range(4))
         self._window = array("H", [0xFFFF]) * count
         self._keepalive = array("H", [manner.keepalive_s]) * count
         # Seconds since 1970: when to come (not looked at while one is there), since when one wants to be back, when
-        # something was written last, when a PINGREQ was that has no answer yet.
+        # something was sent last, when a PINGREQ was that has no answer yet.
         self._next, self._since = array("d", [0.0]) * count, array("d", [NEVER]) * count
         self._wrote, self._pinged = array("d", [0.0]) * count, array("d", [NEVER]) * count
         # One element is quick to reach in the array, all of them are in its view.
         self._all_next, self._all_wrote, self._all_pinged = map(np.frombuffer, (self._next, self._wrote, self._pinged))
-        self._phases = np.frombuffer(self.phase, dtype=np.uint8)
+        self._phases = np.frombuffer(self._phase, dtype=np.uint8)
         self._keepalives = np.frombuffer(self._keepalive, dtype=np.uint16)
         self._patience = 0.4 + 0.4 * (fleet.key[members] >> np.uint64(40)).astype(np.float32) / 2**24
-        self._slot_of = array("i", [-1]) * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._opening: dict[int, tuple[bytes, float]] = {}
-        self._unsent: dict[int, bytes] = {}
-        self._rest: dict[int, bytes] = {}
-        self._random, self._checked = random.Random(), 0.0  # noqa: S311 - spreads reconnects, guards nothing
-        self._clock = clock
-        self._poll = select.epoll()
+        self._asking: dict[int, tuple[bytes, float]] = {}
+        self._random = random.Random()  # noqa: S311 - spreads reconnects, guards nothing
+        self._looked = self._checked = 0.0
         self.post: Post | None = None
 
     # --- what the outside asks
 
     def turn(self, wait: float) -> None:
         """Wait at most `wait` s for something to happen, and do what is to be done."""
-        events = self._poll.poll(wait, EVENTS)
+        self._lines.turn(wait, self)
         now = self._clock()
-        for fd, mask in events:
-            slot = self._slot_of[fd]
-            if slot >= 0:
-                try:
-                    self._happened(slot, fd, mask, now)
-                except OSError as error:
-                    self._lose(slot, failure_name(error), now)
-                except mqtt.StreamError as error:
-                    self._lose(slot, f"no MQTT: {error}", now)
-        self._open_due(now)
+        if now - self._looked >= LOOK_S:
+            self._looked = now
+            self._open_due(now)
         if now - self._checked >= CHECK_S:
             self._checked = now
             self._ping(now)
@@ -133,32 +101,21 @@ class Links:
 
     def may_send(self, slot: int, in_flight: int) -> bool:
         """Whether a device is connected and has room for another message."""
-        return self.phase[slot] == Phase.UP and in_flight < self._window[slot]
+        return self._phase[slot] == Phase.UP and in_flight < self._window[slot]
 
     def send(self, slot: int, said: bytes, now: float) -> None:
         """Send something of a device that is connected; when its connection breaks, that shows later."""
-        if slot in self._unsent:
-            self._unsent[slot] += said
-            return
-        fd = self._fd[slot]
         self._wrote[slot] = now
-        try:
-            taken = self._wire(slot).write(fd, said)
-        except OSError:
-            return  # the poll tells it, too
-        if taken < len(said):
-            self._unsent[slot] = said[taken:]
-            self._poll.modify(fd, select.EPOLLIN | select.EPOLLOUT)
+        self._lines.send(slot, said)
 
     def cut(self, slots: Ints, back: Floats, wanted: float, restart: bool) -> None:
         """Take connections away without a word until `back` (s since 1970, one per slot); they are missed from
         `wanted`. `restart`: the session is not asked for afterwards."""
         for slot, at in zip(slots.tolist(), back.tolist(), strict=True):
-            if self.phase[slot] == Phase.UP:
+            if self._phase[slot] == Phase.UP:
                 self._counts.cut += 1
-                self._counts.connected -= 1
-            if self.phase[slot] != Phase.AWAY:
-                self._close(slot)
+                self._counts.tally.up -= 1
+            self._close(slot)
             if self._known[slot]:
                 self._since[slot] = wanted
             self._next[slot], self._tries[slot] = max(at, self._next[slot]), 0
@@ -167,11 +124,10 @@ class Links:
     def leave(self, now: float) -> None:
         """All say goodbye with their will, and end their sessions; nobody comes any more."""
         self._all_next[:] = NEVER
-        for slot in list(self._opening):
+        for slot in list(self._asking):
             self._close(slot)
         for slot in np.flatnonzero(self._phases == Phase.UP).tolist():
             self.send(slot, mqtt.GONE_FOR_GOOD, now)
-        self._counts.connected = 0
 
     @property
     def standing(self) -> int:
@@ -180,14 +136,12 @@ class Links:
 
     def close(self) -> None:
         """Close everything."""
-        for slot in np.flatnonzero(self._phases).tolist():
-            self._close(slot)
-        self._poll.close()
+        self._lines.close_all()
 
     # --- coming
 
     def _open_due(self, now: float) -> None:
-        room = self._manner.at_once - len(self._opening)
+        room = self._manner.at_once - len(self._asking)
         if room <= 0:
             return
         slots = np.flatnonzero((self._all_next <= now) & (self._phases == Phase.AWAY))
@@ -196,23 +150,13 @@ class Links:
         if not len(slots):
             return
         devices = self._members[slots].astype(np.int64)
-        names = self._fleet.ids(devices)
         areas = self._fleet.area[devices].tolist()
-        for slot, name, area in zip(slots.tolist(), names, areas, strict=True):
-            self._open(slot, name.encode(), self._fleet.areas[area], now)
+        for slot, name, area in zip(slots.tolist(), self._fleet.ids(devices), areas, strict=True):
+            self._open(slot, name.encode(), self._fleet.areas[area].encode(), now)
 
-    def _open(self, slot: int, name: bytes, area: str, now: float) -> None:
-        manner, topic = self._manner, b"dothi/v1/%s/%s" % (area.encode(), name)
-        address = self._brokers[self._broker_of[slot]]
-        source = self._sources[slot % len(self._sources)] if self._sources and address.is_local else None
-        try:
-            fd = self._wire(slot).open(address, source)
-        except OSError as error:
-            self._retry(slot, failure_name(error), now)
-            return
-        self._fd[slot], self._slot_of[fd], self.phase[slot] = fd, slot, Phase.OPENING
-        self._opening[slot] = topic, now
-        self._unsent[slot] = mqtt.connect(
+    def _open(self, slot: int, name: bytes, area: bytes, now: float) -> None:
+        manner, topic = self._manner, b"dothi/v1/%s/%s" % (area, name)
+        ours = mqtt.connect(
             topic,
             name,
             bytes(self._tokens[slot]),
@@ -220,101 +164,72 @@ class Links:
             session=manner.session_s,
             clean=bool(self._clean[slot]),
         )
-        self._poll.register(fd, select.EPOLLIN | select.EPOLLOUT)
-
-    def _happened(self, slot: int, fd: int, mask: int, now: float) -> None:
-        if self.phase[slot] == Phase.OPENING:
-            if mask & (select.EPOLLERR | select.EPOLLHUP):
-                self._wire(slot).read(fd)  # raises what is wrong
-            if not self._wire(slot).shake(fd):
-                self._poll.modify(fd, select.EPOLLIN)
-                return
-            self.phase[slot], mask = Phase.ASKING, mask | select.EPOLLOUT
-        if mask & select.EPOLLOUT:
-            self._flush(slot, fd, now)
-        if mask & ~select.EPOLLOUT:
-            self._read(slot, fd, now)
-
-    def _flush(self, slot: int, fd: int, now: float) -> None:
-        said = self._unsent.get(slot, b"")
-        rest = said[self._wire(slot).write(fd, said) :] if said else b""
-        self._wrote[slot] = now
-        if rest:
-            self._unsent[slot] = rest
-            self._poll.modify(fd, select.EPOLLIN | select.EPOLLOUT)
-        else:
-            self._unsent.pop(slot, None)
-            self._poll.modify(fd, select.EPOLLIN)
-
-    # --- being spoken to
-
-    def _read(self, slot: int, fd: int, now: float) -> None:
-        came = self._wire(slot).read(fd)
-        if came is None:
+        try:
+            self._lines.open(slot, self._sources[slot % len(self._sources)], ours)
+        except OSError as error:
+            self._retry(slot, failure_name(error), now)
             return
-        if slot in self._rest:
-            came = self._rest.pop(slot) + came if came else b""
-        if not came:
-            self._lose(slot, "ended by the broker", now)
-            return
-        packets, rest = mqtt.whole(came)
-        if rest:
-            self._rest[slot] = rest
-        for head, body in packets:
-            if self.phase[slot] >= Phase.ASKING:
-                self._heard(slot, head, body, now)
-
-    def _heard(self, slot: int, head: int, body: bytes, now: float) -> None:
-        kind = head >> 4
-        if kind == mqtt.PUBACK:
-            number, code = mqtt.publish_ack(body)
-            if self.post and number != mqtt.STATUS_ID:
-                self.post.settle(slot, number, code, now)
-        elif kind == mqtt.CONNACK:
-            self._welcomed(slot, mqtt.welcome(body), now)
-        elif kind == mqtt.PINGRESP:
-            self._pinged[slot] = NEVER
-        elif kind == mqtt.DISCONNECT:
-            self._lose(slot, mqtt.reason_name(body[0]) if body else "ended by the broker", now)
-        elif kind == mqtt.PUBLISH:
-            self._counts.heard += 1
-            if number := mqtt.heard(head, body)[1]:
-                self.send(slot, mqtt.acknowledge(number), now)
+        self._phase[slot] = Phase.ASKING
+        self._asking[slot] = topic, now
 
     def _welcomed(self, slot: int, welcome: mqtt.Welcome, now: float) -> None:
         if welcome.reason:
-            self._lose(slot, mqtt.reason_name(welcome.reason), now)
+            self.lost(slot, mqtt.reason_name(welcome.reason))
             return
-        counts, (topic, asked) = self._counts, self._opening.pop(slot)
-        counts.connect_s.note(now - asked)
-        counts.connected += 1
-        counts.connects += 1
-        if self._known[slot]:
-            counts.reconnects += 1
-            counts.away_s.note(now - self._since[slot])
-        else:
-            counts.last_up = now
-        self.phase[slot], self._known[slot], self._tries[slot], self._clean[slot] = Phase.UP, 1, 0, 0
-        self._window[slot], self._pinged[slot] = welcome.window, NEVER
+        topic, asked = self._asking.pop(slot)
+        self._counted(slot, now, now - asked)
+        self._phase[slot], self._known[slot], self._tries[slot], self._clean[slot] = Phase.UP, 1, 0, 0
+        self._window[slot] = welcome.window
         self._keepalive[slot] = self._manner.keepalive_s if welcome.keepalive is None else welcome.keepalive
         listen = self._manner.listen and not welcome.session
         self.send(slot, mqtt.online(topic) + (mqtt.listen(topic) if listen else b""), now)
         if self.post:
             self.post.is_up(slot, welcome.session, now)
 
+    def _counted(self, slot: int, now: float, took: float) -> None:
+        counts, times = self._counts, self._times
+        times.connect.append(took)
+        counts.tally.up += 1
+        counts.connects += 1
+        if self._known[slot]:
+            counts.tally.reconnects += 1
+            times.away.append(now - self._since[slot])
+        else:
+            counts.all_came = now
+
+    # --- being spoken to
+
+    def heard(self, slot: int, head: int, body: bytes) -> None:
+        """See Ears."""
+        kind, now = head >> 4, self._clock()
+        if kind == mqtt.PUBACK:
+            number, code = mqtt.publish_ack(body)
+            if self.post and number != mqtt.STATUS_ID:
+                self.post.settle(slot, number, code, now)
+        elif kind == mqtt.CONNACK and slot in self._asking:
+            self._welcomed(slot, mqtt.welcome(body), now)
+        elif kind == mqtt.PINGRESP:
+            self._pinged[slot] = NEVER
+        elif kind == mqtt.DISCONNECT:
+            self.lost(slot, mqtt.reason_name(body[0]) if body else "ended by the broker")
+        elif kind == mqtt.PUBLISH:
+            self._counts.heard += 1
+            if number := mqtt.heard(head, body)[1]:
+                self.send(slot, mqtt.acknowledge(number), now)
+
     # --- going
 
-    def _lose(self, slot: int, reason: str, now: float) -> None:
-        """A connection is gone, or did not come about."""
-        stood = self.phase[slot] == Phase.UP
+    def lost(self, slot: int, reason: str) -> None:
+        """See Ears."""
+        stood, now = self._phase[slot] == Phase.UP, self._clock()
         self._close(slot)
-        if stood:
-            self._counts.connected -= self._counts.connected > 0
-            self._since[slot] = now
-            self._counts.disconnects[reason] += 1
-            self._wait(slot, now)
-        else:
+        if not stood:
             self._retry(slot, reason, now)
+            return
+        self._counts.tally.up -= 1
+        self._counts.disconnects[reason] += 1
+        self._since[slot] = now
+        self._wait(slot, now)
 
     def _retry(self, slot: int, reason: str, now: float) -> None:
         self._counts.turned_away[reason] += 1
@@ -329,12 +244,11 @@ class Links:
         self._next[slot] = now + self._random.random() * longest
 
     def _close(self, slot: int) -> None:
-        fd = self._fd[slot]
-        self._wire(slot).close(fd)
-        self._slot_of[fd], self._fd[slot], self.phase[slot], self._pinged[slot] = -1, -1, Phase.AWAY, NEVER
-        self._opening.pop(slot, None)
-        self._unsent.pop(slot, None)
-        self._rest.pop(slot, None)
+        self._lines.close(slot)
+        self._phase[slot], self._pinged[slot] = Phase.AWAY, NEVER
+        self._asking.pop(slot, None)
+
+    # --- staying
 
     def _ping(self, now: float) -> None:
         quiet = (self._phases == Phase.UP) & (self._keepalives > 0) & (self._all_pinged == NEVER)
@@ -346,11 +260,8 @@ class Links:
             self.send(slot, mqtt.PINGREQ, now)
 
     def _expire(self, now: float) -> None:
-        late = [slot for slot, (_, asked) in self._opening.items() if now - asked > self._manner.answer_within_s]
+        late = [slot for slot, (_, asked) in self._asking.items() if now - asked > self._manner.answer_within_s]
         for slot in late:
-            self._lose(slot, "no answer", now)
+            self.lost(slot, "no answer")
         for slot in np.flatnonzero(now - self._all_pinged > self._manner.answer_within_s).tolist():
-            self._lose(slot, "no PINGRESP", now)
-
-    def _wire(self, slot: int) -> Wire:
-        return self._wires[self._brokers[self._broker_of[slot]].tls]
+            self.lost(slot, "no PINGRESP")

@@ -1,29 +1,35 @@
-"""The messages of devices on connections of their own: sent when due, kept until acknowledged, written to the spool."""
+"""The messages of devices on connections of their own: sent when due, and kept until their fate is known."""
 
 from collections import deque
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from simulators import sockets_packets as mqtt
 from simulators.city import City
 from simulators.draw import Ints
-from simulators.messages import Kind, Messages
+from simulators.messages import Messages
 from simulators.packets import Packets
-from simulators.sockets_count import Counts
-from simulators.sockets_links import Links
-from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows, Spool
+from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows
+from simulators.tally import Tally
 
 PATIENCE_S = 30.0
 """A message that waited longer than this to be sent is given up."""
-OVERDUE_S = 1.0
-"""A message sent later than this after it became due counts as overdue."""
-NO_SUBSCRIBER, FAILURE = 0x10, 0x80
+
+
+class Way(Protocol):
+    """The connections, as messages need them. `now`: s since 1970."""
+
+    def may_send(self, slot: int, in_flight: int) -> bool:
+        """Whether a device is connected and has room for another message."""
+
+    def send(self, slot: int, said: bytes, now: float) -> None:
+        """Send something of a device that is connected."""
 
 
 class Batch:
-    """Messages written together; their rows go to the spool together, when the fate of the last one is known."""
+    """Messages written together; their rows are handed on together, when the fate of the last one is known."""
 
     def __init__(self, messages: Messages, packets: Packets, slots: Ints) -> None:
         """`slots`: on whose connection; -1: on nobody's here."""
@@ -54,8 +60,8 @@ class Sent(NamedTuple):
 class Outbox:
     """Messages of one process on their way."""
 
-    def __init__(self, city: City, links: Links, spool: Spool, counts: Counts) -> None:
-        self._city, self._links, self._spool, self._counts = city, links, spool, counts
+    def __init__(self, city: City, links: Way, tally: Tally) -> None:
+        self._city, self._links, self._tally, self._known = city, links, tally, list[Rows]()
         self._batches: deque[Batch] = deque()
         self._open: set[Batch] = set()
         self._waiting: dict[int, deque[tuple[Batch, int]]] = {}
@@ -86,7 +92,7 @@ class Outbox:
     def is_up(self, slot: int, session: bool, now: float) -> None:
         """Send again what was not acknowledged, then what waited."""
         for sent in self._sent.get(slot, {}).values():
-            self._counts.resent += 1
+            self._tally.repeated += 1
             # DUP only where the broker may know the identifier still (section 3.3.1.1).
             again = bytes([sent.packet[0] | 0b1000]) + sent.packet[1:] if session else sent.packet
             self._links.send(slot, again, now)
@@ -100,14 +106,7 @@ class Outbox:
             return
         if not of_slot:
             del self._sent[slot]
-        counts = self._counts
-        if code >= FAILURE:
-            counts.refused += 1
-        elif code == NO_SUBSCRIBER:
-            counts.unheard += 1
-        else:
-            counts.acknowledged += 1
-        counts.answer_s.note(now - sent.at)
+        self._tally.codes[code] += 1
         sent.batch.answer[sent.place], sent.batch.code[sent.place] = now - sent.at, code
         self._done(sent.batch)
         if slot in self._waiting:
@@ -130,17 +129,20 @@ class Outbox:
             if not line:
                 del self._waiting[slot]
 
+    def known(self) -> list[Rows]:
+        """Rows of messages whose fate has become known since this was asked last."""
+        rows, self._known = self._known, []
+        return rows
+
     @property
     def is_settled(self) -> bool:
         """Whether nothing is in flight, nor waits on a connection that stands."""
         return not self._sent and not any(self._links.may_send(slot, 0) for slot in self._waiting)
 
     def close(self) -> None:
-        """Give up what waits, and write the rows of all that was due."""
-        self._counts.unsent += sum(map(len, self._waiting.values()))
-        for batch in self._open:
-            batch.rows, batch.code = batch.rows[: batch.at], batch.code[: batch.at]
-            self._keep(batch)
+        """Give up what waits; the fate of all that was due is known then."""
+        self._tally.unsent += sum(map(len, self._waiting.values()))
+        self._known += [batch.rows[: batch.at] for batch in self._open]
         self._waiting.clear()
         self._sent.clear()
         self._open.clear()
@@ -170,26 +172,18 @@ class Outbox:
         packet, late = batch.packet(place, number), now - batch.due[place]
         of_slot[number] = Sent(batch, place, packet, now)
         batch.late[place], batch.code[place] = late, NO_ANSWER
-        self._counts.sent += 1
-        self._counts.overdue += late > OVERDUE_S
+        self._tally.sent += 1
         self._links.send(slot, packet, now)
 
     def _give_up(self, batch: Batch) -> None:
-        self._counts.unsent += 1
+        self._tally.unsent += 1
         self._done(batch)
 
     def _done(self, batch: Batch) -> None:
         batch.open -= 1
         if not batch.open:
-            self._keep(batch)
+            self._known.append(batch.rows)
             self._open.discard(batch)
-
-    def _keep(self, batch: Batch) -> None:
-        self._spool.append(batch.rows)
-        went = batch.rows[batch.code != NOT_SENT]
-        self._counts.late += int(np.count_nonzero(went["kind"] == Kind.LATE))
-        self._counts.duplicated += int(np.count_nonzero(went["again"]))
-        self._counts.faulty += int(np.count_nonzero(went["kind"] >= Kind.ONE_OUT_OF_RANGE))
 
 
 def slots_of(city: City, messages: Messages) -> Ints:
@@ -200,7 +194,7 @@ def slots_of(city: City, messages: Messages) -> Ints:
 
 
 def empty_rows(messages: Messages) -> Rows:
-    """Rows of the spool for messages that were not sent."""
+    """Rows of the spool, as of messages that were not sent."""
     rows = np.zeros(len(messages), dtype=ROW)
     for name in ("device", "sender", "boot", "seq", "time", "due", "kind", "again"):
         rows[name] = getattr(messages, name)

@@ -1,10 +1,9 @@
 """The devices of one process, each with a connection of its own, from the first that comes to the last that leaves."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +11,18 @@ import psutil
 from numpy.typing import NDArray
 
 from simulators import draw
-from simulators.city import City
+from simulators.city import City, members_of
 from simulators.draw import Floats
 from simulators.fleet import Fleet
 from simulators.scenario import QUIET, Outage, Scenario
 from simulators.schedule import USUAL, Shares
-from simulators.sockets_count import Counts
-from simulators.sockets_links import Links, Manner
+from simulators.sockets_count import Counts, Times
+from simulators.sockets_links import Links
+from simulators.sockets_manner import Manner
 from simulators.sockets_outbox import Outbox
 from simulators.sockets_wire import Address
-from simulators.spool import Spool
+from simulators.spool import Rows
+from simulators.tally import Tally
 
 TICK_S = 0.01
 AHEAD_S, LEAD_S = 1.0, 0.25
@@ -32,164 +33,182 @@ DRAIN_S, LEAVE_S = 5.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A city as `simulators.city.City` is told to be, before it is divided among processes."""
+    """What a city is told besides its fleet and shard, see `simulators.city.City`."""
 
-    fleet: Fleet
     start: float
     boot: int
     speed: float = 1.0
     shares: Shares = USUAL
     scenario: Scenario = QUIET
-    shard: tuple[int, int] = (1, 1)
 
-    def city(self, part: int = 0, parts: int = 1) -> City:
-        """The city of one of `parts` processes, counted from 0."""
+    def city(self, fleet: Fleet, shard: tuple[int, int] = (1, 1)) -> City:
+        """The city, or a part of it."""
         return City(
-            self.fleet,
+            fleet,
             start=self.start,
             boot=self.boot,
             speed=self.speed,
             shares=self.shares,
             scenario=self.scenario,
-            shard=divided(self.shard, part, parts),
+            shard=shard,
         )
 
 
 class Order(NamedTuple):
-    """What a process is told. `tokens`: of its devices in their order. `areas`: those of each broker. `end`: s since
-    1970, None: until told."""
+    """Which devices come. `tokens`, `places` (index into `brokers`): one per device of the shard. `sources`: addresses
+    to come from."""
 
-    rehearsal: Rehearsal
-    part: int
-    parts: int
+    fleet: Fleet
+    shard: tuple[int, int]
     tokens: NDArray[np.bytes_]
     brokers: tuple[Address, ...]
-    areas: tuple[tuple[str, ...], ...]
+    places: NDArray[np.uint8]
     sources: tuple[str, ...]
     manner: Manner
+
+
+class Begin(NamedTuple):
+    """What the devices say when they have come. `end`: s since 1970, infinite: until told."""
+
+    rehearsal: Rehearsal
     outages: tuple[Outage, ...]
-    end: float | None
-    spool: Path
+    end: float
 
 
 class Told(NamedTuple):
-    """What a process tells."""
+    """What a process tells: its counts so far, and times and rows of messages that it has not told before.
+
+    `trouble`: why it cannot go on.
+    """
 
     counts: Counts
-    over: bool
-
-
-def divided(shard: tuple[int, int], part: int, parts: int) -> tuple[int, int]:
-    """One of `parts` disjoint shards that together are `shard`.
-
-    >>> [divided((2, 8), part, 3) for part in range(3)]
-    [(2, 24), (10, 24), (18, 24)]
-    """
-    first, of = shard
-    return first + of * part, of * parts
-
-
-def broker_of(fleet: Fleet, members: NDArray[np.uint32], areas: Sequence[Sequence[str]]) -> NDArray[np.uint8]:
-    """The broker of each device: the one that serves its area, else the first that names no area, else the first."""
-    otherwise = next((place for place, some in enumerate(areas) if not some), 0)
-    by_area = {area: place for place, some in enumerate(areas) for area in some}
-    chosen = np.array([by_area.get(area, otherwise) for area in fleet.areas], dtype=np.uint8)
-    return chosen[fleet.area[members]]
+    times: Times
+    rows: Sequence[Rows] = ()
+    over: bool = False
+    trouble: str | None = None
 
 
 class Part:
     """The devices of one process from the first connection to the last."""
 
-    def __init__(self, order: Order, spool: Spool) -> None:
+    def __init__(self, order: Order) -> None:
         self._offset = time.time() - time.monotonic()  # a step of the wall clock moves nothing
-        self._order, self.counts = order, Counts()
-        self._city = order.rehearsal.city(order.part, order.parts)
-        self._start, self._end = order.rehearsal.start, float("inf") if order.end is None else order.end
-        members = self._city.members
-        self._me = psutil.Process()
+        self._order, self._me = order, psutil.Process()
+        self._members = members_of(order.fleet, order.shard)
+        self.counts, self._times = Counts(began=self.now()), Times()
         self._before = memory_of(self._me)
-        places = broker_of(self._city.fleet, members, order.areas)
         self._links = Links(
-            self._city.fleet,
-            members,
+            order.fleet,
+            self._members,
             order.tokens,
             order.brokers,
-            places,
+            order.places,
             order.sources,
             order.manner,
             self.counts,
+            self._times,
             self.now,
         )
-        self._outbox = Outbox(self._city, self._links, spool, self.counts)
-        self._links.post = self._outbox
-        self._outages = sorted(order.outages, key=lambda outage: outage.start)
-        self._written = self._start
 
     def now(self) -> float:
         """Seconds since 1970."""
         return time.monotonic() + self._offset
 
     def run(self, line: Connection) -> None:
-        """Until the end; tells `line` how it goes and does what it says. Raises EOFError when nobody is there."""
-        told, self.counts.first_up = 0.0, self.now()
-        while (now := self.now()) < self._end:
-            self._turn(now)
-            if now - told >= TELL_S:
-                told = now
-                if line.poll():
-                    line.recv()
-                    break
-                self._tell(line)
-        self._outbox.push(min(self.now(), self._end))
-        self._drain()
-        self._measure()
-        line.send(Told(self.counts, over=True))
+        """Come, say what `line` tells to say, and leave when it is over or `line` says anything else.
+
+        Raises EOFError when nobody is there any more.
+        """
+        begin = self._gather(line)
+        rows: list[Rows] = []
+        if begin:
+            speech = Speech(self._order, begin, self._links, self.counts.tally)
+            self._speak(speech, line)
+            rows = speech.outbox.known()
+        self._tell(line, rows, over=True)
         self._leave()
 
     def close(self) -> None:
         """Close all connections."""
         self._links.close()
 
-    def _turn(self, now: float) -> None:
+    def _gather(self, line: Connection) -> Begin | None:
+        while not (word := self._word(line)):
+            self.counts.growth_bytes = self.counts.memory_bytes - self._before
+            self._for_a_while(lambda: self._links.turn(TICK_S))
+        return word if isinstance(word, Begin) else None
+
+    def _speak(self, speech: "Speech", line: Connection) -> None:
+        while not speech.is_over(self.now()):
+            self._for_a_while(lambda: speech.turn(self.now))
+            speech.outbox.tidy(self.now())
+            if self._word(line, speech.outbox.known()):
+                break
+        speech.outbox.push(min(self.now(), speech.end))
+        deadline = self.now() + DRAIN_S
+        while not speech.outbox.is_settled and self.now() < deadline:
+            self._links.turn(TICK_S)
+        speech.outbox.close()
+        self._links.post = None
+
+    def _for_a_while(self, turn: Callable[[], None]) -> None:
+        until = self.now() + TELL_S
+        while self.now() < until:
+            turn()
+
+    def _word(self, line: Connection, rows: Sequence[Rows] = ()) -> object:
+        self._tell(line, rows)
+        return line.recv() if line.poll() else None
+
+    def _tell(self, line: Connection, rows: Sequence[Rows], over: bool = False) -> None:
+        spent = self._me.cpu_times()
+        self.counts.cpu_s, self.counts.memory_bytes = spent.user + spent.system, memory_of(self._me)
+        line.send(Told(self.counts, self._times.taken(), rows, over))
+
+    def _leave(self) -> None:
+        self._links.leave(self.now())
+        deadline = self.now() + LEAVE_S
+        while self._links.standing and self.now() < deadline:
+            self._links.turn(TICK_S)
+
+
+class Speech:
+    """What the devices of one process say, with the outages they suffer."""
+
+    def __init__(self, order: Order, begin: Begin, links: Links, tally: Tally) -> None:
+        self.end, self._start, self._links, self._first_s = (
+            begin.end,
+            begin.rehearsal.start,
+            links,
+            order.manner.first_s,
+        )
+        self._city = begin.rehearsal.city(order.fleet, order.shard)
+        self.outbox = links.post = Outbox(self._city, links, tally)
+        self._outages = sorted(begin.outages, key=lambda outage: outage.start)
+        self._written = self._start
+
+    def is_over(self, now: float) -> bool:
+        """Whether the end has come; all that was due before it has been offered."""
+        return now >= self.end and self._written >= self.end
+
+    def turn(self, clock: Callable[[], float]) -> None:
+        """Do what is to be done at this time."""
+        now = clock()
         while self._outages and self._outages[0].start <= now:
             self._go_dark(self._outages.pop(0))
-        if now + LEAD_S >= self._written and self._written < self._end:
-            self._written = min(max(now, self._written) + AHEAD_S, self._end)
-            self._outbox.write(self._written)
+        if now + LEAD_S >= self._written and self._written < self.end:
+            self._written = min(max(now, self._written) + AHEAD_S, self.end)
+            self.outbox.write(self._written)
         self._links.turn(TICK_S)
-        self._outbox.push(self.now())
+        self.outbox.push(clock())
 
     def _go_dark(self, outage: Outage) -> None:
         members = self._city.members
         slots = np.flatnonzero(np.isin(members, outage.device))
         if outage.restart:
-            self._outbox.forget(slots)
-        back = back_at(self._city.fleet.key[members[slots]], outage, self._order.manner.first_s)
+            self.outbox.forget(slots)
+        back = back_at(self._city.fleet.key[members[slots]], outage, self._first_s)
         self._links.cut(slots, back, outage.end, outage.restart)
-
-    def _tell(self, line: Connection) -> None:
-        self._outbox.tidy(self.now())
-        self._measure()
-        line.send(Told(self.counts, over=False))
-
-    def _measure(self) -> None:
-        times = self._me.cpu_times()
-        self.counts.cpu_s, self.counts.memory_bytes = times.user + times.system, memory_of(self._me)
-        if self.now() < self._start:  # afterwards it is what messages take
-            self.counts.growth_bytes = self.counts.memory_bytes - self._before
-
-    def _drain(self) -> None:
-        deadline = self.now() + DRAIN_S
-        while not self._outbox.is_settled and self.now() < deadline:
-            self._links.turn(TICK_S)
-        self._outbox.close()
-
-    def _leave(self) -> None:
-        self._links.post = None
-        self._links.leave(self.now())
-        deadline = self.now() + LEAVE_S
-        while self._links.standing and self.now() < deadline:
-            self._links.turn(TICK_S)
 
 
 def memory_of(process: psutil.Process) -> int:

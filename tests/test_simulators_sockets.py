@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,17 @@ from simulators.city import members_of
 from simulators.fleet import Fleet, build, districts, zones_of
 from simulators.scenario import Outage
 from simulators.schedule import Shares
-from simulators.sockets import check_doors, drive_sockets
-from simulators.sockets_count import Counts
-from simulators.sockets_links import Manner
-from simulators.sockets_part import Rehearsal, broker_of, divided
+from simulators.sockets import Crowd
+from simulators.sockets_guests import Guests, broker_of, divided
+from simulators.sockets_manner import Manner
+from simulators.sockets_outbox import Outbox
+from simulators.sockets_part import Rehearsal
 from simulators.sockets_probe import SocketsError
-from simulators.spool import NO_ANSWER, NOT_SENT, Rows, read
+from simulators.spool import NO_ANSWER, NOT_SENT, Rows, Spool, read
+from simulators.tally import Tally
 from tests.gated import Gated, tokens_of
 
-COMING_S = 1.2
+SOON_S, PATIENCE_S = 0.5, 60.0
 QUICK = Manner(first_s=0.3, longest_s=1.0)
 Tokens = NDArray[np.bytes_]
 
@@ -95,37 +97,56 @@ def platform(broker: Gated) -> Iterator[Platform]:
 
 
 def rehearsal(fleet: Fleet, rate: float = 150.0) -> Rehearsal:
-    """A city that is about to begin."""
-    start = time.time() + COMING_S
-    quiet = Rehearsal(fleet, start, int(start))
-    return Rehearsal(fleet, start, int(start), speed=rate / quiet.city().rate_per_s, shares=Shares(duplicate=0.0))
+    """A city that is about to begin; `rate`: messages per second."""
+    start = time.time() + SOON_S
+    usual = Rehearsal(start, int(start)).city(fleet).rate_per_s
+    return Rehearsal(start, int(start), speed=rate / usual, shares=Shares(duplicate=0.0))
 
 
-def driven(
-    told: Rehearsal, broker: Gated, tokens: Tokens, folder: Path, seconds: float, **more: Any
+@contextmanager
+def gathered(fleet: Fleet, broker: Gated, tokens: Tokens, enough: int = 300, **more: Any) -> Iterator[Crowd]:
+    """All devices, connected."""
+    guests = Guests(fleet, tokens, [(more.get("url", broker.url), ())], more.get("manner", QUICK))
+    with Crowd(guests, processes=2) as crowd:
+        assert crowd.come(threading.Event(), PATIENCE_S, enough) == enough
+        yield crowd
+
+
+def spoken(
+    crowd: Crowd, told: Rehearsal, folder: Path, meanwhile: Callable[[], object], **more: Any
 ) -> tuple[dict[str, Any], Rows]:
-    """Run, and read what became of every message."""
-    given: dict[str, Any] = {"stop": threading.Event(), "manner": QUICK, "processes": 2, **more}
-    said = drive_sockets(told, [(broker.url, ())], tokens, seconds=seconds, folder=folder, **given)
-    return said, np.concatenate([read(path) for path in sorted(folder.glob("*.spool"))])
+    """Let the city speak while something happens, then stop it: the summary and what became of every message."""
+    stop = threading.Event()
+    with Spool(folder / "sent.spool") as spool, ThreadPoolExecutor(1) as pool:
+        given = {"seconds": None, "stop": stop, "spool": spool, "outages": [], **more}
+        speech = pool.submit(lambda: crowd.speak(told, **given))
+        try:
+            meanwhile()
+        finally:
+            stop.set()
+        said = speech.result(PATIENCE_S)
+    return said, read(folder / "sent.spool")
 
 
-def later(told: Rehearsal, seconds: float, action: Callable[[], object]) -> threading.Thread:
-    """Do something so many seconds after the start."""
-    timer = threading.Timer(told.start + seconds - time.time(), action)
-    timer.start()
-    return timer
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a state, not for a time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_all_that_the_city_says_arrives_in_order_and_everybody_says_goodbye(
     fleet: Fleet, broker: Gated, tokens: Tokens, platform: Platform, tmp_path: Path
 ) -> None:
-    told = rehearsal(fleet)
-    said, rows = driven(told, broker, tokens, tmp_path, 2.0)
-    city = told.city()
+    with gathered(fleet, broker, tokens) as crowd, Spool(tmp_path / "sent.spool") as spool:
+        told = rehearsal(fleet)
+        said = crowd.speak(told, seconds=2.0, stop=threading.Event(), spool=spool)
+    rows, city = read(tmp_path / "sent.spool"), told.city(fleet)
     wanted = defaultdict(list)
     for message in city.each(city.until(told.start + 2.0)):
         wanted[message.topic].append(message.payload)
+    until(lambda: len(platform.ends("/status")) == 300 and all(map(is_gone, platform.ends("/status").values())))
     assert platform.ends("/up") == wanted
     assert said["sent"] == said["acknowledged"] == len(rows) == sum(map(len, wanted.values()))
     assert (said["unsent"], said["in_flight"], said["connected"]) == (0, 0, 300)
@@ -135,74 +156,75 @@ def test_all_that_the_city_says_arrives_in_order_and_everybody_says_goodbye(
     assert list(platform.ends("/status").values()) == [[b"online", b"offline"]] * 300
 
 
+def is_gone(said: list[bytes]) -> bool:
+    """Whether a device's last word is that it is away."""
+    return said[-1] == b"offline"
+
+
 def test_a_wrong_token_a_storm_and_a_takeover_are_counted(
     fleet: Fleet, broker: Gated, tokens: Tokens, platform: Platform, tmp_path: Path
 ) -> None:
-    wrong, dark, taken = 7, np.arange(100, 200, dtype=np.uint32), 250
+    wrong, taken, dark = 7, 250, np.arange(100, 200, dtype=np.uint32)
     theirs = tokens.copy()
     theirs[wrong] = b"guessed"
-    told = rehearsal(fleet)
-    cut = Outage(dark, told.start + 0.5, told.start + 1.5, restart=False)
-    one = Rehearsal(fleet, told.start, told.boot)
-    own = tokens[members_of(fleet, one.shard) == taken]
-    last = Fleet(fleet.seed, *(getattr(fleet, name) for name in ("areas", "families")), *of(fleet, taken))
-    doors = later(told, 1.0, lambda: check_doors(Rehearsal(last, 0, 0), [(broker.url, ())], own))
-    said, rows = driven(told, broker, theirs, tmp_path, 3.0, outages=[cut])
-    doors.join()
+    with gathered(fleet, broker, theirs, 299) as crowd:
+        told, tally = rehearsal(fleet), crowd.totals.tally
+        cut = Outage(dark, told.start + 0.5, told.start + 1.0, restart=False)
+
+        def meanwhile() -> None:
+            until(lambda: tally.reconnects == 100 and tally.up == 299)
+            one = Fleet(fleet.seed, fleet.areas, fleet.families, *columns_of(fleet, taken))
+            Guests(one, tokens[taken : taken + 1], [(broker.url, ())]).check_doors()
+            until(lambda: tally.reconnects == 101 and tally.up == 299)
+
+        said, rows = spoken(crowd, told, tmp_path, meanwhile, outages=[cut])
     names = fleet.ids()
     assert (said["connected"], said["cut"], said["reconnects"], said["takeovers"]) == (299, 100, 101, 1)
     assert set(said["turned_away"]) == {"not authorised"}
-    assert said["away_s"]["p50"] > 0
+    assert said["away_max_ms"] > 0
+    until(lambda: all(map(is_gone, platform.ends("/status").values())))
     status = {topic.split("/")[3]: heard for topic, heard in platform.ends("/status").items()}
     assert set(status) == {name for place, name in enumerate(names) if place != wrong}
     assert all(status[names[place]] == [b"online", b"offline", b"online", b"offline"] for place in dark)
     assert np.all(rows["code"][rows["sender"] == wrong] == NOT_SENT)
     assert np.all(rows["code"][rows["sender"] != wrong] == 0)
-    arrived = Counter(dict(zip(names, [0] * 300, strict=True)))
+    arrived = Counter(dict.fromkeys(names, 0))
     arrived.update({topic.split("/")[3]: len(set(heard)) for topic, heard in platform.ends("/up").items()})
     taken_in = rows[rows["code"] == 0]
     assert [arrived[name] for name in names] == np.bincount(taken_in["sender"], minlength=300).tolist()
 
 
-def of(fleet: Fleet, place: int) -> list[Any]:
+def columns_of(fleet: Fleet, place: int) -> list[Any]:
     """The columns of a fleet of one device."""
     columns = (fleet.area, fleet.family, fleet.number, fleet.key, fleet.lat, fleet.lon)
     return [column[place : place + 1] for column in columns]
 
 
-def test_who_loses_power_forgets(fleet: Fleet, broker: Gated, tokens: Tokens, tmp_path: Path) -> None:
-    """What waited when the power went is never sent; from then on all is."""
-    told = rehearsal(fleet)
-    dark = np.arange(0, 300, dtype=np.uint32)
-    night = Outage(dark, told.start - COMING_S, told.start + 1.0, restart=False)
-    power = Outage(dark, told.start + 0.6, told.start + 1.0, restart=True)
-    said, rows = driven(told, broker, tokens, tmp_path, 2.5, outages=[night, power])
-    before = rows["due"] < told.start + 0.55
-    assert before.any()
-    assert np.all(rows["code"][before] == NOT_SENT)
-    assert np.all(rows["code"][rows["due"] > told.start + 0.65] < 0x80)
-    assert said["unsent"] == np.count_nonzero(rows["code"] == NOT_SENT)
-    assert (said["connected"], said["cut"], said["reconnects"]) == (300, 0, 0)
-
-
 @pytest.mark.full
 def test_silence_of_three_keepalives_is_survived(fleet: Fleet, broker: Gated, tokens: Tokens, tmp_path: Path) -> None:
-    told = Rehearsal(fleet, time.time() + COMING_S, 1, speed=1e-6)
-    said, _ = driven(told, broker, tokens, tmp_path, 3.2, manner=Manner(keepalive_s=1, session_s=0))
+    with gathered(fleet, broker, tokens, manner=Manner(keepalive_s=2, session_s=0)) as crowd:
+        silent = Rehearsal(time.time(), 1, speed=1e-6)
+        said, _ = spoken(crowd, silent, tmp_path, lambda: until(lambda: crowd.totals.counts.pings > 4 * 300))
     assert (said["sent"], said["connected"], said["disconnects"], said["reconnects"]) == (0, 300, {}, 0)
-    assert said["pings"] > 3 * 300
 
 
 def test_a_killed_broker_costs_nobody_a_message(fleet: Fleet, broker: Gated, tokens: Tokens, tmp_path: Path) -> None:
-    told = rehearsal(fleet)
-    with ThreadPoolExecutor(1) as pool:
-        # The broker ends with the thread that started it, so it is the run that has another one.
-        run = pool.submit(driven, told, broker, tokens, tmp_path, 3.5)
-        time.sleep(told.start + 0.5 - time.time())
-        broker.kill()
-        time.sleep(0.7)
-        broker.start()
-        said, rows = run.result()
+    with gathered(fleet, broker, tokens) as crowd:
+        told, tally = rehearsal(fleet), crowd.totals.tally
+
+        def meanwhile() -> None:
+            until(lambda: tally.sent > 50)
+            until(lambda: tally.up == 0)
+            until(lambda: tally.up == 300)
+
+        with ThreadPoolExecutor(1) as pool:
+            # A broker ends with the thread that started it, so this one does.
+            run = pool.submit(spoken, crowd, told, tmp_path, meanwhile)
+            until(lambda: tally.sent > 50)
+            broker.kill()
+            until(lambda: tally.up == 0)
+            broker.start()
+            said, rows = run.result(PATIENCE_S)
     assert sum(said["disconnects"].values()) == 300
     assert (said["connected"], said["reconnects"]) == (300, 300)
     assert said["turned_away"]["nobody listens"] > 0
@@ -212,46 +234,97 @@ def test_a_killed_broker_costs_nobody_a_message(fleet: Fleet, broker: Gated, tok
 def test_tls_with_the_authority_of_the_stack(
     fleet: Fleet, broker: Gated, tokens: Tokens, platform: Platform, tmp_path: Path
 ) -> None:
-    told = rehearsal(fleet)
     manner = Manner(ca=str(broker.ca))
-    check_doors(told, [(broker.secure_url, ())], tokens, ca=manner.ca)
-    spool = {"stop": threading.Event(), "manner": manner, "folder": tmp_path}
-    said = drive_sockets(told, [(broker.secure_url, ())], tokens, seconds=1.0, **spool)  # type: ignore[arg-type]
+    Guests(fleet, tokens, [(broker.secure_url, ())], manner).check_doors()
+    with gathered(fleet, broker, tokens, url=broker.secure_url, manner=manner) as crowd:
+        told, tally = rehearsal(fleet), crowd.totals.tally
+        said, rows = spoken(crowd, told, tmp_path, lambda: until(lambda: tally.acknowledged > 100))
     assert (said["connected"], said["turned_away"], said["unsent"]) == (300, {}, 0)
-    assert said["acknowledged"] == said["sent"] == sum(map(len, platform.ends("/up").values())) > 0
+    assert said["acknowledged"] == said["sent"] == len(rows) > 100
+    until(lambda: sum(map(len, platform.ends("/up").values())) == len(rows))
 
 
 def test_a_broker_that_refuses_or_is_not_there_is_named(fleet: Fleet, broker: Gated, tokens: Tokens) -> None:
-    told = rehearsal(fleet)
     with pytest.raises(SocketsError, match=r"does not let in .*: not authorised"):
-        check_doors(told, [(broker.url, ())], np.full(300, b"guessed"), patience_s=0)
+        Guests(fleet, np.full(300, b"guessed"), [(broker.url, ())]).check_doors(patience_s=0)
     with pytest.raises(SocketsError, match=r"127.0.0.1:1 does not let in .*: nobody listens"):
-        check_doors(told, [("mqtt://127.0.0.1:1", ())], tokens, patience_s=0)
+        Guests(fleet, tokens, [("mqtt://127.0.0.1:1", ())]).check_doors(patience_s=0)
+
+
+class Up:
+    """Connections of which those named are up, as messages meet them."""
+
+    def __init__(self, *up: int) -> None:
+        self.up, self.sent = set(up), list[tuple[int, bytes]]()
+
+    def may_send(self, slot: int, in_flight: int) -> bool:
+        return slot in self.up and in_flight < 2
+
+    def send(self, slot: int, said: bytes, now: float) -> None:
+        self.sent.append((slot, said))
+
+
+def test_who_loses_power_forgets_and_who_does_not_says_it_again(fleet: Fleet) -> None:
+    told, links, tally = Rehearsal(1000.0, 1, speed=1000.0), Up(*range(300)), Tally()
+    outbox = Outbox(told.city(fleet), links, tally)
+    outbox.write(1001.0)
+    outbox.push(1001.0)
+    in_flight, waiting = tally.sent, sum(row["code"] == NOT_SENT for rows in outbox.known() for row in rows)
+    assert in_flight > 300 > waiting
+    speaker = links.sent[0][0]
+    outbox.is_up(speaker, session=True, now=1001.5)
+    again = [said for slot, said in links.sent[in_flight:] if slot == speaker]
+    assert again
+    assert all(said[0] == 0x32 | 0b1000 for said in again)
+    outbox.is_up(speaker, session=False, now=1001.6)
+    assert all(said[0] == 0x32 for slot, said in links.sent[in_flight + len(again) :])
+    repeated = tally.repeated
+    outbox.forget(np.arange(300))
+    outbox.is_up(speaker, session=True, now=1002.0)
+    assert tally.repeated == repeated
+    assert outbox.is_settled
+    rows = np.concatenate(outbox.known())
+    assert np.count_nonzero(rows["code"] == NO_ANSWER) == in_flight
+    assert np.count_nonzero(rows["code"] == NOT_SENT) == tally.unsent == len(rows) - in_flight
+
+
+def test_who_is_away_for_too_long_is_given_up_and_counted(fleet: Fleet) -> None:
+    told, tally = Rehearsal(1000.0, 1, speed=1000.0), Tally()
+    outbox = Outbox(told.city(fleet), Up(), tally)
+    outbox.write(1001.0)
+    outbox.push(1001.0)
+    outbox.tidy(1001.0 + PATIENCE_S / 4)
+    assert tally.unsent == 0
+    outbox.tidy(1001.0 + PATIENCE_S)
+    rows = np.concatenate(outbox.known())
+    assert len(rows) == tally.unsent > 300
+    assert np.all(rows["code"] == NOT_SENT)
+    assert np.all(np.isnan(rows["late"]))
 
 
 RUN = """
 import sys, signal, threading, time
-from pathlib import Path
 import numpy as np
 from simulators.fleet import build, districts, zones_of
-from simulators.sockets import drive_sockets
+from simulators.sockets import Crowd
+from simulators.sockets_guests import Guests
 from simulators.sockets_part import Rehearsal
 fleet = build(districts(zones_of("bac-giang"), 100, people=300), 1)
 tokens = np.array([f"token-of-{device}".encode() for device in fleet.ids()], dtype="S43")
 stop = threading.Event()
 signal.signal(signal.SIGINT, lambda *_: stop.set())
-def progress(_, counts):
-    if counts.connected == 300: print("there", flush=True)
-told = Rehearsal(fleet, time.time() + 0.5, 1)
-said = drive_sockets(told, [(sys.argv[1], ())], tokens, seconds=20, stop=stop, folder=Path(sys.argv[2]), processes=2,
-                     progress=progress, progress_s=0.1)
+def progress(_, tally):
+    if tally.up == 300: print("there", flush=True)
+with Crowd(Guests(fleet, tokens, [(sys.argv[1], ())]), processes=2, progress=progress, progress_s=0.1) as crowd:
+    crowd.come(stop, 60)
+    said = crowd.speak(Rehearsal(time.time(), 1), seconds=60, stop=stop)
 print(said["connected"], flush=True)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.full)])
-def test_no_process_is_left(broker: Gated, tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-c", RUN, broker.url, str(tmp_path)]
+def test_no_process_is_left(broker: Gated, number: signal.Signals) -> None:
+    command = [sys.executable, "-c", RUN, broker.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "there\n"
@@ -267,17 +340,13 @@ def test_no_process_is_left(broker: Gated, tmp_path: Path, number: signal.Signal
 
 
 @pytest.mark.full
-def test_a_process_that_dies_ends_the_run_with_a_word(fleet: Fleet, broker: Gated, tmp_path: Path) -> None:
-    def kill_one(_seconds: float, counts: Counts) -> None:
-        if counts.connected:
-            psutil.Process().children()[-1].kill()
-
-    told = rehearsal(fleet)
-    with pytest.raises(SocketsError, match="ended too soon"):
-        driven(told, broker, tokens_of(fleet.ids()), tmp_path, 20.0, progress=kill_one, progress_s=0.1)
-    assert psutil.Process().children() == [] or all(
-        "sockets_child" not in " ".join(child.cmdline()) for child in psutil.Process().children()
-    )
+def test_a_process_that_dies_ends_the_run_with_a_word(fleet: Fleet, broker: Gated, tokens: Tokens) -> None:
+    with gathered(fleet, broker, tokens) as crowd:
+        mine = [child for child in psutil.Process().children() if "sockets_child" in " ".join(child.cmdline())]
+        mine[-1].kill()
+        with pytest.raises(SocketsError, match="ended too soon"):
+            crowd.speak(rehearsal(fleet), seconds=60.0, stop=threading.Event())
+    assert psutil.wait_procs(mine, timeout=5)[1] == []
 
 
 # Laws that need no broker

@@ -31,13 +31,14 @@ from simulators.fleet import Fleet, build, districts, rows, zones_of
 from simulators.preflight import check_sockets, listeners_of, processes_for, refusal
 from simulators.preflight import machine as here
 from simulators.scenario import Outage
-from simulators.sockets import check_doors, coming_s, drive_sockets
-from simulators.sockets_count import Counts
-from simulators.sockets_links import Manner
-from simulators.sockets_part import Rehearsal, broker_of
+from simulators.sockets import LEAD_S, Crowd
+from simulators.sockets_guests import Guests, broker_of
+from simulators.sockets_manner import Manner
+from simulators.sockets_part import Rehearsal
+from simulators.tally import Tally
 from tests.stack import RunningStack, running_stack
 
-KNOWN_S = 3.0
+KNOWN_S, COMING_S = 3.0, 90.0
 QUIET_S, DARK_S, AFTER_S = 10.0, 5.0, 20.0
 MQTTX_CONNECTIONS = 5_000
 
@@ -77,26 +78,24 @@ def measured(stack: RunningStack, asked: argparse.Namespace) -> dict[str, Any]:
     require(fleet, brokers, pids, processes, asked.tls)
     tokens, issued_s = known(stack, fleet)
     manner = Manner(ca=stack.document["ca"] if asked.tls else None, listen=asked.listen)
-    check_doors(Rehearsal(fleet, 0.0, 0), brokers, tokens, ca=manner.ca)
-    watch = Brokers(pids)
-    start = time.time() + coming_s(len(fleet), processes) * (10 if asked.tls else 1)
-    told = Rehearsal(fleet, start, int(start))
-    storm = np.random.default_rng(1).choice(len(fleet), min(asked.storm, len(fleet)), replace=False)
-    outage = Outage(np.sort(storm).astype(np.uint32), start + QUIET_S, start + QUIET_S + DARK_S, restart=True)
-    summary = drive_sockets(
-        told,
-        brokers,
-        tokens,
-        seconds=QUIET_S + DARK_S + AFTER_S,
-        stop=threading.Event(),
-        folder=stack.folder,
-        manner=manner,
-        processes=processes,
-        progress=lambda seconds, counts: shown(watch, seconds, counts),
-        progress_s=1.0,
-        outages=[outage],
-    )
-    return {"devices": len(fleet), "issued_s": round(issued_s, 2), **summary, **watch.figures(len(fleet))}
+    guests, watch, stop = Guests(fleet, tokens, brokers, manner), Brokers(pids), threading.Event()
+    guests.check_doors()
+    with Crowd(guests, processes=processes, progress=watch.shown, progress_s=1.0) as crowd:
+        came = crowd.come(stop, COMING_S)
+        start = time.time() + LEAD_S
+        summary = crowd.speak(
+            Rehearsal(start, int(start)),
+            seconds=QUIET_S + DARK_S + AFTER_S,
+            stop=stop,
+            outages=[storm(len(fleet), asked.storm, start + QUIET_S)],
+        )
+    return {"devices": len(fleet), "came": came, "issued_s": round(issued_s, 2), **summary, **watch.figures(len(fleet))}
+
+
+def storm(devices: int, many: int, start: float) -> Outage:
+    """So many of the devices without power for a while."""
+    dark = np.random.default_rng(1).choice(devices, min(many, devices), replace=False)
+    return Outage(np.sort(dark).astype(np.uint32), start, start + DARK_S, restart=True)
 
 
 def require(
@@ -121,12 +120,6 @@ def known(stack: RunningStack, fleet: Fleet) -> tuple[NDArray[np.bytes_], float]
     return np.array([one.token.encode() for one in issued]), took
 
 
-def shown(watch: "Brokers", seconds: float, counts: Counts) -> None:
-    """A line, and a look at the brokers while all are there."""
-    watch.look()
-    sys.stderr.write(f"{seconds:6.1f} s  {counts.connected:,} connected  {counts.sent:,} sent  {counts.cut:,} cut\n")
-
-
 class Brokers:
     """The processes of the brokers, before and while the devices are there."""
 
@@ -135,9 +128,10 @@ class Brokers:
         self._before, self._cpu = self._memory(), self._spent()
         self._most = self._before
 
-    def look(self) -> None:
-        """Note what they take now."""
+    def shown(self, seconds: float, tally: Tally) -> None:
+        """Note what they take now, and print a line."""
         self._most = max(self._most, self._memory())
+        sys.stderr.write(f"{seconds:6.1f} s  {tally.up:,} connected  {tally.sent:,} sent\n")
 
     def figures(self, connections: int) -> dict[str, float]:
         """What they took."""
