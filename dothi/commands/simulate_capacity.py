@@ -11,9 +11,10 @@ from dothi import settings
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.simulate_options import Enroll, People, PerHundred, Preset, Seed, Settle
 from dothi.commands.simulate_plan import Areas, MixFile, ProvinceName, spoken_plainly
-from dothi.commands.simulate_run import brokers_of, enroll_fleet, stop_on_signals
+from dothi.commands.simulate_run import brokers_of, stop_on_signals
 from dothi.commands.storage_plan import measured_rows
 from dothi.errors import WrongUsage
+from dothi.load.enroll import enroll_fleet
 from dothi.load.fleet import Asked, checked, fleet_of
 from dothi.load.place import disk, machine_document
 from dothi.load.progress import Progress, shown

@@ -3,34 +3,33 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
-from devices.registry import ProfileChange, enroll
 from dothi import settings
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.simulate_options import Enroll, People, PerHundred, Preset, Seed, Settle
 from dothi.commands.simulate_plan import Areas, MixFile, ProvinceName, spoken_plainly
-from dothi.errors import Refused, WrongUsage
+from dothi.errors import WrongUsage
+from dothi.load.enroll import enroll_fleet
 from dothi.load.fleet import Asked, checked, fleet_of
-from dothi.load.progress import shown
+from dothi.load.progress import Progress, shown
 from dothi.load.record import check_record
 from dothi.load.report import checked_folder, read, write
 from dothi.load.run import SETTLE_S
 from dothi.load.screen import print_report
 from dothi.load.send import Multiplexed, Sending, Way, accounted, brief, plain
-from dothi.load.sockets import checked_processes, doors_of, sockets_way
-from dothi.output import print_json, print_table, stderr
+from dothi.load.sockets import checked_processes, connected, doors_of
+from dothi.output import print_json, print_table
 from simulators.city import members_of, natural_rate
-from simulators.fleet import Fleet, rows
+from simulators.fleet import Fleet
 from simulators.publish import Broker
 from simulators.shard import shard_of
 
-KNOWN_WITHIN_S = 2.5
-"""How long to wait for ingest, which looks at the registry every second, to notice new devices."""
 LIVELY_RATE = 300.0
 """Messages per second at which a small city looks alive and a laptop stays cool."""
 NAMES = ("seed", "boot")
@@ -98,6 +97,8 @@ def run_command(
         asked = checked(Asked(province, people, density, preset, area or (), mix, seed))
         check_pace(seconds, speed, rate)
         check_account(account, report, settle_s)
+        if tls and not sockets:
+            raise WrongUsage("--tls: only together with --sockets; gateways come in as the stack's document says")
         part = shard_of(shard)
         fleet = fleet_of(asked)
         told = asked.document() | {"sender": SENDERS.get((sockets, tls)), "scenarios": scenario or []}
@@ -118,8 +119,11 @@ def run_command(
     out = checked_folder(report) if report else None
     stack = settings.stack_at(folder)
     stop = stop_on_signals()
-    way = way_of(stack, sending, enrolled, sockets, tls, stop)
-    with spoken_plainly(), shown() as progress:
+    with (
+        spoken_plainly(),
+        shown() as progress,
+        way_of(stack, sending, enrolled, sockets, tls, stop, progress) as way,
+    ):
         if account:
             document = accounted(stack, way, sending, out, stop, progress)
         else:
@@ -127,19 +131,28 @@ def run_command(
     tell(document, out, as_json)
 
 
+@contextmanager
 def way_of(
-    stack: settings.Stack, sending: Sending, enrolled: bool, sockets: bool, tls: bool, stop: threading.Event
-) -> Way:
-    """The way to the brokers, with all that it needs: devices that are known, and a token for each connection."""
-    if tls and not sockets:
-        raise WrongUsage("--tls: only together with --sockets; gateways come in as the stack's document says")
+    stack: settings.Stack,
+    sending: Sending,
+    enrolled: bool,
+    sockets: bool,
+    tls: bool,
+    stop: threading.Event,
+    progress: Progress,
+) -> Iterator[Way]:
+    """The way to the brokers while the block runs, with all it needs: devices that are known, connections of theirs."""
     brokers, doors, processes = brokers_of(stack), doors_of(stack, tls) if sockets else [], 0
     if sockets:
         members = members_of(sending.fleet, sending.shard)
         processes = checked_processes(stack, sending.fleet, members, doors, tls)
     if enrolled:
         enroll_fleet(stack.database, sending.fleet, stop)
-    return sockets_way(stack, sending, doors, processes, tls) if sockets else Multiplexed(brokers)
+    if sockets:
+        with connected(stack, sending, doors, processes, tls, stop, progress) as way:
+            yield way
+    else:
+        yield Multiplexed(brokers)
 
 
 def tell(document: dict[str, Any], out: Path | None, as_json: bool) -> None:
@@ -199,18 +212,6 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     return stop
-
-
-def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event) -> None:
-    """Make the fleet known; waits until ingest has noticed devices that are new."""
-    try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi simulate") as connection:
-            result = enroll(connection, rows(fleet))
-    except (psycopg.Error, ProfileChange) as error:
-        raise Refused(f"the fleet cannot be enrolled: {str(error).strip().splitlines()[0]}") from None
-    stderr.print(f"{len(fleet):,} devices enrolled ({result.new:,} new, {result.changed:,} changed)")
-    if result.new or result.changed:
-        stop.wait(KNOWN_WITHIN_S)
 
 
 def brokers_of(stack: settings.Stack) -> list[Broker]:

@@ -10,7 +10,6 @@ from rich.text import Text
 from dothi.load.sampler import Sampler
 from dothi.output import stderr
 from simulators.report_html import milliseconds
-from simulators.sockets_count import Counts
 from simulators.tally import Tally
 
 EVERY_S, IN_LOG_S = 1.0, 30.0
@@ -31,7 +30,7 @@ class Progress:
         """How often it wants to be told."""
         return EVERY_S if self._live else IN_LOG_S
 
-    def sending(self, seconds: float, tally: Tally | Counts) -> None:
+    def sending(self, seconds: float, tally: Tally) -> None:
         """Show where a run stands after so many seconds."""
         rate = (tally.sent - self._before[1]) / max(seconds - self._before[0], 0.001)
         self._before = (seconds, tally.sent)
@@ -56,7 +55,7 @@ class Progress:
             stderr.print(text, soft_wrap=True, highlight=False)
 
 
-def line(seconds: float, rate: float, tally: Tally | Counts, sample: dict[str, Any]) -> Text:
+def line(seconds: float, rate: float, tally: Tally, sample: dict[str, Any]) -> Text:
     """A run in one line."""
     text = Text.assemble(
         f"{seconds:,.0f} s  ",
@@ -66,11 +65,8 @@ def line(seconds: float, rate: float, tally: Tally | Counts, sample: dict[str, A
         "  ",
         (f"unsent {tally.unsent:,}", OVERDUE if tally.unsent else ""),
     )
-    if isinstance(tally, Tally):
-        text.append(f"  PUBACK p50 {milliseconds(tally.answers.quantile(0.5))}")
-        text.append(f" p99 {milliseconds(tally.answers.quantile(0.99))}")
-    else:
-        text.append(f"  connected {tally.connected:,}")
+    text.append(f"  PUBACK p50 {milliseconds(tally.answers.quantile(0.5))}")
+    text.append(f" p99 {milliseconds(tally.answers.quantile(0.99))}  connected {tally.up:,}")
     lag = sample.get("lag_s")
     if lag is not None:
         text.append(f"  lag {lag:.1f} s", style=OVERDUE if lag > SLOW_LAG_S else "")
