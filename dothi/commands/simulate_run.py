@@ -3,6 +3,8 @@
 import signal
 import threading
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,7 @@ from dothi.load.report import checked_folder, read, write
 from dothi.load.run import SETTLE_S
 from dothi.load.screen import print_report
 from dothi.load.send import Sending, accounted, brief, plain
+from dothi.load.sockets import Sockets, brokers_for, check_gateways, check_sockets, gathered
 from dothi.output import print_json, print_table, stderr
 from simulators.city import natural_rate
 from simulators.fleet import Fleet, rows
@@ -46,6 +49,11 @@ Preset = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same city.")]
 Enroll = Annotated[bool, typer.Option("--enroll/--no-enroll", help="Make the devices known first.")]
+SocketPerDevice = Annotated[
+    bool, typer.Option("--sockets", help="A connection for each device, with a new token of its own; else gateways.")
+]
+OverTls = Annotated[bool, typer.Option("--tls", help="With --sockets: over TLS.")]
+Processes = Annotated[int | None, typer.Option(help="With --sockets: processes that the devices are dealt to.")]
 Settle = Annotated[
     float, typer.Option("--settle-s", help="Wait at most this long, s, until the platform has dealt with all.")
 ]
@@ -75,6 +83,9 @@ def run_command(
         list[str] | None,
         typer.Option(help="What happens meanwhile: a name of `simulate scenarios`, or a YAML file; repeatable."),
     ] = None,
+    sockets: SocketPerDevice = False,
+    tls: OverTls = False,
+    processes: Processes = None,
     enrolled: Enroll = True,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.json and report.html, which needs no network.")
@@ -107,9 +118,10 @@ def run_command(
         asked = checked(Asked(province, people, density, preset, area or (), mix, seed))
         check_pace(seconds, speed, rate)
         check_account(account, report, settle_s)
+        check_way(sockets, tls, processes)
         part = shard_of(shard)
         fleet = fleet_of(asked)
-        told = asked.document() | {"sender": "multiplexed", "scenarios": scenario or []}
+        told = asked.document() | {"sender": "sockets" if sockets else "multiplexed", "scenarios": scenario or []}
         sending = Sending(
             fleet=fleet,
             pace=pace_of(fleet, speed, rate),
@@ -126,11 +138,19 @@ def run_command(
         check_record(record)
     out = checked_folder(report) if report else None
     stack = settings.stack_at(folder)
-    brokers = brokers_of(stack)
+    brokers, way = brokers_of(stack), Sockets(tls, processes)
+    if sockets:
+        brokers = brokers_for(stack, brokers, tls)
+        processes = check_sockets(stack, brokers, fleet, part, way)
+    else:
+        check_gateways(brokers, fleet)
     stop = stop_on_signals()
     if enrolled:
         enroll_fleet(stack.database, fleet, stop)
-    with spoken_plainly(), shown() as progress:
+    with spoken_plainly(), shown() as progress, ExitStack() as gone:
+        if sockets and processes:
+            crowd = gathered(stack, brokers, fleet, part, way, processes, stop, progress)
+            sending = replace(sending, crowd=gone.enter_context(crowd))
         if account:
             document = accounted(stack, brokers, sending, out, stop, progress)
         else:
@@ -172,6 +192,13 @@ def check_account(account: bool, report: Path | None, settle_s: float) -> None:
         raise WrongUsage(f"--report {report} and --no-account: a report is about the account; leave one of them out")
     if not 0 <= settle_s <= MOST_SETTLE_S:
         raise WrongUsage(f"--settle-s {settle_s:g}: allowed: 0 to {MOST_SETTLE_S:,.0f} s")
+
+
+def check_way(sockets: bool, tls: bool, processes: int | None) -> None:
+    """Refuse what is said of connections that there are not."""
+    for name, said in (("--tls", tls), ("--processes", processes is not None)):
+        if said and not sockets:
+            raise WrongUsage(f"{name} without --sockets: allowed: with --sockets")
 
 
 def check_pace(seconds: float | None, speed: float | None, rate: float | None) -> None:

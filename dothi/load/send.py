@@ -21,6 +21,8 @@ from simulators.fleet import Fleet
 from simulators.publish import Broker
 from simulators.scenario import Scenario
 from simulators.scenario_file import read
+from simulators.sockets import Crowd
+from simulators.sockets_part import Rehearsal
 from simulators.spool import Spool
 from simulators.tally import Tally
 
@@ -29,7 +31,10 @@ TRUTH = "truth.json"
 
 @dataclass(frozen=True)
 class Sending:
-    """What is to be sent. `pace`: divides the intervals. `seconds`: None until stopped. `asked`: for the report."""
+    """What is to be sent. `pace`: divides the intervals. `seconds`: None until stopped. `asked`: for the report.
+
+    `crowd`: devices with connections of their own; None: gateways send for them.
+    """
 
     fleet: Fleet
     pace: float
@@ -41,6 +46,7 @@ class Sending:
     shard: tuple[int, int] = (1, 1)
     warm_s: float = 0.0
     scenarios: Sequence[str] = ()
+    crowd: Crowd | None = None
 
     def city(self) -> City:
         """The city, about to speak."""
@@ -113,6 +119,8 @@ def sent(
     spool: Spool | None,
 ) -> dict[str, Any]:
     """Let the city speak until its time is over or it is stopped."""
+    if sending.crowd:
+        return spoken(city, sending.crowd, sending, stop, spool)
     tally = Tally()
     with pages(sending.metrics_port, tally):
         return drive(
@@ -126,6 +134,13 @@ def sent(
             progress=progress.sending,
             progress_s=progress.every_s,
         )
+
+
+def spoken(city: City, crowd: Crowd, sending: Sending, stop: threading.Event, spool: Spool | None) -> dict[str, Any]:
+    """The same through devices that have connections of their own."""
+    rehearsal = Rehearsal(city.start, city.boot, sending.pace, scenario=city.scenario)
+    with pages(sending.metrics_port, crowd.totals.tally):
+        return crowd.speak(rehearsal, seconds=sending.seconds, stop=stop, spool=spool)
 
 
 def head(city: City, pace: float) -> dict[str, Any]:
