@@ -83,6 +83,8 @@ def _not_numbers(section: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} is {value!r}; expected a number"
         elif key in ABOVE_ZERO and value <= 0:
             yield f"{key} is {value:g}; expected more than 0"
+        elif key == "decimals" and value not in range(10):
+            yield f"decimals is {value:g}; expected a whole number from 0 to 9"
 
 
 def _is_number(value: object) -> bool:
@@ -91,19 +93,42 @@ def _is_number(value: object) -> bool:
 
 def _misled(metric: Metric, section: Mapping[str, Any]) -> Iterator[str]:
     """What is well-formed, yet leads out of the range, to unknown states or after what does not exist."""
-    known = (*RHYTHMS, "rain") if section["curve"] == "count" else tuple(DRIVERS)
+    curve = section["curve"]
+    known = (*RHYTHMS, "rain") if curve == "count" else tuple(DRIVERS)
     for driver in section.get("follows", {}):
         if driver not in known:
             yield f"follows {driver}; expected one of {', '.join(known)}"
     for option in (*section.get("weights", ()), *section.get("steps", ())):
         if not _legal(metric, option):
             yield f"{option} is not legal; expected {', '.join(metric.states) or _range(metric)}"
-    if any(weight < 0 for weight in section.get("weights", {}).values()):
-        yield "a weight is below 0"
-    if section["curve"] in ("day", "battery") and any(not metric.low <= end <= metric.high for end in _ends(section)):
+    if curve in ("day", "battery") and any(not metric.low <= end <= metric.high for end in _ends(section)):
         yield f"leaves the range {_range(metric)}"
-    if section["curve"] != "choice" and (section["curve"] == "step") != bool(metric.states):
-        yield f"curve {section['curve']} does not suit a {metric.kind}"
+    if curve != "choice" and (curve == "step") != bool(metric.states):
+        yield f"curve {curve} does not suit a {metric.kind}"
+    yield from _unweighed(curve, tuple(section.get("weights", {}).values()))
+    if curve == "count":
+        yield from _falling(section)
+
+
+def _unweighed(curve: str, weights: tuple[float, ...]) -> Iterator[str]:
+    if any(weight < 0 for weight in weights):
+        yield "a weight is below 0"
+    elif weights and not any(weights):
+        yield "no weight is above 0"
+    elif curve == "step" and sum(weights) > 1:
+        yield f"weights add up to {sum(weights):g}; expected at most 1"
+
+
+def _falling(section: Mapping[str, Any]) -> Iterator[str]:
+    """What would let a counter fall."""
+    follows = section.get("follows", {})
+    if any(share <= 0 for share in follows.values()):
+        yield "follows has a share that is not above 0"
+    if "rain" in follows and len(follows) > 1:
+        yield "follows rain and more; expected rain alone"
+    for key, low in (("swing", -1), ("own", 0)):
+        if not low <= section.get(key, low) <= 1:
+            yield f"{key} is {section[key]:g}; expected {low} to 1"
 
 
 def _legal(metric: Metric, option: Any) -> bool:

@@ -1,18 +1,26 @@
 """Tokens that let devices in at the broker: issued, rotated, revoked; what changed since the gate was last told."""
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
+from devices.enroll_cells import DEVICE_ID
 from devices.gate.table import Hashes
 
 Connection = psycopg.Connection[Any]
 AsyncConnection = psycopg.AsyncConnection[Any]
-TOKEN_BYTES = 32
+Tokens = NDArray[np.bytes_]  # dtype S43
+TOKEN_BYTES, TOKEN_LETTERS = 32, 43
+PIECE = 50_000
+ONE_AFTER_THE_OTHER = "select pg_advisory_xact_lock(x'746f6b656e'::bigint)"  # "token"
+"""Who issues, rotates or revokes waits for others who do: a token that is being made would escape a revocation."""
 
 
 class Issued(NamedTuple):
@@ -34,9 +42,12 @@ class NoCredential(ValueError):
     """A device cannot get, or has not got, a token. The message says why."""
 
 
-def new_token() -> str:
-    """256 random bits in 43 letters that need no quoting anywhere."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
+def new_tokens(count: int) -> Tokens:
+    """So many tokens, each 256 random bits in 43 letters (RFC 4648, section 5) that need no quoting anywhere."""
+    random = np.zeros((count, TOKEN_BYTES + 1), dtype=np.uint8)
+    random[:, :TOKEN_BYTES] = np.frombuffer(secrets.token_bytes(count * TOKEN_BYTES), np.uint8).reshape(-1, TOKEN_BYTES)
+    letters = np.frombuffer(urlsafe_b64encode(random.tobytes()), dtype=f"S{TOKEN_LETTERS + 1}")
+    return letters.astype(f"S{TOKEN_LETTERS}")
 
 
 def hash_of(token: str) -> bytes:
@@ -49,12 +60,19 @@ def issue(connection: Connection, devices: Iterable[str]) -> list[Issued]:
 
     Raises NoCredential for one that is not enrolled.
     """
-    issued = [Issued(device, new_token()) for device in devices]
+    named = list(devices)
+    return issued(named, issue_tokens(connection, named))
+
+
+def issue_tokens(connection: Connection, devices: Sequence[str]) -> Tokens:
+    """As `issue`, for very many: their tokens in the same order, 43 bytes each."""
+    tokens = new_tokens(len(devices))
     with connection.transaction(), connection.cursor() as cursor:
-        stage(cursor, issued)
+        stage(cursor, devices, tokens)
         cursor.execute("delete from registry.credential c using issuing i where c.device = i.id")
         cursor.execute("insert into registry.credential (device, slot, hash) select id, 0, hash from issuing")
-    return issued
+        cursor.execute("drop table issuing")
+    return tokens
 
 
 def rotate(connection: Connection, devices: Iterable[str]) -> list[Issued]:
@@ -62,9 +80,10 @@ def rotate(connection: Connection, devices: Iterable[str]) -> list[Issued]:
 
     A rotation that nobody finished is replaced. Raises NoCredential for a device without a valid token.
     """
-    issued = [Issued(device, new_token()) for device in devices]
+    named = list(devices)
+    tokens = new_tokens(len(named))
     with connection.transaction(), connection.cursor() as cursor:
-        stage(cursor, issued)
+        stage(cursor, named, tokens)
         without = cursor.execute(
             "select i.device from issuing i where not exists (select from registry.credential c"
             " where c.device = i.id and c.slot = 0 and c.revoked is null) order by i.device limit 1"
@@ -78,32 +97,54 @@ def rotate(connection: Connection, devices: Iterable[str]) -> list[Issued]:
             " (device, slot) do update set (hash, issued, seen, revoked, changed) ="
             " (excluded.hash, now(), null, null, pg_current_xact_id())"
         )
-    return issued
+        cursor.execute("drop table issuing")
+    return issued(named, tokens)
 
 
-def stage(cursor: psycopg.Cursor[Any], issued: Sequence[Issued]) -> None:
-    """COPY the new hashes beside the registry. Raises NoCredential for a device that is not enrolled, or retired."""
-    cursor.execute("create temporary table issuing (device text, hash bytea, id integer) on commit drop")
-    with cursor.copy("copy issuing (device, hash) from stdin (format binary)") as copy:
-        copy.set_types(["text", "bytea"])
-        for one in issued:
-            copy.write_row((one.device, hash_of(one.token)))
-    cursor.execute(
-        "update issuing i set id = d.id from registry.device d where d.device = i.device and d.state <> 'retired'"
-    )
+def issued(devices: Sequence[str], tokens: Tokens) -> list[Issued]:
+    """Devices with their tokens."""
+    return [Issued(device, token.decode()) for device, token in zip(devices, tokens.tolist(), strict=True)]
+
+
+def stage(cursor: psycopg.Cursor[Any], devices: Sequence[str], tokens: Tokens) -> None:
+    """The new hashes beside the registry. Raises NoCredential for a device that is not enrolled, or retired."""
+    strange = next((device for device in devices if not DEVICE_ID.fullmatch(device)), None)
+    if strange is not None:
+        raise unknown(strange)
+    cursor.execute(ONE_AFTER_THE_OTHER)
+    cursor.execute("create temporary table handed (device text, hash bytea) on commit drop")
+    with cursor.copy("copy handed from stdin") as copy:
+        for start in range(0, len(devices), PIECE):
+            pairs = zip(devices[start : start + PIECE], tokens[start : start + PIECE].tolist(), strict=True)
+            copy.write("".join([f"{device}\t\\\\x{sha256(token).hexdigest()}\n" for device, token in pairs]))
+    cursor.execute("create temporary table issuing on commit drop as" + ISSUING)
+    cursor.execute("drop table handed")
     lost = cursor.execute("select device from issuing where id is null order by device limit 1").fetchone()
     if lost:
-        raise NoCredential(f"device {lost[0]} is not enrolled, or retired; first: dothi devices enroll FILE.csv")
+        raise unknown(lost[0])
+
+
+def unknown(device: str) -> NoCredential:
+    """Why there is no token for a device."""
+    return NoCredential(f"device {device} is not enrolled, or retired; first: dothi devices enroll FILE.csv")
+
+
+ISSUING = """
+select h.device, h.hash, d.id
+from handed h left join registry.device d on d.device = h.device and d.state <> 'retired'
+"""
 
 
 def revoke(connection: Connection, devices: Sequence[str]) -> int:
     """Revoke every token of these devices; how many devices had one."""
-    row = connection.execute(
-        "with gone as (update registry.credential c set (revoked, changed) = (now(), pg_current_xact_id())"
-        " from registry.device d where d.id = c.device and d.device = any(%s) and c.revoked is null returning c.device)"
-        " select count(distinct device) from gone",
-        (list(devices),),
-    ).fetchone()
+    with connection.transaction():
+        connection.execute(ONE_AFTER_THE_OTHER)
+        row = connection.execute(
+            "with gone as (update registry.credential c set (revoked, changed) = (now(), pg_current_xact_id()) from"
+            " registry.device d where d.id = c.device and d.device = any(%s) and c.revoked is null returning c.device)"
+            " select count(distinct device) from gone",
+            (list(devices),),
+        ).fetchone()
     assert row is not None  # an aggregate always gives a row
     return int(row[0])
 
@@ -133,8 +174,9 @@ where c.device in (
 group by d.device
 """
 FINISHED = """
-select d.id from registry.device d join registry.credential c on c.device = d.id
-where d.device = any(%s) and c.slot = 1 and c.revoked is null for update of c
+select d.id from unnest(%s::text[], %s::bytea[]) s (device, hash)
+join registry.device d using (device) join registry.credential c on c.device = d.id
+where c.slot = 1 and c.revoked is null and c.hash = s.hash for update of c
 """
 
 
@@ -147,10 +189,14 @@ async def rotating(connection: AsyncConnection) -> list[str]:
     return [device for (device,) in await cursor.fetchall()]
 
 
-async def finish_rotation(connection: AsyncConnection, devices: Sequence[str]) -> None:
-    """The new token of each device was seen: it takes the place of the old one, which ends."""
+async def finish_rotation(connection: AsyncConnection, seen: Mapping[str, bytes]) -> None:
+    """The new token of each device was seen: it takes the place of the old one, which ends.
+
+    `seen`: its hash. Of a device that was given another one meanwhile nothing changes: that one was not seen.
+    """
     async with connection.transaction():
-        found = [row[0] for row in await (await connection.execute(FINISHED, (list(devices),))).fetchall()]
+        cursor = await connection.execute(FINISHED, ([*seen], [*seen.values()]))
+        found = [row[0] for row in await cursor.fetchall()]
         await connection.execute("delete from registry.credential where slot = 0 and device = any(%s)", (found,))
         await connection.execute(
             "update registry.credential set (slot, seen, changed) = (0, now(), pg_current_xact_id())"

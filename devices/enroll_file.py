@@ -13,7 +13,7 @@ from devices.enroll_read import Piece, Record, pieces
 from devices.enroll_stage import Staged, Told, line_of, nothing, stage_text
 from devices.registry import Connection, Enrolled, lock_registry, settle
 
-TOKENS_AT_ONCE = 20_000
+TOKENS_AT_ONCE = 200_000
 MANY = 10_000
 """So many new devices change what the planner should know, and lookups should not wait until it is told by itself."""
 REPORT = """
@@ -104,7 +104,6 @@ def write_tokens(connection: Connection, file: IO[str]) -> int:
     writer.writerow(credentials.Issued._fields)
     for devices in without_token(connection):
         writer.writerows(credentials.issue(connection, devices))
-        connection.execute("drop table issuing")
         count += len(devices)
     file.flush()
     return count

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from dothi.errors import WrongUsage
-from dothi.output import shown
+from dothi.output import shown, visible
 
 TO_EDIT = ("pending", "device", "profile", "area", "name")
 TO_READ = ("likely", "messages", "last (Asia/Ho_Chi_Minh)", "holds")
@@ -36,7 +36,7 @@ def write(file: TextIO, documents: Iterable[dict[str, Any]]) -> None:
         holds = ", ".join(f"{name} {value}" for name, value in said["metrics"].items()) or one["sample"]
         edited = (one["name"], said["device"], said["profile"] if said["sure"] else None, said["area"], None)
         told = (" ".join(likely[:6]), one["messages"], shown(one["last"]), holds)
-        writer.writerow([harmless("" if cell is None else str(cell)) for cell in (*edited, *told)])
+        writer.writerow([harmless(visible("" if cell is None else str(cell))) for cell in (*edited, *told)])
 
 
 def harmless(cell: str) -> str:

@@ -121,6 +121,8 @@ def publish(url: str, topic: str, payload: bytes) -> None:
     """Publish once at QoS 1 and wait for the broker's acknowledgement."""
     parts = urlsplit(url)
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    refused: list[str] = []
+    client.on_publish = lambda *said: refused.append(str(said[3])) if said[3].is_failure else None
     if parts.username:
         client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
     try:
@@ -135,6 +137,8 @@ def publish(url: str, topic: str, payload: bytes) -> None:
         client.loop_stop()
     if not message.is_published():
         raise Refused(f"broker {parts.hostname}:{parts.port} did not acknowledge the message on {topic} within 5 s")
+    if refused:
+        raise Refused(f"the broker refused topic {topic} ({refused[0]}): no area and no route of the platform takes it")
 
 
 def wait_for_verdict(

@@ -5,11 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from simulators import sky
+from simulators import sky, sky_past
 from simulators.behaviour_days import Clock, clock
 from simulators.behaviour_noise import Wander, Words, character, noise, odds, wander
 from simulators.behaviour_rhythm import RHYTHMS
-from simulators.behaviour_road import Road, Trip, delay_s, road, trip
+from simulators.behaviour_road import Road, Trip, demand, road, trip
 from simulators.draw import Floats, Keys
 from simulators.sky import Place
 
@@ -67,8 +67,8 @@ class Around:
     @cached_property
     def road(self) -> Road:
         """The traffic where a device stands: the wave that gets here now, in a street of its own."""
-        delayed = clock(self.seconds - delay_s(self.place))
-        return road(np.minimum(0.03 + 0.4 * RHYTHMS["street"].level(delayed) * self.varied(ROAD, 0.25, 0.15), 0.95))
+        vehicles = 0.4 * demand(self.place, self.seconds) * self.varied(ROAD, 0.25, 0.15)
+        return road(np.minimum(0.03 + vehicles, 0.95))
 
     def driver(self, name: str) -> Floats:
         """One of `devices.behaviour.DRIVERS`, a value per device and moment."""
@@ -95,6 +95,11 @@ def _humidity(around: Around) -> Floats:
     return sky.humidity(around.place, around.seconds, around.clock, air) - sky.MEAN_HUMIDITY
 
 
+def _dust(around: Around) -> Floats:
+    there = sky.dust(around.place, around.seconds, around.clock, around.spell)
+    return there * around.varied(DUST, 0.12, 0.07)
+
+
 DRIVERS: Mapping[str, Driver] = {
     **{name: _rhythm(name) for name in RHYTHMS},
     "home": _home,
@@ -103,11 +108,11 @@ DRIVERS: Mapping[str, Driver] = {
     "humidity": _humidity,
     "pressure": lambda around: sky.pressure(around.clock, around.weather) - sky.MEAN_PRESSURE,
     "rain": lambda around: sky.rain(around.place, around.seconds, around.clock, around.spell),
-    "wet": lambda around: sky.wet(around.place, around.seconds),
+    "wet": lambda around: sky_past.wet(around.place, around.seconds),
     "wind": lambda around: sky.wind(around.place, around.seconds, around.clock),
     "wind_from": lambda around: sky.wind_from(around.place, around.seconds, around.clock),
     "sun": lambda around: sky.sun(around.clock, around.spell),
-    "dust": lambda around: sky.dust(around.place, around.seconds, around.clock) * around.varied(DUST, 0.12, 0.07),
+    "dust": _dust,
     "density": lambda around: around.road.density,
     "flow": lambda around: around.road.flow,
     "pace": lambda around: around.road.pace,

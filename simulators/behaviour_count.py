@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from devices.family import Metric
-from simulators import draw, sky
+from simulators import draw
 from simulators.behaviour_around import Around
 from simulators.behaviour_days import Clock, clock
 from simulators.behaviour_gauge import Digits
 from simulators.behaviour_rhythm import RHYTHMS
 from simulators.draw import Floats, salt
+from simulators.sky_past import rain_of_day
 
 COUNTED_FROM_S = 1_735_664_400.0
 """Counters began at 2025-01-01 00:00 local time."""
@@ -24,7 +25,7 @@ class Counter:
     def __init__(self, metric: Metric, section: Mapping[str, Any], places: int) -> None:
         """Raises KeyError, ValueError, TypeError on a faulty section."""
         self._rate = float(section.get("rate", 1.0))
-        self._swing, self._peak = min(float(section.get("swing", 0.5)), 0.95), float(section.get("peak", 19.0))
+        self._swing, self._peak = float(section.get("swing", 0.5)), float(section.get("peak", 19.0))
         self._spread = float(section.get("own", 0.5))
         self._start = float(section.get("start", 1000.0 * self._rate))
         self._life_s = 86_400.0 * float(section.get("resets", 0.0))
@@ -38,10 +39,8 @@ class Counter:
     def at(self, around: Around) -> Floats:
         """Counted so far, rounded down and inside the legal range."""
         if self._rain:
-            counted = self._rain * sky.rain_of_day(around.place, around.seconds, around.clock)
-        else:
-            counted = self._counted(around)
-        return self._digits.below(counted)
+            return self._digits.below(self._rain * rain_of_day(around.place, around.seconds))
+        return self._digits.below(self._counted(around))
 
     def _counted(self, around: Around) -> Floats:
         mine = self._rate * (1.0 + self._spread * (2.0 * draw.uniform(around.keys, self._own) - 1.0))

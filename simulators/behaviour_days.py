@@ -1,7 +1,6 @@
 """The calendar of the province: local time, seasons, workdays and days off, sunrise and sunset."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +15,20 @@ LATITUDE = np.radians(21.4)
 NOON = 11.9
 """Hour of the highest sun at 106.5° east."""
 
-FIRST, LAST = date(2015, 1, 1), date(2060, 1, 1)
-_EPOCH = date(1970, 1, 1).toordinal()
-_FIRST_DAY = FIRST.toordinal() - _EPOCH
-HOLIDAYS = {(1, 1), (4, 30), (5, 1), (9, 2)}
-"""Days off with a fixed date, month and day."""
+HOLIDAYS = ("01-01", "04-30", "05-01", "09-02")
+"""Days off with a fixed date."""
 MONTH_MIDDLES = (np.arange(12) + 0.5) / 12.0
+
+
+DATES = np.arange("2015-01-01", "2060-01-01", dtype="datetime64[D]")
+NUMBER: NDArray[np.int64] = DATES.astype(np.int64)
+MONTH: NDArray[np.int64] = DATES.astype("datetime64[M]").astype(np.int64) % 12 + 1
+YEAR_PART: Floats = ((DATES - DATES.astype("datetime64[Y]")).astype(np.float64) + 0.5) / 365.25
+WEEKDAY: NDArray[np.int64] = (NUMBER + 3) % 7
+"""Monday is 0."""
+OFF = (WEEKDAY == 6) | np.isin([text[5:] for text in DATES.astype(str)], HOLIDAYS)
+KIND: NDArray[np.int64] = np.where(OFF, 2, np.where(WEEKDAY == 5, 1, 0))
+"""0 a workday, 1 a Saturday, 2 a Sunday or holiday."""
 
 
 class Clock(NamedTuple):
@@ -35,7 +42,7 @@ def clock(seconds: Floats) -> Clock:
     """Local time of moments given in seconds since 1970 (UTC); days beyond the tables count as their last ones."""
     days = (seconds + LOCAL_OFFSET_S) / DAY_S
     day = np.floor(days)
-    places = np.clip(day.astype(np.int64) - _FIRST_DAY, 0, len(DATES) - 2)
+    places = np.clip(day.astype(np.int64) - NUMBER[0], 0, len(DATES) - 2)
     return Clock(places, (days - day) * 24.0)
 
 
@@ -54,23 +61,6 @@ class Season:
 def of_season(months: Sequence[float]) -> Season:
     """A quantity of which the middles of January to December are known."""
     return Season(np.interp(YEAR_PART, MONTH_MIDDLES, np.array(months, dtype=np.float64), period=1.0))
-
-
-def _dates() -> list[date]:
-    return [date.fromordinal(day) for day in range(FIRST.toordinal(), LAST.toordinal())]
-
-
-def _kind(day: date) -> int:
-    """0 a workday, 1 a Saturday, 2 a Sunday or holiday."""
-    if day.weekday() == 6 or (day.month, day.day) in HOLIDAYS:
-        return 2
-    return 1 if day.weekday() == 5 else 0
-
-
-DATES = _dates()
-KIND: NDArray[np.int64] = np.array([_kind(day) for day in DATES])
-MONTH: NDArray[np.int64] = np.array([day.month for day in DATES])
-YEAR_PART: Floats = np.array([(day.timetuple().tm_yday - 0.5) / 365.25 for day in DATES])
 
 
 class Days:

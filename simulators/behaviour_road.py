@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulators import draw
-from simulators.behaviour_days import clock
+from simulators.behaviour_days import clock, of_season
 from simulators.behaviour_noise import phase_of
 from simulators.behaviour_rhythm import RHYTHMS
 from simulators.draw import Floats, Keys, salt
@@ -13,6 +13,9 @@ from simulators.sky import Place
 
 WAVE_KM_PER_H, LONGEST_DELAY_H = 40.0, 1.5
 """The rush hour reaches outer districts later: it travels this fast, and no longer than this."""
+LYCHEES, ORCHARDS_KM, HARVEST = Place(np.array(38.8), np.array(11.2)), 18.0, 0.45
+"""Around Chũ in Lục Ngạn the lychee harvest fills the roads in June: where, how far around, by how much more."""
+SEASON = of_season([0, 0, 0, 0, 0.15, 1, 0.4, 0, 0, 0, 0, 0])
 REACH_KM, LEG_S = 10.0, 900.0
 """A trip leads up to this far to the east or west and to the north or south, in so many seconds, and back."""
 _TRIP, _LOW, _S32, _S1 = np.uint64(salt("trip")), np.uint64(0xFFFF), np.uint64(32), np.uint64(1)
@@ -39,6 +42,13 @@ def delay_s(place: Place) -> Floats:
     """How much later than in the city the rush hour comes."""
     hours = np.hypot(place.east, place.north) / WAVE_KM_PER_H
     return np.asarray(3600.0 * np.minimum(hours, LONGEST_DELAY_H), dtype=np.float64)
+
+
+def demand(place: Place, seconds: Floats) -> Floats:
+    """How much traffic there is at places and moments, 0 to 1 and a little more where the harvest is carried away."""
+    then = clock(seconds - delay_s(place))
+    away = np.hypot(place.east - LYCHEES.east, place.north - LYCHEES.north) / ORCHARDS_KM
+    return RHYTHMS["street"].level(then) * (1.0 + HARVEST * SEASON.at(then) * np.exp(-away * away))
 
 
 def road(density: Floats) -> Road:

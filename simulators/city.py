@@ -74,9 +74,13 @@ class City:
         self._since = moment
         if not len(self._held) and not len(messages):
             return messages
-        waiting = Messages.joined(self._held, messages)
-        self._held = waiting.take(waiting.due >= moment)
-        return waiting.take(waiting.due < moment).in_order()
+        waiting = Messages.joined(self._held, messages) if len(self._held) else messages
+        now = waiting.due < moment
+        if now.all():
+            self._held = Messages.none()
+            return waiting.in_order()
+        self._held = waiting.take(~now)
+        return waiting.take(now).in_order()
 
     def payloads(self, messages: Messages) -> list[bytes]:
         """What each message says."""
@@ -95,19 +99,21 @@ class City:
     def _packets(self, messages: Messages) -> Packets:
         """What is not as usual is written one by one: it is little."""
         usual, parts = np.empty(len(messages), dtype=np.bool_), []
-        odd: dict[int, tuple[bytes, int]] = {}
+        odd: dict[int, bytes] = {}
         for number, at in self._by_family(messages):
             said = messages.take(at)
             columns = self._columns(number, said)
             fits = as_written(said.kind) & complete(columns)
             usual[at] = fits
             parts.append((number, at[fits], said.take(fits), rows_of(columns, fits)))
-            apart = self._alone(number, said.take(~fits), rows_of(columns, ~fits))
-            odd |= zip(at[~fits].tolist(), apart, strict=True)
+            spoilt = self._said(number, said.take(~fits), rows_of(columns, ~fits))
+            odd |= zip(at[~fits].tolist(), spoilt, strict=True)
         place = np.cumsum(usual) - 1
         blocks = [self._block(number, place[at], said, columns) for number, at, said, columns in parts if len(at)]
-        places = sorted(odd)
-        return with_apart(packets_of(blocks), np.array(places, dtype=np.int64), [odd[place] for place in places])
+        places = np.flatnonzero(~usual)
+        named = zip(self._named(messages.take(places)), places.tolist(), strict=True)
+        apart = [packet(topic_of(area, name).encode(), odd[at]) for (area, name), at in named]
+        return with_apart(packets_of(blocks), places, apart)
 
     def _said(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[bytes]:
         writer = self._writers[number]
@@ -115,12 +121,6 @@ class City:
         for place in np.flatnonzero(~as_written(messages.kind)).tolist():
             written[place] = spoil(written[place], KINDS[messages.kind[place]], writer)
         return written
-
-    def _alone(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[tuple[bytes, int]]:
-        return [
-            packet(topic_of(area, name).encode(), payload)
-            for (area, name), payload in zip(self._named(messages), self._said(number, messages, columns), strict=True)
-        ]
 
     def _named(self, messages: Messages) -> Iterator[tuple[str, str]]:
         """Area and id of each device."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.enroll import Row
+from devices.enroll_columns import Columns
 from devices.family import FAMILIES
 from devices.profile import PROFILES, Profile
 from simulators import draw
@@ -143,20 +144,33 @@ def settle(fleet: Fleet, part: slice, district: District, counts: Ints, mix: Mix
     fleet.lat[part], fleet.lon[part] = positions.positions(key, np.repeat(kinds.ravel(), counts.ravel()))
 
 
-def rows(fleet: Fleet, chunk: int = 50_000) -> Iterator[Row]:
-    """What the registry is told about each device, made piece by piece."""
-    profiles = [native_profile(family) for family in fleet.families]
-    for start in range(0, len(fleet), chunk):
-        at = np.arange(start, min(start + chunk, len(fleet)))
-        columns = (
-            fleet.ids(at),
-            fleet.family[at].tolist(),
-            fleet.area[at].tolist(),
-            fleet.number[at].tolist(),
-            fleet.lat[at].tolist(),
-            fleet.lon[at].tolist(),
+def pieces(fleet: Fleet, size: int = 50_000) -> Iterator[Columns]:
+    """What the registry is told about the devices, so many at a time."""
+    profiles = [native_profile(family).name for family in fleet.families]
+    labels = [native_profile(family).family.label["vi"] for family in fleet.families]
+    places = [ZONE[code].name_vi for code in fleet.areas]
+    for start in range(0, len(fleet), size):
+        at = slice(start, min(start + size, len(fleet)))
+        family, area = fleet.family[at].tolist(), fleet.area[at].tolist()
+        told = zip(family, fleet.number[at].tolist(), area, strict=True)
+        yield Columns(
+            device=fleet.ids(np.arange(at.start, at.stop)),
+            profile=[profiles[one] for one in family],
+            area=[fleet.areas[one] for one in area],
+            name=[f"{labels[kind]} {number}, {places[place]}" for kind, number, place in told],
+            lat=rounded(fleet.lat[at]),
+            lon=rounded(fleet.lon[at]),
         )
-        for device, family, area, number, lat, lon in zip(*columns, strict=True):
-            code, profile = fleet.areas[area], profiles[family]
-            name = f"{profile.family.label['vi']} {number}, {ZONE[code].name_vi}"
-            yield Row(device, profile.name, code, name, round(lat, 5), round(lon, 5))
+
+
+def rows(fleet: Fleet) -> Iterator[Row]:
+    """The same one by one, for a few devices."""
+    for piece in pieces(fleet):
+        for told in zip(*piece, strict=True):
+            yield Row(*told)
+
+
+def rounded(degrees: NDArray[np.float32]) -> list[float]:
+    """About a metre: as fine as a float of four bytes."""
+    found: list[float] = np.round(degrees.astype(np.float64), 5).tolist()
+    return found

@@ -67,6 +67,8 @@ class Messages:
 
     def in_order(self) -> Self:
         """The same, sorted by `due`; equal ones stay as they are."""
+        if np.all(self.due[1:] >= self.due[:-1]):
+            return self
         return self.take(np.argsort(self.due, kind="stable"))
 
     @classmethod

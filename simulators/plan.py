@@ -14,7 +14,7 @@ from simulators.facts import along
 from simulators.fleet import native_families, native_profile
 from simulators.mix import Mix, usual_mix
 from simulators.payload import Writer, mean_size
-from simulators.province import CENSUS, LAST_YEAR, ZONE, Province, own_province, province_at
+from simulators.province import CENSUS, LAST_YEAR, ZONE, Province, province_at
 
 DAY_S = 86_400
 HIGHEST_DENSITY = 1000.0
@@ -154,11 +154,6 @@ class Plan:
                 }
             )
         return found
-
-
-def check_province(province: str) -> str:
-    """The province if the platform knows it. Raises PlanError."""
-    return own_province(province).province
 
 
 def check_density(density: float) -> float:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulators import draw
-from simulators.draw import salt
+from simulators.draw import Floats, salt
 from simulators.effects.catalogue import SORTS
 from simulators.effects.event import Event, families_of, mask_of, spoken
 from simulators.effects.kinds import Sort
@@ -99,19 +99,23 @@ def chosen(
         return named(entry, able(sort, kind, fleet, given), document["devices"], fleet)
     families = families_in(entry, sort, kind, document.get("families"), fleet, given)
     found = devices_at(fleet, place, families)
-    lot = draw.uniform(fleet.key[found], salt("chosen", kind, entry.name))
     share, few = document.get("share"), document.get("count", None if "share" in document else sort.few)
     if share is not None:
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
             raise entry.wrong("share", share, "above 0, up to 1")
-        found = found[lot < share]
+        found = found[lots(fleet, found, kind, entry) < share]
     elif few is not None:
         if isinstance(few, bool) or not isinstance(few, int) or few < 1:
             raise entry.wrong("count", few, "1 or more devices")
-        found = np.sort(found[np.argsort(lot, kind="stable")[:few]])
+        found = np.sort(found[np.argsort(lots(fleet, found, kind, entry), kind="stable")[:few]])
     if not len(found):
         raise entry.wrong(f"there is no device of {', '.join(families)}", None, "a place, families and share with some")
     return found
+
+
+def lots(fleet: Fleet, found: Devices, kind: str, entry: Entry) -> Floats:
+    """A number in [0, 1) per device by which an event takes some of those it could be about."""
+    return draw.uniform(fleet.key[found], salt("chosen", kind, entry.name))
 
 
 def named(entry: Entry, families: tuple[str, ...], ids: Any, fleet: Fleet) -> Devices:

@@ -22,6 +22,8 @@ JITTER = 0.05
 """A message is up to this share of its interval early or late."""
 LATE_FROM_S, LATE_TO_S = 120.0, 6 * 3600.0
 """How old the reading of a late message is, drawn evenly on a logarithmic scale."""
+LOOK_AHEAD = 10
+"""Calls after which the clocks of all devices are looked at anew, if they ask for equal steps."""
 FAULTS = (Kind.ONE_OUT_OF_RANGE, Kind.UNKNOWN_METRIC, Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT)
 
 
@@ -65,22 +67,33 @@ class Schedule:
         self._first = start + draw.uniform(self._key, salt("phase")) * self._interval
         self._sent = np.zeros(len(members), dtype=np.int64)
         self._next = self._first.copy()
+        self._since, self._horizon = start, -np.inf
+        self._soon: Ints = np.empty(0, dtype=np.int64)
 
     def until(self, moment: float) -> Messages:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
-        index = np.flatnonzero(self._next < moment)
+        index = self._due_before(moment)
         if not len(index):
             return Messages.none()
         most = np.floor((moment - self._first[index]) / self._interval[index] + JITTER).astype(np.int64) + 1
         counts = most - self._sent[index]
-        who = np.repeat(index, counts)
+        place = np.repeat(np.arange(len(index)), counts)
+        who = index[place]
         turn = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts - self._sent[index], counts)
         due = self._due(who, turn)
         now = np.flatnonzero(due < moment)
-        self._sent += np.bincount(who[now], minlength=len(self._members))
+        self._sent[index] += np.bincount(place[now], minlength=len(index))
         self._next[index] = self._due(index, self._sent[index])
         order = now[np.argsort(due[now], kind="stable")]
         return self._messages(who[order], turn[order] + 1, due[order])
+
+    def _due_before(self, moment: float) -> Ints:
+        """Places of the devices that speak before `moment`; all are looked through only every so many calls."""
+        if moment > self._horizon:
+            self._horizon = moment + LOOK_AHEAD * max(moment - self._since, 0.0)
+            self._soon = np.flatnonzero(self._next < self._horizon)
+        self._since = moment
+        return np.asarray(self._soon[self._next[self._soon] < moment], dtype=np.int64)
 
     def _due(self, index: Ints, turn: Ints) -> Floats:
         """When each device speaks its message number `turn` (from 0): no error adds up over a long run."""

@@ -29,7 +29,7 @@ HEAT = of_season([16.5, 17.8, 20.6, 24.4, 27.6, 29.2, 29.4, 28.8, 27.6, 25.0, 21
 HUMIDITY = of_season([0.76, 0.80, 0.84, 0.85, 0.82, 0.81, 0.82, 0.84, 0.81, 0.78, 0.75, 0.73])
 PRESSURE = of_season([1017, 1015, 1012, 1009, 1005, 1002, 1001, 1002, 1006, 1011, 1015, 1017])
 RAIN_MM_PER_DAY = of_season([0.8, 1.0, 1.6, 3.5, 6.3, 8.2, 8.6, 8.8, 5.8, 3.2, 1.3, 0.6])
-DUST = of_season([1.65, 1.4, 1.2, 0.95, 0.72, 0.6, 0.55, 0.6, 0.78, 1.05, 1.35, 1.6])
+DUST = of_season([1.6, 1.4, 1.2, 1.0, 0.8, 0.7, 0.65, 0.7, 0.85, 1.05, 1.3, 1.55])
 WIND_FROM = of_season([45, 55, 80, 110, 130, 140, 140, 135, 90, 50, 40, 40])
 CHANGEABLE = of_season([3.2, 3.2, 2.8, 2.2, 1.6, 1.3, 1.2, 1.2, 1.5, 1.9, 2.5, 3.0])
 """Deviation of a day's temperature from the season's, Cel: cold surges come in winter."""
@@ -39,11 +39,8 @@ CELL_KM, CELL_S = 28.0, 2.5 * 3600.0
 DRIFT_KM_PER_S = (-18.0 / 3600.0, 9.0 / 3600.0)
 """Rain cells travel to the north-west, 20 km in an hour."""
 DRY_BELOW = 1.5
-HOURLY = 24.0 * 0.0445
+HOURLY = 24.0 * 0.0416
 """Scales what exceeds DRY_BELOW so that the year's rain is that of RAIN_MM_PER_DAY; the mean of the excess, counted."""
-UPSTREAM_KM = (12.0, 12.0)
-GAUGE_STEP_S, GAUGE_STEPS, GAUGE_PEAK_S = 14_400.0, 25, 64_800.0
-"""A gauge feels rain most this long after it fell; rain is asked every four hours for four days."""
 
 
 class Place(NamedTuple):
@@ -98,9 +95,8 @@ def humidity(place: Place, seconds: Floats, now: Clock, air: Floats) -> Floats:
 
 def pressure(now: Clock, weather: Floats) -> Floats:
     """Air pressure, hPa: high when it is cold, with the tide of the air at 10 and 22 h."""
-    return (
-        PRESSURE.at(now) - 0.8 * CHANGEABLE.at(now) * weather + 1.1 * np.cos((now.hour - 10.0) * (2.0 * np.pi / 12.0))
-    )
+    tide = 1.1 * np.cos((now.hour - 10.0) * (2.0 * np.pi / 12.0))
+    return PRESSURE.at(now) - 0.8 * CHANGEABLE.at(now) * weather + tide
 
 
 def wind(place: Place, seconds: Floats, now: Clock) -> Floats:
@@ -132,35 +128,11 @@ def rain_at(place: Place, seconds: Floats) -> Floats:
     return rain(place, seconds, clock(seconds), spell(place, seconds))
 
 
-def rain_of_day(place: Place, seconds: Floats, now: Clock) -> Floats:
-    """Rain since local midnight, mm: the integral of `rain`, taken as straight between half hours."""
-    halves = np.arange(49)[:, np.newaxis] * 0.5
-    moments: Floats = seconds + (halves - now.hour) * 3600.0
-    rates = rain_at(Place(place.east[np.newaxis], place.north[np.newaxis]), moments)
-    part = np.clip((now.hour - halves[:-1]) / 0.5, 0.0, 1.0)
-    return _total(0.5 * (rates[:-1] * part + (rates[1:] - rates[:-1]) * part * part / 2.0))
-
-
-def wet(place: Place, seconds: Floats) -> Floats:
-    """Rain upstream as it passes a gauge, mm: it comes up within a day and drains within three."""
-    first: Floats = np.floor(seconds / GAUGE_STEP_S)
-    back = np.arange(GAUGE_STEPS)[:, np.newaxis]
-    moments = np.asarray((first - back) * GAUGE_STEP_S, dtype=np.float64)
-    above = Place((place.east + UPSTREAM_KM[0])[np.newaxis], (place.north + UPSTREAM_KM[1])[np.newaxis])
-    age = (seconds - moments) / GAUGE_PEAK_S
-    left = 1.0 - (seconds - moments) / (GAUGE_STEP_S * GAUGE_STEPS)
-    return _total(rain_at(above, moments) * (GAUGE_STEP_S / 3600.0) * age * np.exp(1.0 - age) * left)
-
-
-def dust(place: Place, seconds: Floats, now: Clock) -> Floats:
-    """Particles as a share of the year's mean: much in still winter nights, little after rain and in summer."""
-    spread = 1.0 + 0.3 * field(place, seconds, 70.0, 40 * 3600.0, "dust")
-    return DUST.at(now) * np.maximum(spread, 0.25) * (1.0 + 0.22 * _wave(now, 4.0) - 0.08 * _wave(now, 14.0))
-
-
-def _total(rows: Floats) -> Floats:
-    """The sum of the rows, one after the other: `sum` takes them in another order when they are short."""
-    return np.asarray(np.cumsum(rows, axis=0)[-1], dtype=np.float64)
+def dust(place: Place, seconds: Floats, now: Clock, spell: Floats) -> Floats:
+    """Particles as a share of the year's mean: much in still winter nights, little in summer and wet spells."""
+    spread = np.maximum(1.0 + 0.3 * field(place, seconds, 70.0, 40 * 3600.0, "dust"), 0.25)
+    washed = 1.0 - 0.3 * np.clip(spell - 0.5, 0.0, 1.0)
+    return DUST.at(now) * spread * washed * (1.0 + 0.3 * _wave(now, 4.0))
 
 
 def _smooth(part: NDArray[np.float64]) -> Floats:

@@ -1,6 +1,7 @@
 """The gate at the broker: its table against a dictionary, and what it lets in and keeps out on a real broker."""
 
 import json
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from devices import credentials
 from devices.gate.table import ID_BYTES, KICKS, Hashes, Seen, Table, create, fnv1a, fnv1a_all, place_all
 from dothi.stack.door import Door, heard, message
 from dothi.stack.gate import without_executable_stack
@@ -216,7 +219,10 @@ def admitted(stack: RunningStack, *names: str) -> dict[str, Device]:
     return {name: Device(one, tokens[one]) for name, one in zip(names, ids, strict=True)}
 
 
-NAMES = ("own", "refused", "rotates", "revoked", "floods", "calm", "twin", "steals", "persists")
+NAMES = (
+    *("own", "refused", "rotates", "revoked", "floods", "calm", "twin", "steals", "persists"),
+    *("rotated", "both-issue", "both-rotate", "both-revoke"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -432,3 +438,87 @@ def test_a_device_that_is_not_there_is_named(stack: RunningStack, verb: str) -> 
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
     assert verb == "revoke" or "nobody-1 is not enrolled" in said.stderr
+
+
+# --- several at once
+
+
+async def test_a_rotation_ends_by_the_token_that_was_seen(stack: RunningStack, devices: dict[str, Device]) -> None:
+    """Somebody rotates again between the look at the gate and the end of the rotation."""
+    device = devices["rotated"].id
+    url = stack.document["database"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        first = credentials.issue(connection, [device])[0].token
+        seen = credentials.rotate(connection, [device])[0].token
+        last = credentials.rotate(connection, [device])[0].token
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as asking:
+        await credentials.finish_rotation(asking, {device: credentials.hash_of(seen)})
+        assert hashes_of(stack, device) == [(0, credentials.hash_of(first)), (1, credentials.hash_of(last))]
+        await credentials.finish_rotation(asking, {device: credentials.hash_of(last)})
+    assert hashes_of(stack, device) == [(0, credentials.hash_of(last))]
+
+
+def hashes_of(stack: RunningStack, device: str) -> list[tuple[Any, ...]]:
+    """Slots and hashes of the tokens that count."""
+    return stack.query(
+        "select slot, hash from registry.credential c join registry.device d on d.id = c.device"
+        " where d.device = %s and revoked is null order by slot",
+        device,
+    )
+
+
+@pytest.mark.parametrize("verb", ["issue", "rotate", "revoke"])
+def test_who_makes_tokens_and_who_revokes_them_wait_for_each_other(
+    stack: RunningStack, devices: dict[str, Device], verb: str
+) -> None:
+    """A token that is being made does not outlive a revocation, and two who issue do not meet."""
+    device = devices[f"both-{verb}"].id
+    url, ended = stack.document["database"], threading.Event()
+    make = {"issue": credentials.issue, "rotate": credentials.rotate, "revoke": credentials.revoke}[verb]
+    with psycopg.connect(url, autocommit=True) as connection, psycopg.connect(url, autocommit=True) as other:
+        credentials.issue(connection, [device])
+
+        def others() -> None:
+            make(other, [device])
+            ended.set()
+
+        with connection.transaction():
+            credentials.rotate(connection, [device])
+            somebody = threading.Thread(target=others)
+            somebody.start()
+            assert not ended.wait(0.5)
+        somebody.join(10)
+        assert ended.is_set()
+    assert len(hashes_of(stack, device)) == {"issue": 1, "rotate": 2, "revoke": 0}[verb]
+
+
+def test_a_file_for_tokens_is_not_left_empty(stack: RunningStack, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.csv"
+    said = stack.dothi("devices", "credentials", "issue", "nobody-1", "--out", str(file), check=False)
+    assert said.returncode == 1
+    assert not file.exists()
+
+
+def test_the_lookout_outlives_a_disk_that_is_full(stack: RunningStack) -> None:
+    """A table that cannot be written anew: told, tried again, and nothing else ends."""
+    path = stack.folder / "broker-0/gate.table"
+    table = Table(path)
+    before, more = table.capacity, table.room - len(table) + 1
+    table.close()
+    in_the_way = path.with_suffix(".new")
+    in_the_way.mkdir()
+    ids = stack.enroll_many([(f"gate-many{number}", "native-air-quality", "213", "") for number in range(more)])
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        issued = credentials.issue(connection, ids)
+    log = stack.folder.parent / "up.log"
+    until(lambda: "registry cannot be watched" in log.read_text())
+    in_the_way.rmdir()
+    wanted = credentials.hash_of(issued[-1].token)
+
+    def is_known() -> bool:
+        grown = Table(path)
+        found = grown.capacity > before and wanted in grown.tokens(ids[-1])
+        grown.close()
+        return found
+
+    until(is_known)

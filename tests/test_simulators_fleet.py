@@ -1,9 +1,11 @@
 """Laws of the simulated fleet: seeded, sized as asked, divided as the mix says, standing where its districts are."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +15,19 @@ from hypothesis import strategies as st
 from devices.area import ZONES, Zone, people_2030
 from devices.area_outline import all_outlines
 from devices.enroll import DEVICE_ID
+from devices.enroll_columns import Columns
 from devices.family import FAMILIES
 from simulators import draw
 from simulators.city import members_of
 from simulators.districts import districts, division, people_of, zones_of
 from simulators.facts import PlanError
-from simulators.fleet import Fleet, build, native_families, native_profile, rows
+from simulators.fleet import Fleet, build, native_families, native_profile, pieces
 from simulators.ground import clearance
 from simulators.mix import apportion, prefix, shown, usual_mix
 from simulators.province import own_province, provinces
 from simulators.shard import shard_of
 
+ROOT = Path(__file__).parents[1]
 STIRRED = [6515378097567897105, 3499946262820276026]
 SMALL, TENTH = "bdac1ce96f1840f8", "1e7e6b02711d43cb"
 """Digests of fleets that must never change: whoever compares two runs of one seed, years apart, gets the same city."""
@@ -48,7 +52,7 @@ def bac_kan() -> Fleet:
 def test_same_seed_gives_the_same_fleet_byte_for_byte() -> None:
     again = build(districts(zones_of("bac-giang"), 50, people=2000), 7)
     assert small_fleet(7).tobytes() == again.tobytes()
-    assert list(rows(small_fleet(7))) == list(rows(again))
+    assert list(pieces(small_fleet(7))) == list(pieces(again))
 
 
 def test_another_seed_gives_another_fleet_on_the_same_ground() -> None:
@@ -62,6 +66,22 @@ def test_a_fleet_of_known_seed_stays_what_it_is(bac_kan: Fleet) -> None:
     assert draw.stir(np.array([1, 2], dtype=np.uint64), draw.salt("device"), 4).tolist() == STIRRED
     assert digest(small_fleet(1)) == SMALL
     assert digest(bac_kan) == TENTH
+
+
+DIGEST = """
+from tests.test_simulators_fleet import digest, small_fleet
+print(digest(small_fleet(1)))
+"""
+
+
+def test_a_simpler_processor_makes_the_same_fleet() -> None:
+    """Wide vector instructions must not round otherwise."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    simple = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(found)}
+    said = subprocess.run(
+        [sys.executable, "-c", DIGEST], capture_output=True, text=True, check=True, env=simple, cwd=ROOT
+    )
+    assert said.stdout.strip() == SMALL
 
 
 def digest(fleet: Fleet) -> str:
@@ -93,11 +113,19 @@ def test_a_millionth_device_of_a_family_has_a_name_too() -> None:
     assert max(map(len, numbered.ids())) == 14
 
 
-def test_rows_name_what_the_registry_knows() -> None:
-    enrolled = list(rows(small_fleet(), chunk=300))
-    assert [row.device for row in enrolled] == small_fleet().ids()
-    assert {row.profile for row in enrolled} == {native_profile(family).name for family in NATIVE}
-    assert {row.area for row in enrolled} == {zone.code for zone in zones_of("bac-giang")}
+def test_pieces_name_what_the_registry_knows() -> None:
+    told = list(pieces(small_fleet(), 300))
+    assert [len(piece.device) for piece in told] == [300, 300, 300, 100]
+    devices, profiles, areas, names, lats, lons = (
+        [one for piece in told for one in piece[column]] for column in range(len(Columns._fields))
+    )
+    assert devices == small_fleet().ids()
+    assert set(profiles) == {native_profile(family).name for family in NATIVE}
+    assert areas == [device.split("-")[1] for device in devices]
+    assert names[0] == "Chất lượng không khí 1, TP Bắc Giang"
+    assert len(set(names)) == 1000
+    assert lats == pytest.approx(small_fleet().lat.tolist(), abs=1e-5)
+    assert all(repr(one) == repr(round(one, 5)) for one in (*lats, *lons))
 
 
 # The ground

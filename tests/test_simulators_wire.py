@@ -19,7 +19,7 @@ from simulators.behaviour import Column, values, voices
 from simulators.city import City, natural_rate
 from simulators.digits import HOLE, Field, decimal, six, whole
 from simulators.draw import Floats, Ints
-from simulators.fleet import Fleet, build, districts, native_families, native_profile, rows, zones_of
+from simulators.fleet import Fleet, build, districts, native_families, native_profile, pieces, zones_of
 from simulators.messages import Kind, Messages
 from simulators.packets import Block, length, packet, packets_of
 from simulators.payload import Writer, sample
@@ -66,7 +66,8 @@ def read_back(profile: Profile, reading: Reading) -> dict[str, object]:
 def test_each_kind_of_message_becomes_what_it_is_meant_to() -> None:
     seen: Counter[Kind] = Counter()
     city = city_of(shares=FAULTY)
-    profile_of = {row.device: PROFILES[row.profile] for row in rows(city.fleet)}
+    (piece,) = pieces(city.fleet)
+    profile_of = {device: PROFILES[profile] for device, profile in zip(piece.device, piece.profile, strict=True)}
     for message in city.each(city.until(START + 4.0)):
         seen[message.kind] += 1
         if message.again:

@@ -18,7 +18,7 @@ from dothi.acceptance import KNOWN_AFTER_S, Choice, Desk, Left, Told, choose, en
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.pending import Since
 from dothi.errors import Refused, WrongUsage
-from dothi.output import console, print_json, stderr
+from dothi.output import print_json, print_line, stderr
 from dothi.settings import stack_at
 from dothi.times import moment
 from ingest.replay import Replayed
@@ -134,7 +134,7 @@ def refuse_all(left: Sequence[Left], asked: int) -> None:
 def say_left(left: Sequence[Left]) -> None:
     """Who stays pending, and why; the first of them."""
     for name, refused in left[:MOST_SHOWN]:
-        stderr.print(f"{name} stays pending: {refused}", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"{name} stays pending: {refused}", to=stderr)
     if len(left) > MOST_SHOWN:
         stderr.print(f"… and {len(left) - MOST_SHOWN} more")
 
@@ -166,7 +166,7 @@ def show(choices: Sequence[Choice], left: Sequence[Left], done: Replayed) -> Non
     else:
         lines.append("nobody was enrolled")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line)
     say_left(left)
 
 

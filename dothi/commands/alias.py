@@ -9,7 +9,7 @@ from devices.alias import NoSuchAlias, remove_alias
 from dothi.commands.life import Reason, checked
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
-from dothi.output import console, print_json
+from dothi.output import print_json, print_line
 from dothi.settings import stack_at
 
 app = typer.Typer(help="Names that foreign systems give devices.", no_args_is_help=True)
@@ -46,4 +46,4 @@ def remove(
         print_json({"alias": alias, "device": device})
     else:
         said = f"{alias} leads to {device} no more; its messages are pending: dothi devices pending"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        print_line(said)

@@ -14,7 +14,7 @@ from devices import pending as inbox
 from devices.pending import Proposal, Sample, Stranger
 from dothi import pending_file
 from dothi.commands.options import AsJson, Folder
-from dothi.output import console, print_json, shown
+from dothi.output import console, print_json, print_line, shown
 from dothi.settings import stack_at
 from dothi.times import moment
 
@@ -61,9 +61,9 @@ def show(document: dict[str, Any]) -> None:
     if held := holds(document):
         lines.append(f"  holds {held}")
     lines.append(f"  {document['accept']}")
-    console.print(document["name"], markup=False, highlight=False, soft_wrap=True, style="bold")
+    print_line(document["name"], "bold")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line)
 
 
 def described(one: Stranger, samples: Sequence[Sample]) -> dict[str, Any]:

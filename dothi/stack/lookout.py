@@ -102,7 +102,7 @@ class Lookout(threading.Thread):
                         await self._look(connection)
                         await self._admission.follow(connection, time.monotonic())
                         await asyncio.sleep(LOOK_S)
-            except psycopg.Error as error:
+            except (psycopg.Error, OSError, ValueError) as error:  # also a disk that is full, a table that is broken
                 log.warning("registry cannot be watched", reason=str(error).strip())
                 await asyncio.sleep(AGAIN_S)
 

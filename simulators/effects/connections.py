@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from simulators.draw import Floats, Ints
-from simulators.effects.event import Event, Happening, Part, quiet, spoken
+from simulators.effects.event import NOWHERE, Event, Happening, Part, counters, overlaps, quiet
 from simulators.effects.kinds import Sort, always, duration, share
 from simulators.effects.sequence import counted
 from simulators.fleet import Fleet
@@ -21,17 +21,17 @@ class Cut(Happening):
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        if self.idle(messages):
+        event, cut = self.event, self.sent(messages)
+        if not len(cut):
             return messages
-        event = self.event
-        cut = self.sent(messages)
-        holds = event.draws(fleet, messages.sender, "buffers") < event.given["buffers"]
-        passed = (messages.due - event.start) / event.seconds
-        back = event.end + event.draws(fleet, messages.sender, "back") * event.given["back"]
-        due = np.where(cut, back + passed * event.given["drain"], messages.due)
-        late = cut & (messages.kind == Kind.FRESH)
-        kind = np.where(late, int(Kind.LATE), messages.kind).astype(np.uint8)
-        return replace(messages, due=due, kind=kind).take(~cut | holds)
+        sender, due, kind = messages.sender[cut], messages.due.copy(), messages.kind.copy()
+        passed = (due[cut] - event.start) / event.seconds
+        back = event.end + event.draws(fleet, sender, "back") * event.given["back"]
+        due[cut] = back + passed * event.given["drain"]
+        kind[cut] = np.where(kind[cut] == Kind.FRESH, int(Kind.LATE), kind[cut])
+        keep = np.ones(len(messages), dtype=np.bool_)
+        keep[cut] = event.draws(fleet, sender, "buffers") < event.given["buffers"]
+        return replace(messages, due=due, kind=kind).take(keep)
 
     def outages(self, fleet: Fleet) -> tuple[Outage, ...]:
         """As `Happening` says."""
@@ -52,13 +52,14 @@ class PowerCut(Happening):
     def __init__(self, event: Event, fleet: Fleet) -> None:
         super().__init__(event)
         self._up = event.end + event.draws(fleet, event.devices, "back") * float(event.given["back"])
+        self._forgets = event.draws(fleet, event.devices, "resets") < event.given["resets"]
         self._said = counted(fleet, event.devices, self._up, event.run_start, event.speed)
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        if self.idle(messages):
-            return messages
         event = self.event
+        if not overlaps(messages.due, event.start, np.inf):
+            return messages
         hit = np.flatnonzero(event.mask[messages.sender] & (messages.due >= event.start))
         at = np.searchsorted(event.devices, messages.sender[hit])
         seq = messages.seq[hit] - self._said[at]
@@ -70,20 +71,22 @@ class PowerCut(Happening):
         return replace(messages, boot=boot, seq=again).take(keep)
 
     def touched(self, family: str, device: Ints, seconds: Floats) -> Ints:
-        """Readings made after the device was up again."""
+        """Readings made after a device that forgets was up again."""
         event = self.event
-        if family not in event.families or not len(seconds) or seconds.max() < event.end:
-            return np.empty(0, dtype=np.int64)
+        if family not in event.families or not overlaps(seconds, event.end, np.inf):
+            return NOWHERE
+        if not counters(family):
+            return NOWHERE
         hit = np.flatnonzero(event.mask[device] & (seconds >= event.end))
-        return hit[seconds[hit] >= self._up[np.searchsorted(event.devices, device[hit])]]
+        at = np.searchsorted(event.devices, device[hit])
+        return np.asarray(hit[self._forgets[at] & (seconds[hit] >= self._up[at])], dtype=np.int64)
 
     def alter(self, fleet: Fleet, device: Ints, seconds: Floats, part: Part) -> None:
         """Counters of devices that forget them began at zero when the power was back."""
-        forgets = self.event.draws(fleet, device, "resets") < self.event.given["resets"]
         up = self._up[np.searchsorted(self.event.devices, device)]
-        counters = [voice.metric.name for voice in spoken(part.family) if voice.metric.kind == "counter"]
-        for metric, at_zero in quiet(fleet, part.family, device, up, counters).items():
-            part.add(metric, np.where(forgets, -at_zero, 0.0))
+        for metric, at_zero in quiet(fleet, part.family, device, up, counters(part.family)).items():
+            now = part[metric]
+            part.set(metric, np.where(now >= at_zero, now - at_zero, now))  # lower: it was reset meanwhile
 
     def outages(self, fleet: Fleet) -> tuple[Outage, ...]:
         """As `Happening` says."""

@@ -13,10 +13,11 @@ from simulators import draw
 from simulators.behaviour import Column, Voice, values, voices
 from simulators.draw import Floats, Ints, salt
 from simulators.fleet import Fleet, native_profile
-from simulators.messages import Messages
+from simulators.messages import Kind, Messages
 from simulators.scenario import Alarm, Devices, Outage, Truth
 
 KM_PER_DEGREE = 111.32
+NOWHERE: Ints = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +77,8 @@ class Happening:
     def touched(self, family: str, device: Ints, seconds: Floats) -> Ints:
         """Places of the readings that fall into the event."""
         event = self.event
-        if family not in event.families or not len(seconds) or seconds.max() < event.start:
-            return np.empty(0, dtype=np.int64)
+        if family not in event.families or not overlaps(seconds, event.start, event.end):
+            return NOWHERE
         return np.flatnonzero(event.mask[device] & (seconds >= event.start) & (seconds < event.end))
 
     def alter(self, fleet: Fleet, device: Ints, seconds: Floats, part: "Part") -> None:
@@ -87,14 +88,12 @@ class Happening:
         """As `simulators.scenario.Effect` says."""
         return messages
 
-    def sent(self, messages: Messages) -> NDArray[np.bool_]:
-        """Which messages the event's devices would send while it lasts."""
-        event = self.event
-        return event.mask[messages.sender] & (messages.due >= event.start) & (messages.due < event.end)
-
-    def idle(self, messages: Messages) -> bool:
-        """Whether no message can fall into the event, so that nothing needs to be looked at."""
-        return not len(messages) or bool(messages.due.max() < self.event.start)
+    def sent(self, messages: Messages) -> Ints:
+        """Places of the messages that the event's devices would send while it lasts."""
+        event, due = self.event, messages.due
+        if not overlaps(due, event.start, event.end):
+            return NOWHERE
+        return np.flatnonzero(event.mask[messages.sender] & (due >= event.start) & (due < event.end))
 
     def added(self, fleet: Fleet, since: float, until: float, boot: int) -> Messages:
         """As `simulators.scenario.Effect` says."""
@@ -157,10 +156,17 @@ def spoken(family: str) -> tuple[Voice, ...]:
     return voices(native_profile(family))
 
 
-def quiet(fleet: Fleet, family: str, device: Ints, seconds: Floats, metrics: Sequence[str]) -> dict[str, Column]:
-    """What devices of a family would measure if nothing happened; those of `metrics` that they report."""
-    parts = tuple(voice for voice in spoken(family) if voice.metric.name in metrics)
-    return values(parts, fleet.key[device], seconds)
+@cache
+def counters(family: str) -> tuple[Voice, ...]:
+    """Those voices of a family that count: they move apart from each other, so that they can be asked for alone."""
+    return tuple(voice for voice in spoken(family) if voice.metric.kind == "counter")
+
+
+def quiet(
+    fleet: Fleet, family: str, device: Ints, seconds: Floats, parts: tuple[Voice, ...] | None = None
+) -> dict[str, Column]:
+    """What devices of a family would measure if nothing happened. `parts`: all voices, or the counters only."""
+    return values(parts or spoken(family), fleet.key[device], seconds, fleet.lat[device], fleet.lon[device])
 
 
 def mask_of(fleet: Fleet, devices: Devices) -> NDArray[np.bool_]:
@@ -175,6 +181,19 @@ def families_of(fleet: Fleet, devices: Devices) -> frozenset[str]:
     return frozenset(fleet.families[number] for number in np.unique(fleet.family[devices]).tolist())
 
 
+def marked(messages: Messages, at: Ints, kind: Kind) -> NDArray[np.uint8]:
+    """The kinds, another one at these places where nothing else is wrong with the message."""
+    kinds = messages.kind.copy()
+    plain = (kinds[at] == Kind.FRESH) | (kinds[at] == Kind.LATE)
+    kinds[at] = np.where(plain, int(kind), kinds[at])
+    return kinds
+
+
+def overlaps(seconds: Floats, start: float, end: float) -> bool:
+    """Whether any of the moments may lie from `start` to before `end`: looked at before anything that costs more."""
+    return bool(len(seconds)) and bool(seconds.max() >= start) and bool(seconds.min() < end)
+
+
 def ramp(x: Floats) -> Floats:
     """0 up to x = 0, 1 from x = 1, smooth between."""
     x = np.clip(x, 0.0, 1.0)
@@ -184,6 +203,17 @@ def ramp(x: Floats) -> Floats:
 def swell(x: Floats, rise: float = 0.4, fall: float = 0.6) -> Floats:
     """0 at x = 0, 1 from `rise` to `fall`, 0 again at x = 1."""
     return np.minimum(ramp(x / rise), ramp((1.0 - x) / (1.0 - fall)))
+
+
+def swelled(x: Floats) -> Floats:
+    """The integral of `swell(x)` from 0."""
+    return 0.4 * (_ramped(x / 0.4) - _ramped((x - 0.6) / 0.4))
+
+
+def _ramped(x: Floats) -> Floats:
+    """The integral of `ramp(x)` from 0."""
+    part = np.clip(x, 0.0, 1.0)
+    return np.asarray(part**3 - 0.5 * part**4 + np.maximum(x - 1.0, 0.0), dtype=np.float64)
 
 
 def away(fleet: Fleet, device: Ints | Devices, lat: float, lon: float) -> tuple[Floats, Floats]:

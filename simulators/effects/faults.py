@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from simulators.draw import Floats, Ints
-from simulators.effects.event import Happening, Part, quiet, ramp
+from simulators.effects.event import Happening, Part, marked, quiet, ramp
 from simulators.effects.kinds import MOST_S, SECONDS, Expected, Parameter, Sort, always, duration, number
 from simulators.fleet import Fleet, native_profile
 from simulators.messages import Kind, Messages
@@ -34,7 +34,7 @@ class Stuck(Fault):
     def alter(self, fleet: Fleet, device: Ints, seconds: Floats, part: Part) -> None:
         """As `Happening` says."""
         began = np.full(len(device), self.event.start)
-        part.set(self.metric, quiet(fleet, part.family, device, began, [self.metric])[self.metric])
+        part.set(self.metric, quiet(fleet, part.family, device, began)[self.metric])
 
 
 class Drift(Fault):
@@ -87,10 +87,10 @@ class BatteryDeath(Happening):
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        if self.idle(messages):
-            return messages
-        dead = self.event.start + DIES_AT * self.event.seconds
-        return messages.take(~(self.sent(messages) & (messages.due >= dead)))
+        silent = self.sent(messages)
+        keep = np.ones(len(messages), dtype=np.bool_)
+        keep[silent] = messages.due[silent] < self.event.start + DIES_AT * self.event.seconds
+        return messages.take(keep) if len(silent) else messages
 
 
 class ClockSkew(Happening):
@@ -98,13 +98,12 @@ class ClockSkew(Happening):
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        if self.idle(messages):
-            return messages
         wrong = self.sent(messages)
-        time = messages.time + np.where(wrong, round(self.event.given["by"] * 1000.0), 0)
-        plain = wrong & ((messages.kind == Kind.FRESH) | (messages.kind == Kind.LATE))
-        kind = np.where(plain, int(Kind.SKEWED), messages.kind).astype(np.uint8)
-        return replace(messages, time=time, kind=kind)
+        if not len(wrong):
+            return messages
+        time = messages.time.copy()
+        time[wrong] += round(self.event.given["by"] * 1000.0)
+        return replace(messages, time=time, kind=marked(messages, wrong, Kind.SKEWED))
 
 
 METRIC = Parameter("metric", None, 0, 0, "the metric that is wrong; all of the event's families report it")
@@ -176,7 +175,7 @@ SORTS = {
         "batteries run down to 60 % of the time, then the devices are silent until they get new ones",
         None,
         {},
-        always(Alarm("battery", "minor", "device", "battery_level"), Alarm("silent", "minor", "device")),
+        always(Alarm("battery", "minor", "device"), Alarm("silent", "minor", "device")),
         lambda event, _fleet: BatteryDeath(event),
         "connection",
         1,

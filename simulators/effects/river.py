@@ -60,7 +60,7 @@ class River(Happening):
         for code in event.where["areas"]:
             here = event.devices[fleet.area[event.devices] == fleet.areas.index(code)][:PROBES].astype(np.int64)
             device, seconds = np.repeat(here, MOMENTS), np.tile(moments, len(here))
-            before = quiet(fleet, "water_level", device, seconds, ["water_level"])["water_level"]
+            before = quiet(fleet, "water_level", device, seconds)["water_level"]
             level = self.level(before, self.strength(fleet, device, seconds)).reshape(len(here), MOMENTS)
             for name, height in zip(LEVELS, event.given["levels_m"], strict=True):
                 reached = np.flatnonzero((level >= height).any(axis=0))

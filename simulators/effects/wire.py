@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simulators.effects.event import Happening
+from simulators.effects.event import Happening, marked
 from simulators.effects.kinds import Sort, always, duration, share
 from simulators.fleet import Fleet
 from simulators.messages import Kind, Messages
@@ -17,11 +16,12 @@ class Duplicates(Happening):
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        if self.idle(messages):
-            return messages
         event = self.event
-        chance = event.draws(fleet, messages.sender, "twice", messages.seq)
-        twice = messages.take(self.sent(messages) & ~messages.again & (chance < event.given["share_of_messages"]))
+        told = messages.take(self.sent(messages))
+        chance = event.draws(fleet, told.sender, "twice", told.seq)
+        twice = told.take(~told.again & (chance < event.given["share_of_messages"]))
+        if not len(twice):
+            return messages
         later = twice.due + event.given["within"] * event.draws(fleet, twice.sender, "later", twice.seq)
         again = np.ones(len(twice), dtype=np.bool_)
         return Messages.joined(messages, replace(twice, due=later, again=again))
@@ -32,13 +32,13 @@ class OutOfOrder(Happening):
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        if self.idle(messages):
+        event, told = self.event, self.sent(messages)
+        if not len(told):
             return messages
-        event = self.event
-        chance = event.draws(fleet, messages.sender, "slow", messages.seq)
-        slow = self.sent(messages) & (chance < event.given["share_of_messages"])
-        later = event.given["within"] * event.draws(fleet, messages.sender, "how-slow", messages.seq)
-        return replace(messages, due=messages.due + np.where(slow, later, 0.0))
+        sender, seq, due = messages.sender[told], messages.seq[told], messages.due.copy()
+        slow = event.draws(fleet, sender, "slow", seq) < event.given["share_of_messages"]
+        due[told] += np.where(slow, event.given["within"] * event.draws(fleet, sender, "how-slow", seq), 0.0)
+        return replace(messages, due=due)
 
 
 class RenamedField(Happening):
@@ -46,15 +46,8 @@ class RenamedField(Happening):
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        if self.idle(messages):
-            return messages
-        return replace(messages, kind=marked(messages, self.sent(messages), Kind.RENAMED))
-
-
-def marked(messages: Messages, where: NDArray[np.bool_], kind: Kind) -> NDArray[np.uint8]:
-    """The kinds, another one where the mask is true and nothing else is wrong with the message."""
-    plain = where & ((messages.kind == Kind.FRESH) | (messages.kind == Kind.LATE))
-    return np.where(plain, int(kind), messages.kind).astype(np.uint8)
+        told = self.sent(messages)
+        return replace(messages, kind=marked(messages, told, Kind.RENAMED)) if len(told) else messages
 
 
 WITHIN = duration("2 %", "at most so much later")
@@ -76,7 +69,7 @@ SORTS = {
     ),
     "renamed_field": Sort(
         "a firmware writes the first metric of its family under another name, `pm25` as `pm25_value`",
-        ("air_quality",),
+        None,
         {},
         always(Alarm("unknown_field", "warning", "cause")),
         lambda event, _fleet: RenamedField(event),

@@ -14,12 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import psycopg
 
-from devices import registry
 from devices.area import ZONES
-from devices.enroll import Terms, judged_rows
-from devices.enroll_file import Outputs, enroll_file
+from devices.enroll import Terms
+from devices.enroll_file import Outputs, enroll_file, lines_of
+from devices.enroll_read import pieces
+from devices.enroll_stage import nothing
 from devices.lookup import find
 from devices.profile import PROFILES
 from dothi.settings import stack_at
@@ -44,10 +46,31 @@ def write_file(path: Path, devices: int, mark: str, full: bool) -> None:
             file.write(f"{mark}-{number:07d},{chance.choice(KINDS)},{area},{name},{lat:.6f},{lon:.6f}{rest}\n")
 
 
-def timed(what: str, count: int, began: float) -> None:
-    """Seconds and rate of a step."""
-    took = time.monotonic() - began
-    sys.stdout.write(f"{what}: {took:.1f} s, {count / took:,.0f} devices/s\n")
+class Clock:
+    """Wall clock and CPU seconds, ours and those of the connection's process in the database."""
+
+    def __init__(self, backend: int) -> None:
+        self._backend = psutil.Process(backend)
+        self.start()
+
+    def start(self) -> None:
+        """From now on."""
+        self._began, self._ours, self._theirs = time.monotonic(), time.process_time(), self._cpu()
+
+    def _cpu(self) -> float:
+        times = self._backend.cpu_times()
+        return float(times.user + times.system)
+
+    def tell(self, what: str, count: int) -> None:
+        """Seconds and rate of a step, and begin the next."""
+        took = time.monotonic() - self._began
+        ours, theirs = (
+            (now - began) / count * 100_000
+            for now, began in ((time.process_time(), self._ours), (self._cpu(), self._theirs))
+        )
+        sys.stdout.write(f"{what}: {took:.1f} s, {count / took:,.0f} devices/s; CPU s per 100,000: {ours:.2f} here, ")
+        sys.stdout.write(f"{theirs:.2f} in the database\n")
+        self.start()
 
 
 def main() -> None:
@@ -68,18 +91,16 @@ def main() -> None:
 
 def measure(path: Path, terms: Terms, arguments: argparse.Namespace) -> None:
     """The parts, then the whole three times, then lookups."""
-    began = time.monotonic()
-    with path.open("rb") as file:
-        wrong = sum(len(one.mistakes) for one in judged_rows(file, terms))
-    timed(f"parse and check alone ({wrong} mistakes)", arguments.devices, began)
     with psycopg.connect(stack_at(arguments.dir).database, autocommit=True) as connection:
-        registry.known_areas(connection)
+        clock = Clock(connection.info.backend_pid)
+        with path.open("rb") as file:
+            size = sum(map(len, lines_of(pieces(file), terms, nothing)))
+        clock.tell(f"parse and check alone ({size} letters)", arguments.devices)
         for what, dry in (("dry run", True), ("enrol", False), ("again", False)):
-            began = time.monotonic()
             with path.open("rb") as file:
                 tokens = io.StringIO() if arguments.tokens else None
                 outcome = enroll_file(connection, file, terms, dry, Outputs(tokens=tokens))
-            timed(f"{what} {outcome.enrolled} {outcome.tokens} tokens", arguments.devices, began)
+            clock.tell(f"{what} {outcome.enrolled} {outcome.tokens} tokens", arguments.devices)
         for text in ("dong mo 77", "cau bo ha", f"{arguments.mark}-0000123", f"sn{arguments.mark}00000042", "ubnd"):
             began = time.monotonic()
             found = find(connection, text, 100)
