@@ -1,4 +1,4 @@
-"""The registry in the database: devices and their foreign names, and what changed since a worker last looked."""
+"""The registry in the database: how devices and their foreign names come into it."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,7 +10,6 @@ from devices.enroll import Row
 from devices.enroll_stage import Staged, stage_rows
 
 Connection = psycopg.Connection[Any]
-AsyncConnection = psycopg.AsyncConnection[Any]
 
 
 class Enrolled(NamedTuple):
@@ -19,25 +18,6 @@ class Enrolled(NamedTuple):
     new: int
     changed: int
     unchanged: int
-
-
-class Change(NamedTuple):
-    """A device as ingest needs it."""
-
-    id: int
-    device: str
-    profile: str
-    area: str
-    area_id: int
-    retired: bool
-
-
-class AliasChange(NamedTuple):
-    """A foreign name and the device it stands for."""
-
-    route: str
-    foreign_id: str
-    device: str
 
 
 class NotEnrolled(Exception):
@@ -137,37 +117,3 @@ where registry.alias.device <> excluded.device
 def known_areas(connection: Connection) -> list[str]:
     """Codes of the zones that enrol accepts, as city.plan lists them."""
     return [code for (code,) in connection.execute("select area from city.plan order by area")]
-
-
-async def changed_since(connection: AsyncConnection, xmin: str) -> tuple[str, list[Change], list[AliasChange]]:
-    """What changed in transactions from `xmin` on, and the xmin to ask with next time; "0" asks for everything.
-
-    Of a device that changed all foreign names are told: those that are not among them lead to it no more.
-
-    Every transaction below the returned xmin has ended, so nothing that commits late is missed; a change may come
-    twice.
-    """
-    async with connection.transaction():
-        await connection.execute("set transaction isolation level repeatable read")
-        cursor = await connection.execute("select pg_snapshot_xmin(pg_current_snapshot())::text")
-        row = await cursor.fetchone()
-        assert row is not None  # a select of a function always gives a row
-        cursor = await connection.execute(CHANGED_DEVICES, (xmin,))
-        devices = [Change(*fields) for fields in await cursor.fetchall()]
-        cursor = await connection.execute(CHANGED_ALIASES, {"xmin": xmin})
-        aliases = [AliasChange(*fields) for fields in await cursor.fetchall()]
-    return row[0], devices, aliases
-
-
-CHANGED_DEVICES = (
-    "select d.id, d.device, p.profile, a.code, a.id, d.state = 'retired' from registry.device d "
-    "join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area where d.changed >= %s::xid8"
-)
-# All names of a device that changed: one that was taken away is missing among them.
-CHANGED_ALIASES = """
-select l.route, l.foreign_id, d.device from registry.alias l join registry.device d on d.id = l.device
-where l.changed >= %(xmin)s::xid8
-union all
-select l.route, l.foreign_id, d.device from registry.device d join registry.alias l on d.id = l.device
-where d.changed >= %(xmin)s::xid8 and l.changed < %(xmin)s::xid8
-"""

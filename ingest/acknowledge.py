@@ -15,7 +15,7 @@ import psycopg
 
 from devices.profile import PROFILES
 from ingest.batch import Ack, Batch
-from ingest.route import Device
+from ingest.known import Device
 from ingest.settle import integers
 from ingest.window import Source
 

@@ -12,7 +12,8 @@ from devices.native import RESERVED
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time
-from ingest.route import Device, Outcome
+from ingest.known import Device
+from ingest.route import Outcome
 from ingest.window import Arrival, Source
 
 NO_FIELDS = RESERVED | {"port"}

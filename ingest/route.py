@@ -1,36 +1,33 @@
 """Topic → device → profile, or Rejected; and the registry as this worker knows it, kept fresh while it runs."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
 import structlog
 
+from devices.changed import Devices, changed_aliases, changed_devices, snapshot_xmin
 from devices.envelopes import Notice, Packet, noticed, opener_of
-from devices.profile import PROFILES, Profile
 from devices.reading import Reading
-from devices.registry import AliasChange, Change, changed_since
 from devices.rejected import Reason, Rejected
 from devices.route import Route, matches, rivals_of
+from ingest.known import Device, Known
+from ingest.names import Ints
 
 log = structlog.get_logger("ingest.route")
 
 REFRESH_S = 1.0
+MOST_TOPICS = 200_000
+"""Topics whose devices are remembered ready-made, some 70 MB; the others are looked up. Those who come first are those
+who speak often, so none gives way to another until all are forgotten."""
+FORGET_S = 600.0
+"""How long a full memory of topics is kept: inboxes move to other workers, devices fall silent."""
 MOST_REQUESTS = 100
 """Of one route, waiting to be sent; a request that is lost is made again when the next message asks for it."""
-
-
-class Device(NamedTuple):
-    """A device of the registry as a reading needs it."""
-
-    id: int
-    name: str
-    area: bytes
-    area_id: int
-    profile: Profile
-    retired: bool
 
 
 class Outcome(NamedTuple):
@@ -44,7 +41,7 @@ class Outcome(NamedTuple):
 
 
 class Router:
-    """Devices by id, topics by what was found for them once, foreign names by route."""
+    """Devices by topic and by foreign name, and what their messages say."""
 
     def __init__(self, routes: dict[str, Route]) -> None:
         """`routes`: the foreign routes by inbox name."""
@@ -54,14 +51,14 @@ class Router:
         self._requests: dict[str, deque[tuple[str, bytes]]] = {
             name: deque(maxlen=MOST_REQUESTS) for name, opener in self._openers.items() if hasattr(opener, "requests")
         }
-        self._devices: dict[bytes, Device] = {}
+        self.known = Known()
         self._topics: dict[bytes, Device] = {}
-        self._aliases: dict[tuple[str, str], bytes] = {}
+        self._forgotten = time.monotonic()
         self._xmin = "0"
 
     def __len__(self) -> int:
         """Devices known."""
-        return len(self._devices)
+        return len(self.known)
 
     def device_of_status(self, topic: bytes) -> Device | None:
         """The device that speaks on its status topic, or None when it is not one of ours."""
@@ -85,26 +82,22 @@ class Router:
         ]
 
     def find(self, topic: bytes) -> Device | Rejected:
-        """The device of a native topic; remembered, so that the common case is one look-up.
+        """The device of a native topic; remembered, so that in a small fleet the common case is one look-up.
 
         Refusals are not remembered: whoever invents ids must not fill our memory.
         """
         known = self._topics.get(topic)
         if known is not None:
             return known
-        found = self._find(topic)
-        if isinstance(found, Device):
-            self._topics[topic] = found
-        return found
-
-    def _find(self, topic: bytes) -> Device | Rejected:
         area, name = topic.split(b"/")[2:4]
-        device = self._devices.get(name)
+        device = self.known.device(name)
         if device is None:
-            shown = name.decode(errors="backslashreplace")
-            detail = f"no device {shown} is enrolled; enrol it with: dothi devices enroll FILE.csv"
-            return Rejected("route", Reason.UNKNOWN_DEVICE, "device", shown, detail)
-        return self._refused(device, area) or device
+            return not_enrolled(name.decode(errors="backslashreplace"))
+        if device.area != area or device.retired:
+            return self._refused(device, area) or device
+        if len(self._topics) < MOST_TOPICS:
+            self._topics[topic] = device
+        return device
 
     def _refused(self, device: Device, area: bytes) -> Rejected | None:
         if device.retired:
@@ -144,7 +137,7 @@ class Router:
 
     def _device_of(self, route: Route, foreign_id: str | None) -> Device | None:
         """The device that a foreign system calls so."""
-        return self._devices.get(self._aliases.get((route.kind, foreign_id or ""), b""))
+        return self.known.called(route.kind, foreign_id or "")
 
     def _read_packet(self, route: Route, packet: Packet) -> list[Outcome]:
         foreign_id, entity, raw = packet
@@ -164,31 +157,24 @@ class Router:
         return [Outcome(device, device.name, noticed(result, foreign_id), kept) for result in results]
 
     async def refresh(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Take in what changed in the registry since the last time."""
-        self._xmin, devices, aliases = await changed_since(connection, self._xmin)
-        self._forget_names({name for change in devices if (name := change.device.encode()) in self._devices})
-        for change in devices:
-            self._take(change)
-        for alias in aliases:
-            self._take_alias(alias)
+        """Take in what changed in the registry since the last time; messages are read between one piece and the
+        next."""
+        async with connection.transaction():
+            xmin = await snapshot_xmin(connection)
+            changed = [self.take(devices) async for devices in changed_devices(connection, self._xmin)]
+            told = [self.known.take_aliases(aliases) async for aliases in changed_aliases(connection, self._xmin)]
+        self.known.forget_aliases(joined(changed), joined(told))
+        self._xmin = xmin
+        if len(self._topics) >= MOST_TOPICS and time.monotonic() - self._forgotten > FORGET_S:
+            self._topics.clear()
+            self._forgotten = time.monotonic()
 
-    def _take(self, change: Change) -> None:
-        profile = PROFILES.get(change.profile)
-        if profile is None:
-            log.error("profile unknown to this code", device=change.device, profile=change.profile)
-            return
-        device = Device(change.id, change.device, change.area.encode(), change.area_id, profile, change.retired)
-        if self._devices.get(change.device.encode()) != device:
-            self._devices[change.device.encode()] = device
-            self._topics.clear()  # what was found for a topic may be another device now, or one at all
-
-    def _forget_names(self, devices: set[bytes]) -> None:
-        """All names of devices that changed: those that they still have are told anew."""
-        for name in [name for name, device in self._aliases.items() if device in devices] if devices else ():
-            del self._aliases[name]
-
-    def _take_alias(self, alias: AliasChange) -> None:
-        self._aliases[alias.route, alias.foreign_id] = alias.device.encode()
+    def take(self, devices: Devices) -> Ints:
+        """Take in devices as they are now; their numbers among those known."""
+        numbers, replaced = self.known.take(devices)
+        if replaced:
+            self._topics.clear()  # what was found for a topic may be another device now
+        return numbers
 
     async def keep_fresh(self, connect: Callable[[], Any]) -> None:
         """Refresh every second until cancelled; a database that is away is waited for."""
@@ -201,6 +187,12 @@ class Router:
             except psycopg.Error as error:
                 log.warning("registry cannot be read", error=str(error).strip())
                 await asyncio.sleep(REFRESH_S)
+
+
+def not_enrolled(device: str) -> Rejected:
+    """An id that nobody enrolled."""
+    detail = f"no device {device} is enrolled; enrol it with: dothi devices enroll FILE.csv"
+    return Rejected("route", Reason.UNKNOWN_DEVICE, "device", device, detail)
 
 
 def unknown_device(route: Route, foreign_id: str | None) -> Rejected:
@@ -216,3 +208,8 @@ def unknown_device(route: Route, foreign_id: str | None) -> Rejected:
 def claimed_id(topic: bytes) -> str:
     """The device id that a native topic claims."""
     return topic.split(b"/")[3].decode(errors="backslashreplace")
+
+
+def joined(numbers: list[Ints]) -> Ints:
+    """One array of all."""
+    return np.concatenate([np.empty(0, dtype=np.int64), *numbers])

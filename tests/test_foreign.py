@@ -15,13 +15,13 @@ from devices.envelopes import Notice, Packet, opener_of
 from devices.fitting import chosen
 from devices.profile import PROFILES
 from devices.reading import Reading
-from devices.registry import AliasChange, Change
 from devices.rejected import Rejected
 from devices.route import ROUTES, matches, rivals_of, route_of
 from devices.sniff import sniff
 from ingest.route import Router
 from tests.stack import RunningStack, running_stack
 from tests.test_payloads import FOLDER, without_comments
+from tests.told import AliasChange, Change, tell
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no real payloads in {FOLDER} (DOTHI_PAYLOADS names them)")
 
@@ -93,8 +93,8 @@ def told(sent: list[Message], rows: dict[tuple[str, str], str], ids: list[str]) 
     """What a router in memory makes of the messages, by inbox."""
     router = Router(ROUTES)
     for number, (((kind, name), profile), device) in enumerate(zip(rows.items(), ids, strict=True), 1):
-        router._take(Change(number, device, profile, "213", 213, False))
-        router._take_alias(AliasChange(kind, name, device))
+        tell(router, Change(number, device, profile, "213", 213, False))
+        tell(router, AliasChange(kind, name, device))
     results: dict[str, list[Reading | Rejected]] = {}
     for one in sent:
         for outcome in router.read(one.inbox, one.topic.encode(), one.payload):

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from devices.envelopes import ENVELOPES, Notice, Opened, Packet
-from devices.registry import AliasChange, Change
 from devices.route import ROUTES, Route, route_from
 from ingest import mqtt
 from ingest.batch import Batch, Heard, Limits
@@ -18,6 +17,7 @@ from ingest.replay import Replayed, batch_of
 from ingest.route import MOST_REQUESTS, Router
 from ingest.watch import Events
 from ingest.window import Arrival
+from tests.told import AliasChange, Change, tell
 
 EUI = "70b3d57ba000156b"
 NOW_US = 1_767_225_600_000_000
@@ -57,8 +57,8 @@ class Broker:
 def router_of(routes: dict[str, Route] = ROUTES) -> Router:
     """One room sensor."""
     router = Router(routes)
-    router._take(Change(1, "room-1", "lorawan-indoor", "213", 213, False))
-    router._take_alias(AliasChange("lorawan", EUI, "room-1"))
+    tell(router, Change(1, "room-1", "lorawan-indoor", "213", 213, False))
+    tell(router, AliasChange("lorawan", EUI, "room-1"))
     return router
 
 
@@ -160,8 +160,8 @@ def test_what_turns_out_to_be_a_notice_leaves_quarantine_and_ledger() -> None:
 def heard(device: int, kind: Any, at_us: int) -> Heard:
     """A notice of a device."""
     router = Router(ROUTES)
-    router._take(Change(device, f"room-{device}", "lorawan-indoor", "213", 213, False))
-    router._take_alias(AliasChange("lorawan", EUI, f"room-{device}"))
+    tell(router, Change(device, f"room-{device}", "lorawan-indoor", "213", 213, False))
+    tell(router, AliasChange("lorawan", EUI, f"room-{device}"))
     known = router._device_of(ROUTES["lorawan"], EUI)
     assert known is not None
     return Heard(known, Notice(EUI, kind, "so it is"), "lorawan", at_us)

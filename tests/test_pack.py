@@ -13,8 +13,8 @@ from devices.family import FAMILIES, Family
 from devices.profile import PROFILES
 from devices.reading import Reading
 from ingest.batch import Columns
+from ingest.known import Device
 from ingest.pack import Prepared, column_names
-from ingest.route import Device
 from ingest.window import Arrival
 from tests.stack import RunningStack
 

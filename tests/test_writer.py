@@ -15,9 +15,10 @@ from devices.reading import Reading
 from devices.route import ROUTES
 from ingest import writer as writing
 from ingest.batch import Batch, Limits
+from ingest.known import Device
 from ingest.metrics import Meters
 from ingest.replay import Archive
-from ingest.route import Device, Outcome, Router
+from ingest.route import Outcome, Router
 from ingest.window import Arrival
 from ingest.writer import Writer
 from tests.stack import RunningStack

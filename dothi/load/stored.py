@@ -11,6 +11,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
+from devices.arrays import elements
 from simulators.conserve import UNREADABLE, Found, Kept
 from simulators.draw import Ints
 from simulators.fleet import Fleet
@@ -92,7 +93,7 @@ def nothing_found() -> Found:
 def columns(connection: Connection, query: str | sql.Composed, arguments: tuple[object, ...]) -> list[Ints]:
     """A query of one row of arrays of eight-byte elements, none NULL, as numpy columns.
 
-    A million rows come as one: a client takes rows one by one, even from COPY. Format: PostgreSQL's `array_send`.
+    A million rows come as one: see `devices.arrays`.
     """
     statement = query.encode() if isinstance(query, str) else query
     with connection.cursor(binary=True) as cursor:
@@ -100,14 +101,6 @@ def columns(connection: Connection, query: str | sql.Composed, arguments: tuple[
         assert cursor.pgresult is not None  # a select gives a result
         values = [cursor.pgresult.get_value(0, place) for place in range(cursor.pgresult.nfields)]
     return [elements(value) for value in values]
-
-
-def elements(array: bytes | None) -> Ints:
-    """The elements of a binary one-dimensional array; none of NULL."""
-    if not array or len(array) < 20:
-        return np.empty(0, dtype=np.int64)
-    block = np.frombuffer(array, dtype=[("length", ">i4"), ("value", ">i8")], offset=20)
-    return block["value"].astype(np.int64)
 
 
 def kept_since(connection: Connection, known: Enrolled, since: float) -> Kept:

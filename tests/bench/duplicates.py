@@ -21,8 +21,9 @@ import psycopg
 from devices.reading import Reading
 from devices.route import ROUTES
 from ingest.batch import Batch, Limits
+from ingest.known import Device
 from ingest.replay import Archive
-from ingest.route import Device, Outcome, Router
+from ingest.route import Outcome, Router
 from ingest.window import Arrival
 from ingest.writer import Writer
 from tests.bench.ingest import cpu_s

@@ -18,8 +18,8 @@ import psycopg
 from devices.family import FAMILIES
 from devices.profile import PROFILES
 from ingest.batch import Batch, Columns, Count, Limits, ledger_key
+from ingest.known import Device
 from ingest.replay import Archive
-from ingest.route import Device
 from ingest.window import Arrival
 from ingest.writer import Writer
 

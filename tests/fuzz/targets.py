@@ -20,7 +20,6 @@ from devices.family import Family
 from devices.profile import PROFILES, Profile
 from devices.raw import LONGEST_SHOWN, MAX_DEPTH
 from devices.reading import Reading
-from devices.registry import AliasChange, Change
 from devices.rejected import MEANING, Rejected
 from devices.route import ROUTES, rivals_of
 from dothi.stack import queues as broker_queues
@@ -32,6 +31,7 @@ from ingest.route import Router
 from ingest.window import Arrival
 from simulators.device import Device
 from tests.enrolment import check_file
+from tests.told import AliasChange, Change, tell
 
 FOLDER = Path(__file__).parent
 RECEIVED_US = 1_767_225_600_000_000
@@ -214,11 +214,11 @@ def filled_router() -> Router:
     """One device of every profile, the foreign ones under the names that the corpora use."""
     router = Router(ROUTES)
     for number, profile in enumerate(PROFILES.values(), 1):
-        router._take(Change(number, f"d-{profile.name}"[:60], profile.name, AREA, 213, False))
+        tell(router, Change(number, f"d-{profile.name}"[:60], profile.name, AREA, 213, False))
         if profile.route:
-            router._take_alias(AliasChange(profile.route, f"x{number}", f"d-{profile.name}"[:60]))
-            router._take_alias(AliasChange(profile.route, profile.name, f"d-{profile.name}"[:60]))
-    router._take_alias(AliasChange("lorawan", "70b3d57ba000156b", "d-lorawan-indoor"))
+            tell(router, AliasChange(profile.route, f"x{number}", f"d-{profile.name}"[:60]))
+            tell(router, AliasChange(profile.route, profile.name, f"d-{profile.name}"[:60]))
+    tell(router, AliasChange("lorawan", "70b3d57ba000156b", "d-lorawan-indoor"))
     return router
 
 

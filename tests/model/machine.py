@@ -13,7 +13,6 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from devices.registry import Change
 from devices.route import ROUTES
 from ingest.batch import Limits
 from ingest.pipeline import pipeline
@@ -24,6 +23,7 @@ from tests.model.broker import Broker, Message, Violation
 from tests.model.clock import START_S, Clock, Loop
 from tests.model.database import Database, Writer
 from tests.model.link import Link
+from tests.told import Change, tell
 
 AREAS = ("213", "214")
 DEVICES = 2
@@ -372,7 +372,7 @@ def known_devices() -> Router:
     router = Router(ROUTES)
     for number, area in enumerate(AREAS):
         for device in range(DEVICES):
-            router._take(
-                Change(10 * number + device, f"d{area}-{device}", "native-air-quality", area, int(area), False)
+            tell(
+                router, Change(10 * number + device, f"d{area}-{device}", "native-air-quality", area, int(area), False)
             )
     return router

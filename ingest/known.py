@@ -1,0 +1,125 @@
+"""The registry as a worker knows it: 3.7 million devices in some 150 MB, any of them found in about a microsecond."""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import structlog
+
+from devices.changed import Aliases, Devices, Standing, alias_key
+from devices.profile import PROFILES, Profile
+from ingest.names import Ints, Names, grown
+
+log = structlog.get_logger("ingest.known")
+
+NOBODY = -1
+
+
+class Device(msgspec.Struct, frozen=True, gc=False):
+    """A device of the registry as a reading needs it. Made when asked for; two of one device are equal."""
+
+    id: int
+    name: str
+    area: bytes
+    area_id: int
+    profile: Profile
+    retired: bool
+
+
+class Kind(NamedTuple):
+    """What many devices have in common."""
+
+    area: bytes
+    area_id: int
+    profile: Profile
+    retired: bool
+
+
+class Taken(NamedTuple):
+    """Numbers (of `Names`) of devices that were told, and whether one that was known is another now."""
+
+    numbers: Ints
+    replaced: bool
+
+
+class Known:
+    """Devices by name and by what foreign systems call them."""
+
+    def __init__(self) -> None:
+        self._names, self._aliases = Names(), Names()
+        self._ids, self._kinds = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int16)
+        self._called = np.zeros(0, dtype=np.int32)  # device by alias, both by number
+        self._all_kinds: list[Kind] = []
+        self._kind_numbers: dict[Standing, int] = {}
+        self._show()
+
+    def __len__(self) -> int:
+        """Devices known."""
+        return len(self._names)
+
+    def _show(self) -> None:
+        self._id_view, self._kind_view = self._ids.data, self._kinds.data
+        self._called_view = self._called.data
+
+    def device(self, name: bytes) -> Device | None:
+        """The device with this id in the registry's spelling."""
+        number = self._names.find(name)
+        if number < 0:
+            return None
+        return Device(self._id_view[number], name.decode(), *self._all_kinds[self._kind_view[number]])
+
+    def called(self, route: str, foreign_id: str) -> Device | None:
+        """The device that a foreign system calls so."""
+        alias = self._aliases.find(alias_key(route, foreign_id))
+        number = self._called_view[alias] if alias >= 0 else NOBODY
+        return None if number < 0 else self.device(self._names[number])
+
+    def take(self, devices: Devices) -> Taken:
+        """Take in devices as they are now."""
+        names, ids, kinds = devices.names, devices.ids, self._kinds_of(devices)
+        if (kinds < 0).any():
+            ours = np.flatnonzero(kinds >= 0)
+            names, ids, kinds = [names[place] for place in ours.tolist()], ids[ours], kinds[ours]
+        before = len(self._names)
+        numbers = self._names.take(names)
+        self._ids, self._kinds = grown(self._ids, len(self._names)), grown(self._kinds, len(self._names))
+        differs = (self._ids[numbers] != ids) | (self._kinds[numbers] != kinds)
+        self._ids[numbers], self._kinds[numbers] = ids, kinds
+        self._show()
+        return Taken(numbers, bool((differs & (numbers < before)).any()))
+
+    def _kinds_of(self, devices: Devices) -> Ints:
+        """Numbers of the kinds of devices; below 0 where this code has no such profile: they stay as they are."""
+        numbers = [self._kind_number(standing) for standing in devices.standings]
+        kinds = np.array(numbers, dtype=np.int64)[devices.standing]
+        for standing, number in zip(devices.standings, numbers, strict=True):
+            if number < 0:
+                count = int((devices.standing == devices.standings.index(standing)).sum())
+                log.error("profile unknown to this code", profile=standing.profile, devices=count)
+        return kinds
+
+    def _kind_number(self, standing: Standing) -> int:
+        number = self._kind_numbers.get(standing)
+        if number is None:
+            profile = PROFILES.get(standing.profile)
+            if profile is None:
+                return NOBODY
+            number = self._kind_numbers[standing] = len(self._all_kinds)
+            self._all_kinds.append(Kind(standing.area.encode(), standing.area_id, profile, standing.retired))
+        return number
+
+    def take_aliases(self, aliases: Aliases) -> Ints:
+        """Take in foreign names, whose devices were taken before; their numbers."""
+        numbers = self._aliases.take(aliases.keys)
+        self._called = grown(self._called, len(self._aliases))
+        self._called[numbers] = self._names.find_all(aliases.devices)
+        self._show()
+        return numbers
+
+    def forget_aliases(self, devices: Ints, told: Ints) -> None:
+        """Devices that changed (numbers) have no foreign names but those that were told (numbers)."""
+        if len(devices) and len(self._aliases):
+            called = self._called[: len(self._aliases)]
+            gone = np.isin(called, devices)
+            gone[told] = False
+            called[gone] = NOBODY
