@@ -8,7 +8,7 @@ import structlog
 
 from devices.changed import Aliases, Devices, Standing, alias_key
 from devices.profile import PROFILES, Profile
-from ingest.names import Ints, Names, grown
+from ingest.names import FREE, Ints, Names, grown
 
 log = structlog.get_logger("ingest.known")
 
@@ -76,10 +76,15 @@ class Known:
 
     def take(self, devices: Devices) -> Taken:
         """Take in devices as they are now."""
-        names, ids, kinds = devices.names, devices.ids, self._kinds_of(devices)
-        if (kinds < 0).any():
-            ours = np.flatnonzero(kinds >= 0)
-            names, ids, kinds = [names[place] for place in ours.tolist()], ids[ours], kinds[ours]
+        kinds = self._kinds_of(devices)
+        if (kinds >= 0).all():
+            return self._take(devices.names, devices.ids, kinds)
+        ours, others = np.flatnonzero(kinds >= 0), np.flatnonzero(kinds < 0)
+        taken = self._take([devices.names[place] for place in ours.tolist()], devices.ids[ours], kinds[ours])
+        left = self._names.find_all([devices.names[place] for place in others.tolist()])
+        return Taken(np.concatenate([taken.numbers, left[left != FREE]]), taken.replaced)
+
+    def _take(self, names: list[bytes], ids: Ints, kinds: Ints) -> Taken:
         before = len(self._names)
         numbers = self._names.take(names)
         self._ids, self._kinds = grown(self._ids, len(self._names)), grown(self._kinds, len(self._names))
@@ -91,12 +96,11 @@ class Known:
     def _kinds_of(self, devices: Devices) -> Ints:
         """Numbers of the kinds of devices; below 0 where this code has no such profile: they stay as they are."""
         numbers = [self._kind_number(standing) for standing in devices.standings]
-        kinds = np.array(numbers, dtype=np.int64)[devices.standing]
-        for standing, number in zip(devices.standings, numbers, strict=True):
-            if number < 0:
-                count = int((devices.standing == devices.standings.index(standing)).sum())
+        for place, standing in enumerate(devices.standings):
+            if numbers[place] < 0:
+                count = int((devices.standing == place).sum())
                 log.error("profile unknown to this code", profile=standing.profile, devices=count)
-        return kinds
+        return np.array(numbers, dtype=np.int64)[devices.standing]
 
     def _kind_number(self, standing: Standing) -> int:
         number = self._kind_numbers.get(standing)
