@@ -18,11 +18,11 @@ from dothi.commands.simulate_run import (
     Seed,
     Settle,
     brokers_of,
-    enroll_fleet,
     stop_on_signals,
 )
 from dothi.commands.storage_plan import measured_rows
 from dothi.errors import WrongUsage
+from dothi.load.enroll import enroll_fleet
 from dothi.load.fleet import Asked, checked, fleet_of
 from dothi.load.place import disk, machine_document
 from dothi.load.progress import Progress, shown

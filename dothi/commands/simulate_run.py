@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
-from devices.registry import ProfileChange, enroll
 from dothi import settings
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.simulate_plan import Areas, MixFile, ProvinceName, spoken_plainly
-from dothi.errors import Refused, WrongUsage
+from dothi.errors import WrongUsage
+from dothi.load.enroll import enroll_fleet
 from dothi.load.fleet import Asked, checked, fleet_of
 from dothi.load.progress import shown
 from dothi.load.record import check_record
@@ -21,14 +20,12 @@ from dothi.load.report import checked_folder, read, write
 from dothi.load.run import SETTLE_S
 from dothi.load.screen import print_report
 from dothi.load.send import Sending, accounted, brief, plain
-from dothi.output import print_json, print_table, stderr
+from dothi.output import print_json, print_table
 from simulators.city import natural_rate
-from simulators.fleet import Fleet, rows
+from simulators.fleet import Fleet
 from simulators.publish import Broker
 from simulators.shard import shard_of
 
-KNOWN_WITHIN_S = 2.5
-"""How long to wait for ingest, which looks at the registry every second, to notice new devices."""
 LIVELY_RATE = 300.0
 """Messages per second at which a small city looks alive and a laptop stays cool."""
 NAMES = ("seed", "boot")
@@ -195,18 +192,6 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     return stop
-
-
-def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event) -> None:
-    """Make the fleet known; waits until ingest has noticed devices that are new."""
-    try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi simulate") as connection:
-            result = enroll(connection, rows(fleet))
-    except (psycopg.Error, ProfileChange) as error:
-        raise Refused(f"the fleet cannot be enrolled: {str(error).strip().splitlines()[0]}") from None
-    stderr.print(f"{len(fleet):,} devices enrolled ({result.new:,} new, {result.changed:,} changed)")
-    if result.new or result.changed:
-        stop.wait(KNOWN_WITHIN_S)
 
 
 def brokers_of(stack: settings.Stack) -> list[Broker]:
