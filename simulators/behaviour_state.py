@@ -27,7 +27,7 @@ class Choice:
         if metric.states:
             self._of = np.array([place_of(metric, option) for option in weights], dtype=np.int64)
         else:
-            self._of = np.array([float(option) for option in weights])
+            self._of = np.array([float(option) + 0.0 for option in weights])  # never -0.0
         self._lot = Lot(np.array([float(weight) for weight in weights.values()]))
         self.draws = len(self._of) > 1
 
