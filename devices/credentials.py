@@ -2,7 +2,7 @@
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ AsyncConnection = psycopg.AsyncConnection[Any]
 Tokens = NDArray[np.bytes_]  # dtype S43
 TOKEN_BYTES, TOKEN_LETTERS = 32, 43
 PIECE = 50_000
+ONE_AFTER_THE_OTHER = "select pg_advisory_xact_lock(x'746f6b656e'::bigint)"  # "token"
+"""Who issues, rotates or revokes waits for others who do: a token that is being made would escape a revocation."""
 
 
 class Issued(NamedTuple):
@@ -109,6 +111,7 @@ def stage(cursor: psycopg.Cursor[Any], devices: Sequence[str], tokens: Tokens) -
     strange = next((device for device in devices if not DEVICE_ID.fullmatch(device)), None)
     if strange is not None:
         raise unknown(strange)
+    cursor.execute(ONE_AFTER_THE_OTHER)
     cursor.execute("create temporary table handed (device text, hash bytea) on commit drop")
     with cursor.copy("copy handed from stdin") as copy:
         for start in range(0, len(devices), PIECE):
@@ -134,12 +137,14 @@ from handed h left join registry.device d on d.device = h.device and d.state <> 
 
 def revoke(connection: Connection, devices: Sequence[str]) -> int:
     """Revoke every token of these devices; how many devices had one."""
-    row = connection.execute(
-        "with gone as (update registry.credential c set (revoked, changed) = (now(), pg_current_xact_id())"
-        " from registry.device d where d.id = c.device and d.device = any(%s) and c.revoked is null returning c.device)"
-        " select count(distinct device) from gone",
-        (list(devices),),
-    ).fetchone()
+    with connection.transaction():
+        connection.execute(ONE_AFTER_THE_OTHER)
+        row = connection.execute(
+            "with gone as (update registry.credential c set (revoked, changed) = (now(), pg_current_xact_id()) from"
+            " registry.device d where d.id = c.device and d.device = any(%s) and c.revoked is null returning c.device)"
+            " select count(distinct device) from gone",
+            (list(devices),),
+        ).fetchone()
     assert row is not None  # an aggregate always gives a row
     return int(row[0])
 
@@ -169,8 +174,9 @@ where c.device in (
 group by d.device
 """
 FINISHED = """
-select d.id from registry.device d join registry.credential c on c.device = d.id
-where d.device = any(%s) and c.slot = 1 and c.revoked is null for update of c
+select d.id from unnest(%s::text[], %s::bytea[]) s (device, hash)
+join registry.device d using (device) join registry.credential c on c.device = d.id
+where c.slot = 1 and c.revoked is null and c.hash = s.hash for update of c
 """
 
 
@@ -183,10 +189,14 @@ async def rotating(connection: AsyncConnection) -> list[str]:
     return [device for (device,) in await cursor.fetchall()]
 
 
-async def finish_rotation(connection: AsyncConnection, devices: Sequence[str]) -> None:
-    """The new token of each device was seen: it takes the place of the old one, which ends."""
+async def finish_rotation(connection: AsyncConnection, seen: Mapping[str, bytes]) -> None:
+    """The new token of each device was seen: it takes the place of the old one, which ends.
+
+    `seen`: its hash. Of a device that was given another one meanwhile nothing changes: that one was not seen.
+    """
     async with connection.transaction():
-        found = [row[0] for row in await (await connection.execute(FINISHED, (list(devices),))).fetchall()]
+        cursor = await connection.execute(FINISHED, ([*seen], [*seen.values()]))
+        found = [row[0] for row in await cursor.fetchall()]
         await connection.execute("delete from registry.credential where slot = 0 and device = any(%s)", (found,))
         await connection.execute(
             "update registry.credential set (slot, seen, changed) = (0, now(), pg_current_xact_id())"

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from devices.alarm import alarm_problems
+from devices.behaviour import misspelt
 from devices.profile import Profile
 from devices.reading import Reading
 from devices.rejected import Rejected
@@ -33,7 +34,6 @@ EXAMPLE_KEYS = {
     "absent",
     "topic",
 }
-CURVES = {"day", "count", "choice"}
 
 
 def payload_of(example: dict[str, Any]) -> bytes:
@@ -98,18 +98,8 @@ def behaves(profile: Profile) -> Iterator[str]:
         if place is None:
             yield f"behaviour names {name}, which {profile.family.name} has not"
             continue
-        metric = profile.family.metrics[place]
-        if section.get("curve") not in CURVES:
-            yield f"behaviour of {name}: curve {section.get('curve')}; expected one of {', '.join(sorted(CURVES))}"
-        elif section["curve"] == "day":
-            swing = abs(section.get("swing", 0))
-            if not metric.low <= section["mean"] - swing <= section["mean"] + swing <= metric.high:
-                yield f"behaviour of {name} leaves the range {metric.low:g} to {metric.high:g}"
-        elif section["curve"] == "choice":
-            legal = set(metric.states) if metric.states else None
-            for option in section["weights"]:
-                if not (option in legal if legal else metric.low <= float(option) <= metric.high):
-                    yield f"behaviour of {name}: {option} is not legal"
+        for problem in misspelt(profile.family.metrics[place], section):
+            yield f"behaviour of {name}: {problem}"
 
 
 def shelf(profile: Profile) -> Iterator[str]:

@@ -142,6 +142,8 @@ def known_areas(connection: Connection) -> list[str]:
 async def changed_since(connection: AsyncConnection, xmin: str) -> tuple[str, list[Change], list[AliasChange]]:
     """What changed in transactions from `xmin` on, and the xmin to ask with next time; "0" asks for everything.
 
+    Of a device that changed all foreign names are told: those that are not among them lead to it no more.
+
     Every transaction below the returned xmin has ended, so nothing that commits late is missed; a change may come
     twice.
     """
@@ -152,7 +154,7 @@ async def changed_since(connection: AsyncConnection, xmin: str) -> tuple[str, li
         assert row is not None  # a select of a function always gives a row
         cursor = await connection.execute(CHANGED_DEVICES, (xmin,))
         devices = [Change(*fields) for fields in await cursor.fetchall()]
-        cursor = await connection.execute(CHANGED_ALIASES, (xmin,))
+        cursor = await connection.execute(CHANGED_ALIASES, {"xmin": xmin})
         aliases = [AliasChange(*fields) for fields in await cursor.fetchall()]
     return row[0], devices, aliases
 
@@ -161,7 +163,11 @@ CHANGED_DEVICES = (
     "select d.id, d.device, p.profile, a.code, a.id, d.state = 'retired' from registry.device d "
     "join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area where d.changed >= %s::xid8"
 )
-CHANGED_ALIASES = (
-    "select l.route, l.foreign_id, d.device from registry.alias l join registry.device d on d.id = l.device "
-    "where l.changed >= %s::xid8"
-)
+# All names of a device that changed: one that was taken away is missing among them.
+CHANGED_ALIASES = """
+select l.route, l.foreign_id, d.device from registry.alias l join registry.device d on d.id = l.device
+where l.changed >= %(xmin)s::xid8
+union all
+select l.route, l.foreign_id, d.device from registry.device d join registry.alias l on d.id = l.device
+where d.changed >= %(xmin)s::xid8 and l.changed < %(xmin)s::xid8
+"""

@@ -36,13 +36,6 @@ def number_and_unit(text: str) -> tuple[float, str | None] | None:
     return (number, match[2]) if match and number is not None else None
 
 
-def spelt_number(text: str) -> float | None:
-    """The number that a text most likely spells, by the first spelling that takes it."""
-    if len(text) > LONGEST_NUMBER:
-        return None
-    return next((number for read, _ in SPELLINGS if (number := read(text.strip())) is not None), None)
-
-
 def plain(text: str) -> float | None:
     """In digits alone, with a point."""
     return float(text) if _NUMBER.fullmatch(text) else None

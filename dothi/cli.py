@@ -64,6 +64,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
         raise SystemExit(1) from None
+    except UnicodeEncodeError as error:  # a word of the command line: everything else was read as UTF-8
+        stop(f"{error.object[:80]!r} is not UTF-8", 2)
     except Exception as error:
         stop(explained(error), 1)
     else:
@@ -80,5 +82,7 @@ def explained(error: Exception) -> str:
 
 def stop(message: str, exit_code: int) -> None:
     """One line for a person, and the exit code."""
-    sys.stderr.write(f"dothi: {message}\n")
+    from dothi.output import visible
+
+    sys.stderr.write(f"dothi: {visible(message)}\n")
     raise SystemExit(exit_code)

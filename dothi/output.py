@@ -1,5 +1,6 @@
 """How commands speak: tables and colour for people, one JSON document for scripts, logs on stderr."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
@@ -7,8 +8,10 @@ from datetime import datetime, timedelta, timezone
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 LOCAL = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # no summer time since 1975; needs no zone files
+MOVING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 console = Console()
 stderr = Console(stderr=True)
 
@@ -22,8 +25,24 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     """Print a table; a column head carries its unit, a None is shown as a dash."""
     table = Table(*columns, title=title, title_justify="left", header_style="bold")
     for row in rows:
-        table.add_row(*map(shown, row))
+        table.add_row(*(Text(visible(shown(cell), "\n")) for cell in row))
     console.print(table)
+
+
+def print_line(text: str, style: str | None = None, to: Console = console) -> None:
+    """One line of text as it is: nothing in it is markup, and nothing reaches the terminal as a command."""
+    to.print(Text(visible(text)), highlight=False, soft_wrap=True, style=style)
+
+
+def visible(text: str, besides: str = "") -> str:
+    """Text with characters that would move the cursor, colour the screen or turn the direction of what follows, spelt.
+
+    Devices choose their names. `besides`: such characters that stay.
+
+    >>> visible("a\\x1b[31mb")
+    'a<U+001B>[31mb'
+    """
+    return MOVING.sub(lambda found: found[0] if found[0] in besides else f"<U+{ord(found[0]):04X}>", text)
 
 
 def shown(cell: object) -> str:

@@ -8,10 +8,10 @@ import json
 from typing import Any, get_args
 
 from devices.alarm import ALARM_KEYS, SIDE, Severity
+from devices.behaviour import CURVES, DRIVERS, MAPPINGS
 from devices.codecs import CODECS
 from devices.codecs.frames import BUILTIN, FRAME_CODECS
 from devices.family import FAMILIES, Family, Kind, Worse
-from devices.laws import CURVES
 from devices.panel import PANEL_KEYS, Form
 from devices.profile import KEYS
 from devices.rejected import MEANING
@@ -23,6 +23,7 @@ Schema = dict[str, Any]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 NUMBER: Schema = {"type": "number"}
+MAPPING: Schema = {"type": "object", "additionalProperties": NUMBER}
 TEXT: Schema = {"type": "string", "minLength": 1}
 BYTES: Schema = {"type": "string", "pattern": "^([0-9a-fA-F]{2}|\\s)*$"}
 PATHS: Schema = {
@@ -199,11 +200,12 @@ def alarm() -> Schema:
 
 
 def curve() -> Schema:
-    """How the simulator moves a metric."""
-    numbers = dict.fromkeys(("mean", "swing", "peak", "noise", "rate", "start", "hold"), NUMBER)
-    weights = {"type": "object", "additionalProperties": NUMBER}
-    decimals = {"type": "integer", "minimum": 0}
-    return thing({"curve": one_of(sorted(CURVES)), **numbers, "weights": weights, "decimals": decimals}, ("curve",))
+    """How the simulator moves a metric; which keys suit which curve the laws judge."""
+    keys = sorted({key for curve in CURVES.values() for key in curve.must | curve.may})
+    properties = {key: MAPPING if key in MAPPINGS else NUMBER for key in keys}
+    properties["follows"] = thing({name: described(NUMBER, about) for name, about in DRIVERS.items()})
+    properties["decimals"] = {"type": "integer", "minimum": 0}
+    return thing({"curve": one_of(sorted(CURVES)), **properties}, ("curve",))
 
 
 def example() -> Schema:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ingest.serve import Pages, prometheus_text, serve
-from simulators.publish import Publisher
+from simulators.tally import Tally
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -24,10 +24,10 @@ COUNTED = {
 
 
 class Sending:
-    """What the publisher counts, as Prometheus text; asked from another thread, it only reads."""
+    """What a tally says, as Prometheus text; asked from another thread, it only reads."""
 
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
 
     def text(self) -> bytes:
         """Prometheus text, with CPU and memory of this process."""
@@ -37,23 +37,23 @@ class Sending:
         """A counter for each thing that can become of a message, and those in flight."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        tally = self._publisher.tally
+        tally = self._tally
         for name, text in COUNTED.items():
             yield CounterMetricFamily(f"dothi_simulator_{name}", text, value=getattr(tally, name))
         yield GaugeMetricFamily("dothi_simulator_in_flight", "messages not yet acknowledged", value=tally.in_flight)
 
     def trouble(self) -> str | None:
         """Why nothing gets through just now, in one line."""
-        return None if self._publisher.is_up else "a broker is not connected"
+        return None if self._tally.is_up else "a broker is not connected"
 
 
 @contextmanager
-def pages(port: int | None, publisher: Publisher) -> Iterator[None]:
+def pages(port: int | None, tally: Tally) -> Iterator[None]:
     """Serve the pages while the block runs, on a thread of their own; nothing without a port."""
     if port is None:
         yield
         return
-    sending = Sending(publisher)
+    sending = Sending(tally)
     loop = asyncio.new_event_loop()
     serving = loop.create_task(serve(port, Pages(sending.text, sending.trouble)))
 

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from devices import registry
 from devices.enroll import Row
+from devices.enroll_cells import foreign_name
 from devices.envelopes import Notice, Packet, opener_of
 from devices.profile import PROFILES, Profile
 from devices.reading import Reading
@@ -74,6 +75,8 @@ def introduce(connection: Connection, row: Row, profile: Profile, topic: str, pa
     """Enrol the trial device under the name that this message uses; whether anything was new."""
     if profile.route is not None:
         name = foreign_id(profile.route, topic, payload)
+        if name and foreign_name(profile.route, name) != name:
+            raise Refused(f"the message names the device {name[:60]!r}, which holds characters that are no text")
         known = connection.execute(
             "select 1 from registry.alias where route = %s and foreign_id = %s", (profile.route, name)
         ).fetchone()
@@ -118,6 +121,8 @@ def publish(url: str, topic: str, payload: bytes) -> None:
     """Publish once at QoS 1 and wait for the broker's acknowledgement."""
     parts = urlsplit(url)
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    refused: list[str] = []
+    client.on_publish = lambda *said: refused.append(str(said[3])) if said[3].is_failure else None
     if parts.username:
         client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
     try:
@@ -132,6 +137,8 @@ def publish(url: str, topic: str, payload: bytes) -> None:
         client.loop_stop()
     if not message.is_published():
         raise Refused(f"broker {parts.hostname}:{parts.port} did not acknowledge the message on {topic} within 5 s")
+    if refused:
+        raise Refused(f"the broker refused topic {topic} ({refused[0]}): no area and no route of the platform takes it")
 
 
 def wait_for_verdict(

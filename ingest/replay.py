@@ -26,11 +26,14 @@ LOCK = 0x7265706C6179  # "replay": one at a time, or two would book the same mes
 
 
 class Wanted(NamedTuple):
-    """Which messages; None: all. Times in microseconds since 1970 UTC, of receipt, `until` itself not included."""
+    """Which messages; None: all. Times in microseconds since 1970 UTC, of receipt, `until` itself not included.
+
+    `devices`: ids, or what devices that nobody enrolled call themselves.
+    """
 
     reason: str | None = None
     profile: str | None = None
-    device: str | None = None
+    devices: list[str] | None = None
     since: int | None = None
     until: int | None = None
 
@@ -127,7 +130,7 @@ from ops.quarantine q
 where q.replayed is null and (q.received, q.id) > (%(at)s, %(id)s)
   and coalesce(q.reason = %(reason)s::text, q.reason <> 'conflict')
   and (%(profile)s::text is null or q.profile = %(profile)s)
-  and (%(device)s::text is null or q.device = %(device)s)
+  and (%(devices)s::text[] is null or q.device = any(%(devices)s))
   and (%(since)s::timestamptz is null or q.received >= %(since)s)
   and (%(until)s::timestamptz is null or q.received < %(until)s)
 order by q.received, q.id limit %(most)s

@@ -166,6 +166,7 @@ class Router:
     async def refresh(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Take in what changed in the registry since the last time."""
         self._xmin, devices, aliases = await changed_since(connection, self._xmin)
+        self._forget_names({name for change in devices if (name := change.device.encode()) in self._devices})
         for change in devices:
             self._take(change)
         for alias in aliases:
@@ -180,6 +181,11 @@ class Router:
         if self._devices.get(change.device.encode()) != device:
             self._devices[change.device.encode()] = device
             self._topics.clear()  # what was found for a topic may be another device now, or one at all
+
+    def _forget_names(self, devices: set[bytes]) -> None:
+        """All names of devices that changed: those that they still have are told anew."""
+        for name in [name for name, device in self._aliases.items() if device in devices] if devices else ():
+            del self._aliases[name]
 
     def _take_alias(self, alias: AliasChange) -> None:
         self._aliases[alias.route, alias.foreign_id] = alias.device.encode()

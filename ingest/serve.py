@@ -15,7 +15,7 @@ REQUEST_S = 5.0
 MOST_REQUEST = 16_384
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
-STATUS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
+STATUS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 def prometheus_text(collector: "Collector") -> bytes:
@@ -36,8 +36,10 @@ class Pages:
         self._metrics = metrics
         self._trouble = trouble
 
-    def answer(self, path: str) -> tuple[int, str, bytes]:
+    def answer(self, path: str, method: str = "GET") -> tuple[int, str, bytes]:
         """Status, content type and body of a page."""
+        if method not in ("GET", "HEAD"):
+            return 405, TEXT_TYPE, b"pages are read with GET\n"
         if path == "/metrics":
             return 200, METRICS_TYPE, self._metrics()
         if path == "/healthz":
@@ -52,15 +54,18 @@ class Pages:
         try:
             async with asyncio.timeout(REQUEST_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                path = head.split(b" ", 2)[1].partition(b"?")[0].decode(errors="replace")
-                status, kind, body = self.answer(path)
+                method, target = (*head.split(b" ", 2), b"")[:2]
+                path = target.partition(b"?")[0].decode(errors="replace")
+                if not path:
+                    return
+                status, kind, body = self.answer(path, method.decode(errors="replace"))
                 writer.write(
                     f"HTTP/1.1 {status} {STATUS[status]}\r\nContent-Type: {kind}\r\n"
                     f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
-                    + body
+                    + (b"" if method == b"HEAD" else body)
                 )
                 await writer.drain()
-        except (OSError, TimeoutError, IndexError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever asked has gone, or speaks something else
         finally:
             writer.close()

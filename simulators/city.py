@@ -1,69 +1,23 @@
-"""The schedule of a city: which device speaks when, and what it says.
+"""A city speaking: what its devices say when, with what a scenario does to it. Nothing here reads a clock or sends."""
 
-A device speaks every interval of its profile (divided by `speed`), give or take `JITTER`, from a phase of its own.
-A few messages are not as they should be, because a real city's devices are not perfect:
-
-    late       the reading is minutes to hours old, as from a device that had buffered it
-    duplicate  the same payload is sent a second time
-    faulty     one of: a value out of range, a metric nobody knows, every value out of range, a payload cut short
-
-The shares are in `Shares`. Everything is drawn from the seed; nothing here reads a clock or sends.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from simulators import draw
-from simulators.behaviour import voices
-from simulators.draw import Floats, Ints, salt
+from simulators.behaviour import Column, values, voices
+from simulators.draw import Ints
 from simulators.fleet import Fleet, native_profile
-from simulators.payload import Writer
+from simulators.messages import KINDS, Kind, Messages, as_written
+from simulators.packets import IDENTIFIER, NO_PROPERTIES, Block, Packets, in_line, packet, packets_of, with_apart
+from simulators.payload import Writer, complete, spoil
+from simulators.scenario import QUIET, Scenario, Slice, happen
+from simulators.schedule import USUAL, Schedule, Shares
+from simulators.topics import Topics
 
-JITTER = 0.05
-"""A message is up to this share of its interval early or late."""
-LATE_FROM_S, LATE_TO_S = 120.0, 6 * 3600.0
-"""How old the reading of a late message is, drawn evenly on a logarithmic scale."""
-
-
-class Kind(IntEnum):
-    """What a message is, for whoever compares what was sent with what was stored."""
-
-    FRESH = 0
-    LATE = 1
-    DUPLICATE = 2
-    ONE_OUT_OF_RANGE = 3
-    UNKNOWN_METRIC = 4
-    ALL_OUT_OF_RANGE = 5
-    CUT_SHORT = 6
-
-    @property
-    def faulty(self) -> bool:
-        """Whether the message breaks the rules of its profile."""
-        return self >= Kind.ONE_OUT_OF_RANGE
-
-
-KINDS = tuple(Kind)
-FAULTS = (Kind.ONE_OUT_OF_RANGE, Kind.UNKNOWN_METRIC, Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT)
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """Share of the messages, 0 to 1, that are late, sent twice, or faulty (the four faults in equal parts)."""
-
-    late: float = 0.02
-    duplicate: float = 0.01
-    faulty: float = 0.005
-
-    def __post_init__(self) -> None:
-        for name in ("late", "duplicate", "faulty"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"share of {name} messages {getattr(self, name)}: 0 to 1")
-        if self.late + self.faulty > 1.0:
-            raise ValueError(f"shares of late and faulty messages {self.late} and {self.faulty}: together at most 1")
+PIECE = 65_536
+"""Messages whose packets are written at once: a matrix of about 30 MB."""
 
 
 class Message(NamedTuple):
@@ -75,102 +29,146 @@ class Message(NamedTuple):
     seq: int
     time: int
     kind: Kind
+    again: bool
     due: float
     topic: str
     payload: bytes
 
 
-def natural_rate(fleet: Fleet, shares: Shares = Shares()) -> float:
+def natural_rate(fleet: Fleet, shares: Shares = USUAL) -> float:
     """Messages per second, duplicates included, of a fleet whose intervals are those of the profiles."""
     counts = fleet.count_by_family().items()
     return sum(devices / native_profile(family).interval_s for family, devices in counts) * (1.0 + shares.duplicate)
 
 
 class City:
-    """A fleet with its clocks: `until(t)` gives what has become due since it was last asked."""
+    """A fleet with its clocks: `until(t)` gives what has become due since it was last asked, `packets` what is said."""
 
-    def __init__(self, fleet: Fleet, *, start: float, boot: int, speed: float = 1.0, shares: Shares = Shares()) -> None:
-        """`start`: s since 1970. `boot`: goes into every message; another number for every run. `speed`: above 0."""
-        profiles = [native_profile(family) for family in fleet.families]
-        self.fleet, self.boot, self.shares, self._speed = fleet, boot, shares, speed
-        self._writers = [Writer(voices(profile)) for profile in profiles]
-        self._ids = fleet.ids()
-        self._interval = np.array([profile.interval_s / speed for profile in profiles])[fleet.family]
-        self._first = start + draw.uniform(fleet.key, salt("phase")) * self._interval
-        self._sent = np.zeros(len(fleet), dtype=np.int64)
-        self._next = self._first.copy()
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        start: float,
+        boot: int,
+        speed: float = 1.0,
+        shares: Shares = USUAL,
+        scenario: Scenario = QUIET,
+        shard: tuple[int, int] = (1, 1),
+    ) -> None:
+        """`start`: s since 1970. `boot`: goes into every message; another number for every run. `speed`: above 0.
 
-    @property
-    def rate_per_s(self) -> float:
-        """Messages per second, duplicates included, that this city sends on average."""
-        return natural_rate(self.fleet, self.shares) * self._speed
+        `shard`: (2, 8) is the second of eight disjoint parts that together are the whole.
+        """
+        self.fleet, self.start, self.boot, self.scenario, self.shard = fleet, start, boot, scenario, shard
+        self.members = members_of(fleet, shard)
+        self.rate_per_s = natural_rate(fleet, shares) * speed * (len(self.members) / max(len(fleet), 1))
+        self._writers = [Writer(voices(native_profile(family))) for family in fleet.families]
+        self._topics = Topics(fleet)
+        self._schedule = Schedule(fleet, self.members, start=start, boot=boot, speed=speed, shares=shares)
+        self._held, self._since = Messages.none(), start
 
-    def until(self, moment: float) -> Iterator[Message]:
+    def until(self, moment: float) -> Messages:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
-        index = np.flatnonzero(self._next < moment)
-        if not len(index):
-            return
-        most = np.floor((moment - self._first[index]) / self._interval[index] + JITTER).astype(np.int64) + 1
-        counts = most - self._sent[index]
-        who = np.repeat(index, counts)
-        turn = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts - self._sent[index], counts)
-        due = self._due(who, turn)
-        now = np.flatnonzero(due < moment)
-        self._sent += np.bincount(who[now], minlength=len(self.fleet))
-        self._next[index] = self._due(index, self._sent[index])
-        order = now[np.argsort(due[now], kind="stable")]
-        yield from self._messages(who[order], turn[order] + 1, due[order])
+        piece = Slice(self._since, moment, self.boot, self.shard)
+        messages = happen(self.scenario, self.fleet, self._schedule.until(moment), piece)
+        self._since = moment
+        if not len(self._held) and not len(messages):
+            return messages
+        waiting = Messages.joined(self._held, messages) if len(self._held) else messages
+        now = waiting.due < moment
+        if now.all():
+            self._held = Messages.none()
+            return waiting.in_order()
+        self._held = waiting.take(~now)
+        return waiting.take(now).in_order()
 
-    def _due(self, index: Ints, turn: Ints) -> Floats:
-        """When each device speaks its message number `turn` (from 0): no error adds up over a long run."""
-        shift = (2.0 * draw.uniform(self.fleet.key[index], salt("jitter"), turn) - 1.0) * JITTER
-        moved = turn + np.where(turn == 0, 0.0, shift)  # the first is on time, so that a run has its full rate at once
-        return np.asarray(self._first[index] + moved * self._interval[index], dtype=np.float64)
+    def payloads(self, messages: Messages) -> list[bytes]:
+        """What each message says."""
+        written = [b""] * len(messages)
+        for number, at in self._by_family(messages):
+            said = messages.take(at)
+            for place, payload in zip(at.tolist(), self._said(number, said, self._columns(number, said)), strict=True):
+                written[place] = payload
+        return written
 
-    def _messages(self, index: Ints, seq: Ints, due: Floats) -> Iterator[Message]:
-        keys = self.fleet.key[index]
-        kinds = self._kinds(keys, seq)
-        age = LATE_FROM_S * (LATE_TO_S / LATE_FROM_S) ** draw.uniform(keys, salt("age"), seq)
-        time = np.floor((due - np.where(kinds == Kind.LATE, age, 0.0)) * 1000.0).astype(np.int64)
-        payloads = self._payloads(index, time, seq, kinds)
-        again = draw.uniform(keys, salt("twice"), seq) < self.shares.duplicate
-        repeated: list[Message] = []
-        last = float(due[-1])
-        columns = (index.tolist(), seq.tolist(), time.tolist(), kinds.tolist(), due.tolist(), payloads, again.tolist())
-        for device, number, moment, kind, when, payload, twice in zip(*columns, strict=True):
-            area, name = self.fleet.areas[self.fleet.area[device]], self._ids[device]
-            topic = f"dothi/v1/{area}/{name}/up"
-            message = Message(area, name, self.boot, number, moment, KINDS[kind], when, topic, payload)
-            yield message
-            if twice:
-                repeated.append(message._replace(kind=Kind.DUPLICATE, due=last))
-        yield from repeated
+    def packets(self, messages: Messages) -> Packets:
+        """The PUBLISH packet of each message."""
+        starts = range(0, max(len(messages), 1), PIECE)
+        return in_line([self._packets(messages.take(slice(at, at + PIECE))) for at in starts])
 
-    def _kinds(self, keys: draw.Keys, seq: Ints) -> Ints:
-        lot = draw.uniform(keys, salt("kind"), seq)
-        fault = draw.pick(keys, salt("fault"), seq, np.ones(len(FAULTS)))
-        kinds = np.where(lot < self.shares.faulty, np.array(FAULTS, dtype=np.int64)[fault], int(Kind.FRESH))
-        late = (lot >= self.shares.faulty) & (lot < self.shares.faulty + self.shares.late)
-        return np.asarray(np.where(late, int(Kind.LATE), kinds), dtype=np.int64)
+    def _packets(self, messages: Messages) -> Packets:
+        """What is not as usual is written one by one: it is little."""
+        usual, parts = np.empty(len(messages), dtype=np.bool_), []
+        odd: dict[int, bytes] = {}
+        for number, at in self._by_family(messages):
+            said = messages.take(at)
+            columns = self._columns(number, said)
+            fits = as_written(said.kind) & complete(columns)
+            usual[at] = fits
+            parts.append((number, at[fits], said.take(fits), rows_of(columns, fits)))
+            spoilt = self._said(number, said.take(~fits), rows_of(columns, ~fits))
+            odd |= zip(at[~fits].tolist(), spoilt, strict=True)
+        place = np.cumsum(usual) - 1
+        blocks = [self._block(number, place[at], said, columns) for number, at, said, columns in parts if len(at)]
+        places = np.flatnonzero(~usual)
+        named = zip(self._named(messages.take(places)), places.tolist(), strict=True)
+        apart = [packet(topic_of(area, name).encode(), odd[at]) for (area, name), at in named]
+        return with_apart(packets_of(blocks), places, apart)
 
-    def _payloads(self, index: Ints, time: Ints, seq: Ints, kinds: Ints) -> list[bytes]:
-        payloads = [b""] * len(index)
-        family = self.fleet.family[index]
-        for number, writer in enumerate(self._writers):
-            at = np.flatnonzero(family == number)
-            written = writer.write(self.fleet.key[index[at]], time[at], seq[at], self.boot)
-            for place, payload in zip(at.tolist(), written, strict=True):
-                payloads[place] = payload
-        for place in np.flatnonzero(kinds >= Kind.ONE_OUT_OF_RANGE).tolist():
-            writer = self._writers[family[place]]
-            payloads[place] = spoil(payloads[place], Kind(kinds[place]), writer)
-        return payloads
+    def _said(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[bytes]:
+        writer = self._writers[number]
+        written = writer.write(messages, columns)
+        for place in np.flatnonzero(~as_written(messages.kind)).tolist():
+            written[place] = spoil(written[place], KINDS[messages.kind[place]], writer)
+        return written
+
+    def _named(self, messages: Messages) -> Iterator[tuple[str, str]]:
+        """Area and id of each device."""
+        areas = [self.fleet.areas[area] for area in self.fleet.area[messages.device].tolist()]
+        return zip(areas, self.fleet.ids(messages.device.astype(np.int64)), strict=True)
+
+    def _block(self, number: int, place: Ints, messages: Messages, columns: Mapping[str, Column]) -> Block:
+        topic = self._topics.of(number, messages.device)
+        payload = self._writers[number].parts(messages, columns)
+        return Block(place, topic.sizes, [*topic.parts, IDENTIFIER, NO_PROPERTIES, *payload])
+
+    def each(self, messages: Messages) -> Iterator[Message]:
+        """The messages one by one."""
+        columns = (messages.boot, messages.seq, messages.time, messages.kind, messages.again, messages.due)
+        listed = (column.tolist() for column in columns)
+        rows = zip(self._named(messages), *listed, self.payloads(messages), strict=True)
+        for (area, name), boot, seq, time, kind, again, due, payload in rows:
+            yield Message(area, name, boot, seq, time, KINDS[kind], again, due, topic_of(area, name), payload)
+
+    def _by_family(self, messages: Messages) -> Iterator[tuple[int, Ints]]:
+        """The number of each family that speaks, and the places of its messages."""
+        family = self.fleet.family[messages.device]
+        order = np.argsort(family, kind="stable")
+        ends = np.cumsum(np.bincount(family, minlength=len(self.fleet.families)))
+        for number, at in enumerate(np.split(order, ends[:-1])):
+            if len(at):
+                yield number, at
+
+    def _columns(self, number: int, messages: Messages) -> dict[str, Column]:
+        device, seconds = messages.device.astype(np.int64), messages.time / 1000.0
+        lat, lon = self.fleet.lat[device], self.fleet.lon[device]
+        columns = values(self._writers[number].voices, self.fleet.key[device], seconds, lat, lon)
+        for effect in self.scenario:
+            effect.change(self.fleet, self.fleet.families[number], device, seconds, columns)
+        return columns
 
 
-def spoil(payload: bytes, kind: Kind, writer: Writer) -> bytes:
-    """The payload with the fault of its kind."""
-    if kind is Kind.CUT_SHORT:
-        return payload[: len(payload) * 2 // 3]
-    if kind is Kind.UNKNOWN_METRIC:
-        return writer.with_metric(payload, {"firmware_temp_raw": 8191})
-    return writer.out_of_range(payload, every=kind is Kind.ALL_OUT_OF_RANGE)
+def topic_of(area: str, device: str) -> str:
+    """Where a device publishes its readings."""
+    return f"dothi/v1/{area}/{device}/up"
+
+
+def rows_of(columns: Mapping[str, Column], where: NDArray[np.bool_]) -> dict[str, Column]:
+    """The columns where the mask is true."""
+    return {name: column[where] for name, column in columns.items()} if not where.all() else dict(columns)
+
+
+def members_of(fleet: Fleet, shard: tuple[int, int]) -> NDArray[np.uint32]:
+    """The indices of a shard's devices; `(1, 1)` has all."""
+    part, parts = shard
+    return np.flatnonzero(fleet.key % np.uint64(parts) == part - 1).astype(np.uint32)

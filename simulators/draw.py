@@ -12,7 +12,7 @@ Keys = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S27, _S30, _S31, _S11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(11)
 _PIECE, _S16, _S32, _S48 = np.uint64(0xFFFF), np.uint64(16), np.uint64(32), np.uint64(48)
@@ -27,7 +27,7 @@ def salt(*words: object) -> int:
 def stir(keys: Keys, purpose: int, turn: Ints | int = 0) -> Keys:
     """A new 64-bit key per key, purpose and turn (splitmix64's finaliser, applied twice)."""
     turns = np.asarray(turn, dtype=np.int64).astype(np.uint64)
-    return _finish(_finish(keys ^ np.uint64(purpose)) + turns * _GOLDEN)
+    return finish(finish(keys ^ np.uint64(purpose)) + turns * GOLDEN)
 
 
 def uniform(keys: Keys, purpose: int, turn: Ints | int = 0) -> Floats:
@@ -49,7 +49,11 @@ def pick(keys: Keys, purpose: int, turn: Ints | int, weights: Floats) -> Ints:
     return np.minimum(choice, len(weights) - 1).astype(np.int64)
 
 
-def _finish(x: Keys) -> Keys:
-    x = (x ^ (x >> _S30)) * _FIRST
-    x = (x ^ (x >> _S27)) * _SECOND
-    return x ^ (x >> _S31)
+def finish(x: Keys) -> Keys:
+    """splitmix64's finaliser: every bit of the result depends on every bit of `x`."""
+    x = x ^ (x >> _S30)
+    x *= _FIRST
+    x ^= x >> _S27
+    x *= _SECOND
+    x ^= x >> _S31
+    return x

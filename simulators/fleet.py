@@ -1,38 +1,34 @@
 """The devices of a city as columns: zones × people × density × mix, seeded; the same seed gives the same bytes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.area import ZONES, Zone, people_2030
 from devices.enroll import Row
+from devices.enroll_columns import Columns
 from devices.family import FAMILIES
 from devices.profile import PROFILES, Profile
 from simulators import draw
-from simulators.mix import apportion, apportion_visibly, prefix, weights
+from simulators.districts import District, division
+from simulators.districts import districts as districts
+from simulators.districts import zones_of as zones_of
+from simulators.draw import Ints
+from simulators.ground import OPEN, QUARTERS, VILLAGES, ground
+from simulators.mix import Mix, prefix, usual_mix
+from simulators.province import ZONE
 
-KM_PER_DEGREE = 111.32
-SPREAD = 0.4
-"""Deviation of the positions around a zone's centroid, in radii of a disc of its size; outlines are not asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class District:
-    """How many people and devices a zone has."""
-
-    zone: Zone
-    people: int
-    devices: int
+DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """Simulated devices, one array element each, ordered by area, family and number.
 
-    `area`, `family`: index into `areas` (codes) and `families` (names). `number`: 1, 2, … inside area and family.
-    `key`: 64 bits from seed and identity, from which all else about a device is drawn. `lat`, `lon`: degrees (WGS84).
+    `area`, `family`: index into `areas` (codes) and `families` (names). `number`: 1, 2, … inside area and family, first
+    those in towns. `key`: 64 bits from seed and identity, from which all else about a device is drawn. `lat`, `lon`:
+    degrees (WGS84).
     """
 
     seed: int
@@ -48,22 +44,46 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.key)
 
-    def ids(self, index: draw.Ints | None = None) -> list[str]:
+    def ids(self, index: Ints | None = None) -> list[str]:
         """Device ids such as `aq-213-000123`, of all devices or of those at `index`."""
         at = np.arange(len(self)) if index is None else index
-        heads = [[f"{prefix(family)}-{area}-" for family in self.families] for area in self.areas]
-        columns = (self.area[at].tolist(), self.family[at].tolist(), self.number[at].tolist())
-        return [f"{heads[area][family]}{number:06d}" for area, family, number in zip(*columns, strict=True)]
+        return [name.decode() for name in self.names(at).tolist()]
+
+    def names(self, at: Ints) -> NDArray[np.bytes_]:
+        """Device ids of the devices at `at` as one array of bytes, all of one width, the shorter ones with NUL behind.
+
+        `names(at).view(np.uint8).reshape(len(at), -1)` is a matrix of bytes, one row for each device.
+        """
+        heads = np.array(
+            [[f"{prefix(name)}-{area}-" for name in self.families] for area in self.areas], dtype=np.bytes_
+        )
+        lengths = np.char.str_len(heads)
+        number = self.number[at]
+        most = int(number.max(initial=0))
+        if most >= 10**DIGITS or lengths.min() != lengths.max():
+            columns = (heads[self.area[at], self.family[at]].tolist(), number.tolist())
+            return np.array([b"%s%06d" % pair for pair in zip(*columns, strict=True)], dtype=np.bytes_)
+        width = int(lengths.max())
+        matrix = np.empty((len(at), width + DIGITS), dtype=np.uint8)
+        matrix[:, :width] = heads.view(np.uint8).reshape(*heads.shape, width)[self.area[at], self.family[at]]
+        for place in range(width + DIGITS - 1, width - 1, -1):
+            rest = number // 10
+            matrix[:, place] = number - rest * 10 + ord("0")
+            number = rest
+        return matrix.view(f"S{width + DIGITS}").ravel()
 
     def count_by_family(self) -> dict[str, int]:
         """Devices of each family."""
         counts = np.bincount(self.family, minlength=len(self.families)).tolist()
         return dict(zip(self.families, counts, strict=True))
 
+    def columns(self) -> tuple[NDArray[np.generic], ...]:
+        """What there is about every device."""
+        return self.area, self.family, self.number, self.key, self.lat, self.lon
+
     def tobytes(self) -> bytes:
         """All columns as bytes, to compare two fleets."""
-        columns = (self.area, self.family, self.number, self.key, self.lat, self.lon)
-        return b"".join(column.tobytes() for column in columns)
+        return b"".join(column.tobytes() for column in self.columns())
 
 
 def native_families() -> tuple[str, ...]:
@@ -81,98 +101,76 @@ def native_profile(family: str) -> Profile:
     return PROFILES[native_name(family)]
 
 
-def zones_of(province: str) -> tuple[Zone, ...]:
-    """The zones of a province; none for an unknown one."""
-    return tuple(zone for zone in ZONES if zone.province == province)
-
-
-def provinces() -> tuple[str, ...]:
-    """The provinces that have zones."""
-    return tuple(sorted({zone.province for zone in ZONES}))
-
-
-def people_of(zone: Zone, year: int) -> int:
-    """People of a zone by the census of 2019 or as the plan expects them in 2030."""
-    return zone.people_2019 if year == 2019 else people_2030(zone)
-
-
-def districts(
-    zones: Sequence[Zone], density: float, *, year: int = 2030, people: int | None = None
-) -> tuple[District, ...]:
-    """People and devices of each zone at `density` devices per 100 people.
-
-    `people`: this many altogether, divided as the zones' real people are; the devices then add up to exactly
-    people × density / 100. Without it every zone has its real people and the devices that they make.
-    """
-    real = [people_of(zone, year) for zone in zones]
-    if people is None:
-        return tuple(District(zone, n, round(n * density / 100)) for zone, n in zip(zones, real, strict=True))
-    shares = np.array(real, dtype=np.float64)
-    living = apportion(people, shares).tolist()
-    devices = apportion(round(people * density / 100), shares).tolist()
-    return tuple(District(*row) for row in zip(zones, living, devices, strict=True))
-
-
 def build(
-    plan: Sequence[District],
-    seed: int,
-    *,
-    families: Sequence[str] | None = None,
-    mix: Mapping[str, float] | None = None,
+    plan: Sequence[District], seed: int, *, families: Sequence[str] | None = None, mix: Mix | None = None
 ) -> Fleet:
-    """The fleet of these districts, divided into families by `mix` (default: `simulators.mix.MIX`)."""
-    names = native_families() if families is None else tuple(families)
-    shares = weights(names, mix)
-    counts = np.array([apportion_visibly(district.devices, shares) for district in plan], dtype=np.int64)
-    area, family = (index.ravel() for index in np.indices(counts.shape))
-    sizes = counts.ravel()
-    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    total = int(sizes.sum())
-    number = np.arange(total, dtype=np.int64) - np.repeat(starts, sizes) + 1
-    groups = [draw.salt(seed, district.zone.code, name) for district in plan for name in names]
-    key = draw.stir(np.repeat(np.array(groups, dtype=np.uint64), sizes), draw.salt("device"), number)
-    at_area = np.repeat(area, sizes).astype(np.uint8)
-    lat, lon = _scatter([district.zone for district in plan], at_area, key)
-    return Fleet(
+    """The fleet of these districts, divided into families by `mix` (default: the platform's own)."""
+    names, chosen = native_families() if families is None else tuple(families), mix or usual_mix()
+    divided = [division(district, names, chosen) for district in plan]
+    total = sum(int(counts.sum()) for counts in divided)
+    fleet = Fleet(
         seed=seed,
         areas=tuple(district.zone.code for district in plan),
         families=names,
-        area=at_area,
-        family=np.repeat(family, sizes).astype(np.uint8),
-        number=number.astype(np.uint32),
-        key=key,
-        lat=lat,
-        lon=lon,
+        area=np.empty(total, dtype=np.uint8),
+        family=np.empty(total, dtype=np.uint8),
+        number=np.empty(total, dtype=np.uint32),
+        key=np.empty(total, dtype=np.uint64),
+        lat=np.empty(total, dtype=np.float32),
+        lon=np.empty(total, dtype=np.float32),
     )
+    first = 0
+    for place, (district, counts) in enumerate(zip(plan, divided, strict=True)):
+        last = first + int(counts.sum())
+        fleet.area[first:last] = place
+        settle(fleet, slice(first, last), district, counts, chosen)
+        first = last
+    return fleet
 
 
-def rows(fleet: Fleet, chunk: int = 50_000) -> Iterator[Row]:
-    """What the registry is told about each device, made piece by piece."""
-    names = {zone.code: zone.name_vi for zone in ZONES}
-    profiles = [native_profile(family) for family in fleet.families]
-    for start in range(0, len(fleet), chunk):
-        at = np.arange(start, min(start + chunk, len(fleet)))
-        columns = (
-            fleet.ids(at),
-            fleet.family[at].tolist(),
-            fleet.area[at].tolist(),
-            fleet.number[at].tolist(),
-            fleet.lat[at].tolist(),
-            fleet.lon[at].tolist(),
+def settle(fleet: Fleet, part: slice, district: District, counts: Ints, mix: Mix) -> None:
+    """Fill the columns of one district's devices."""
+    sizes = counts.sum(axis=1)
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    number = np.arange(part.stop - part.start, dtype=np.int64) - np.repeat(starts, sizes) + 1
+    groups = [draw.salt(fleet.seed, district.zone.code, name) for name in fleet.families]
+    key = draw.stir(np.repeat(np.array(groups, dtype=np.uint64), sizes), draw.salt("device"), number)
+    country = [OPEN if name in mix.open_land else VILLAGES for name in fleet.families]
+    kinds = np.array([[QUARTERS, kind] for kind in country], dtype=np.uint8)
+    place = district.place
+    positions = ground(district.zone, place.communes, district.urban, place.seat)
+    fleet.family[part] = np.repeat(np.arange(len(sizes)), sizes)
+    fleet.number[part], fleet.key[part] = number, key
+    fleet.lat[part], fleet.lon[part] = positions.positions(key, np.repeat(kinds.ravel(), counts.ravel()))
+
+
+def pieces(fleet: Fleet, size: int = 50_000) -> Iterator[Columns]:
+    """What the registry is told about the devices, so many at a time."""
+    profiles = [native_profile(family).name for family in fleet.families]
+    labels = [native_profile(family).family.label["vi"] for family in fleet.families]
+    places = [ZONE[code].name_vi for code in fleet.areas]
+    for start in range(0, len(fleet), size):
+        at = slice(start, min(start + size, len(fleet)))
+        family, area = fleet.family[at].tolist(), fleet.area[at].tolist()
+        told = zip(family, fleet.number[at].tolist(), area, strict=True)
+        yield Columns(
+            device=fleet.ids(np.arange(at.start, at.stop)),
+            profile=[profiles[one] for one in family],
+            area=[fleet.areas[one] for one in area],
+            name=[f"{labels[kind]} {number}, {places[place]}" for kind, number, place in told],
+            lat=rounded(fleet.lat[at]),
+            lon=rounded(fleet.lon[at]),
         )
-        for device, family, area, number, lat, lon in zip(*columns, strict=True):
-            code, profile = fleet.areas[area], profiles[family]
-            name = f"{profile.family.label['vi']} {number}, {names[code]}"
-            yield Row(device, profile.name, code, name, round(lat, 5), round(lon, 5))
 
 
-def _scatter(
-    zones: Sequence[Zone], area: NDArray[np.uint8], key: draw.Keys
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Positions around the centroids, in degrees; a degree of longitude is shorter than one of latitude."""
-    centre_lat = np.array([zone.lat for zone in zones], dtype=np.float64)[area]
-    centre_lon = np.array([zone.lon for zone in zones], dtype=np.float64)[area]
-    spread_km = np.array([SPREAD * (zone.area_km2 / np.pi) ** 0.5 for zone in zones], dtype=np.float64)[area]
-    north = draw.normal(key, draw.salt("north")) * spread_km / KM_PER_DEGREE
-    east = draw.normal(key, draw.salt("east")) * spread_km / (KM_PER_DEGREE * np.cos(np.radians(centre_lat)))
-    return (centre_lat + north).astype(np.float32), (centre_lon + east).astype(np.float32)
+def rows(fleet: Fleet) -> Iterator[Row]:
+    """The same one by one, for a few devices."""
+    for piece in pieces(fleet):
+        for told in zip(*piece, strict=True):
+            yield Row(*told)
+
+
+def rounded(degrees: NDArray[np.float32]) -> list[float]:
+    """About a metre: as fine as a float of four bytes."""
+    found: list[float] = np.round(degrees.astype(np.float64), 5).tolist()
+    return found

@@ -1,23 +1,24 @@
 """What a province of a given density would send, counted without sending anything."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from simulators.behaviour import voices
-from simulators.fleet import District, districts, native_families, native_profile, provinces, zones_of
-from simulators.mix import apportion_visibly, weights
+from simulators.districts import District, districts, division
+from simulators.draw import Ints
+from simulators.facts import PlanError as PlanError
+from simulators.facts import along
+from simulators.fleet import native_families, native_profile
+from simulators.mix import Mix, usual_mix
 from simulators.payload import Writer, mean_size
+from simulators.province import CENSUS, LAST_YEAR, ZONE, Province, province_at
 
 DAY_S = 86_400
 HIGHEST_DENSITY = 1000.0
-YEARS = (2019, 2030)
-
-
-class PlanError(ValueError):
-    """An argument is outside what is allowed; the message names it, its value and what is allowed."""
+PLAN_YEAR = 2030
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class FamilyLoad:
     """What one family's devices send. `bytes_per_message`: mean payload, without topic and MQTT frame."""
 
     family: str
+    sector: str
     profile: str
     devices: int
     interval_s: float
@@ -35,13 +37,22 @@ class FamilyLoad:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The load of a province: totals are the sums of their parts."""
+    """The load of a province: totals are the sums of their parts.
 
-    province: str
+    `home`: the province file. `divided`: devices by district and family, in the order of `districts` and `families`.
+    """
+
+    home: Province
     people_year: int
     density: float
     districts: tuple[District, ...]
     families: tuple[FamilyLoad, ...]
+    divided: Ints
+
+    @property
+    def province(self) -> str:
+        """The province's name."""
+        return self.home.province
 
     @property
     def people(self) -> int:
@@ -68,24 +79,81 @@ class Plan:
         return {
             "province": self.province,
             "people_year": self.people_year,
-            "density": self.density,
+            "density": round(self.density, 3),
             "people": self.people,
             "devices": self.devices,
-            "per_district": [
-                {"area": d.zone.code, "name": d.zone.name_vi, "people": d.people, "devices": d.devices}
-                for d in self.districts
-            ],
+            "per_district": [self._district(place) for place in range(len(self.districts))],
             "per_family": [asdict(load) for load in self.families],
+            "sectors": self.sectors(),
+            "counted": self._counted(),
+            "targets": self._targets(),
             "messages_per_s": round(self.messages_per_s, 3),
             "bytes_per_day": self.bytes_per_day,
         }
 
+    def sectors(self) -> list[dict[str, Any]]:
+        """The load by sector, the largest first."""
+        found: dict[str, dict[str, Any]] = {}
+        for load in self.families:
+            empty = {"sector": load.sector, "devices": 0, "messages_per_s": 0.0, "bytes_per_day": 0, "families": []}
+            one = found.setdefault(load.sector, empty)
+            one["families"].append(load.family)
+            for name in ("devices", "messages_per_s", "bytes_per_day"):
+                one[name] += getattr(load, name)
+        for one in found.values():
+            one["messages_per_s"] = round(one["messages_per_s"], 3)
+        return sorted(found.values(), key=lambda one: -one["devices"])
 
-def check_province(province: str) -> str:
-    """The province if it has zones. Raises PlanError."""
-    if province not in provinces():
-        raise PlanError(f"--province {province}: unknown; allowed: {', '.join(provinces())}")
-    return province
+    def load_of(self, place: int) -> tuple[float, int]:
+        """Messages per second and payload bytes per day of the district at `place`."""
+        rates = [
+            number / load.interval_s for number, load in zip(self.divided[place].tolist(), self.families, strict=True)
+        ]
+        sizes = (load.bytes_per_message for load in self.families)
+        return sum(rates), round(sum(rate * DAY_S * size for rate, size in zip(rates, sizes, strict=True)))
+
+    def _district(self, place: int) -> dict[str, Any]:
+        district, (rate, size) = self.districts[place], self.load_of(place)
+        return {
+            "area": district.zone.code,
+            "name": district.zone.name_vi,
+            "people": district.people,
+            "devices": district.devices,
+            "urban_share": district.urban,
+            "tags": list(district.place.tags),
+            "messages_per_s": round(rate, 3),
+            "bytes_per_day": size,
+            "families": dict(zip((load.family for load in self.families), self.divided[place].tolist(), strict=True)),
+        }
+
+    def _counted(self) -> list[dict[str, Any]]:
+        """What the documents count in the whole province, whatever the density."""
+        return [
+            {
+                "what": count.what,
+                "family": count.family,
+                "devices": round(along(count.of, self.people_year)),
+                "source": count.source,
+            }
+            for count in self.home.counts
+        ]
+
+    def _targets(self) -> list[dict[str, Any]]:
+        found = []
+        for year, target in sorted(self.home.targets.items()):
+            people = sum(self.home.people(code, year) for code in self.home.districts)
+            low, high = self.home.density(year)
+            found.append(
+                {
+                    "year": year,
+                    "density_low": round(low, 3),
+                    "density_high": round(high, 3),
+                    "devices_low": round(people * low / 100),
+                    "devices_high": round(people * high / 100),
+                    "source": target.source,
+                }
+            )
+        return found
 
 
 def check_density(density: float) -> float:
@@ -95,26 +163,49 @@ def check_density(density: float) -> float:
     return density
 
 
-def plan(province: str, density: float, *, people_year: int = 2030, mix: Mapping[str, float] | None = None) -> Plan:
-    """The load of `province` at `density` devices per 100 people of `people_year`. Raises PlanError."""
-    check_province(province)
+def check_year(year: int) -> int:
+    """The year if people are known for it. Raises PlanError."""
+    if not CENSUS <= year <= LAST_YEAR:
+        raise PlanError(
+            f"--people-year {year}: allowed: {CENSUS} (census) to {LAST_YEAR}; the plan counts people for {PLAN_YEAR}"
+        )
+    return year
+
+
+def check_areas(areas: Sequence[str], province: Province) -> tuple[str, ...]:
+    """The districts asked for, without repetition, all of the province when none is. Raises PlanError."""
+    for area in areas:
+        if area not in province.districts:
+            known = ", ".join(f"{zone.code} {zone.name_vi}" for zone in province.zones)
+            raise PlanError(f"--area {area}: no district of {province.province}; allowed: {known}")
+    return tuple(zone.code for zone in province.zones if not areas or zone.code in areas)
+
+
+def plan(
+    province: str | Province,
+    density: float,
+    *,
+    people_year: int = PLAN_YEAR,
+    mix: Mix | None = None,
+    areas: Sequence[str] = (),
+) -> Plan:
+    """The load of `province` (a name, a file or what was read from it) or some of its districts. Raises PlanError.
+
+    `density`: devices per 100 people of `people_year`.
+    """
+    home = province if isinstance(province, Province) else province_at(province)
     check_density(density)
-    if people_year not in YEARS:
-        raise PlanError(f"--people-year {people_year}: allowed: {', '.join(map(str, YEARS))}")
-    parts = districts(zones_of(province), density, year=people_year)
-    return Plan(province, people_year, density, parts, family_loads(parts, mix))
+    zones = [ZONE[code] for code in check_areas(areas, home)]
+    parts = districts(zones, density, year=check_year(people_year), province=home)
+    names, chosen = native_families(), mix or usual_mix()
+    divided = np.array([division(part, names, chosen).sum(axis=1) for part in parts], dtype=np.int64)
+    totals = divided.sum(axis=0).tolist()
+    loads = tuple(_load(name, chosen.sector_of(name), total) for name, total in zip(names, totals, strict=True))
+    return Plan(home, people_year, density, parts, loads, divided)
 
 
-def family_loads(parts: tuple[District, ...], mix: Mapping[str, float] | None = None) -> tuple[FamilyLoad, ...]:
-    """What each family sends in these districts, counted as the fleet is built."""
-    names = native_families()
-    shares = weights(names, mix)
-    counts = np.sum([apportion_visibly(part.devices, shares) for part in parts], axis=0).tolist()
-    return tuple(_load(name, devices) for name, devices in zip(names, counts, strict=True))
-
-
-def _load(family: str, devices: int) -> FamilyLoad:
+def _load(family: str, sector: str, devices: int) -> FamilyLoad:
     profile = native_profile(family)
     size = round(mean_size(Writer(voices(profile))), 1)
     rate = devices / profile.interval_s
-    return FamilyLoad(family, profile.name, devices, profile.interval_s, size, rate, round(rate * DAY_S * size))
+    return FamilyLoad(family, sector, profile.name, devices, profile.interval_s, size, rate, round(rate * DAY_S * size))

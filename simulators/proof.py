@@ -9,6 +9,7 @@ from devices.reading import Reading
 from simulators.behaviour import BehaviourError, Voice, values, voices
 from simulators.draw import Floats, Keys
 from simulators.payload import Writer
+from simulators.payload import sample as messages_at
 
 DEVICES, MOMENTS = 12, 48
 NEW_YEAR_S = 1_767_200_400.0  # 2026-01-01T00:00:00+07:00
@@ -44,15 +45,16 @@ def outside(spoken: tuple[Voice, ...], keys: Keys, seconds: Floats) -> Iterator[
     """Metrics with a value that is not legal."""
     for voice, column in zip(spoken, values(spoken, keys, seconds).values(), strict=True):
         metric = voice.metric
-        legal = np.isin(column, metric.states) if metric.states else (column >= metric.low) & (column <= metric.high)
+        low, high = (0, len(metric.states) - 1) if metric.states else (metric.low, metric.high)
+        legal = (column >= low) & (column <= high)
         if not legal.all():
             yield f"the simulator says {metric.name} {column[~legal][0]}; expected {metric.states or 'its range'}"
 
 
 def refused(profile: Profile, spoken: tuple[Voice, ...], keys: Keys, seconds: Floats) -> Iterator[str]:
     """Messages that are not stored in full."""
-    seq = np.arange(1, len(keys) + 1, dtype=np.int64)
-    for payload in Writer(spoken).write(keys, (seconds * 1000).astype(np.int64), seq, 1):
+    time = (seconds * 1000).astype(np.int64)
+    for payload in Writer(spoken).write(messages_at(keys, time), values(spoken, keys, time / 1000.0)):
         (result,) = profile.read(payload)
         if not isinstance(result, Reading) or result.extra is not None:
             yield f"the simulator's {payload[:200]!r} is not stored in full: {result}"

@@ -1,36 +1,43 @@
 """Gateways: a few MQTT 5 connections that carry the messages of many devices, QoS 1, to one or several brokers.
 
-Offering never blocks: a message waits in its connection's line until the in-flight window has room. One that could not
-be sent within `PATIENCE_S` of becoming due is given up and counted, so a slow platform never slows the city.
+Open loop: a message is written when it is due, whatever became of those before it. What the window or the socket has no
+room for waits in its line and is counted as late; what waited longer than `PATIENCE_S` is given up and counted.
 A PUBACK that says "no matching subscribers" means that nobody will ever read the message: it is counted apart.
 """
 
+import asyncio
 import random
-import time
+import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
-from zlib import crc32
 
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from simulators.line import Line
+from simulators.spool import FAILURE
+from simulators.tally import Tally
+from simulators.wire import (
+    GOODBYE_PACKET,
+    PINGREQ_PACKET,
+    REFUSALS,
+    Heard,
+    Reader,
+    WireError,
+    connect,
+)
 
-from simulators.city import Kind, Message
+KEEPALIVE_S = 30
+QUIET_S = 10.0
+"""After so long without a word of ours the broker is asked whether it is there."""
+SILENCE_S = 40.0
+"""A broker that owes us an answer and says nothing for so long is given up, and connected to anew."""
+CONNECT_S = 10.0
+SESSION_S = 60
+FIRST_DELAY_S, MOST_DELAY_S = 0.5, 8.0
+"""Reconnects wait a random time up to this, which doubles with every failure: devices never come back all at once."""
 
-PATIENCE_S = 30.0
-"""A message that waited longer than this to be sent is given up."""
-OVERDUE_S = 1.0
-"""A message sent later than this after it became due counts as overdue."""
-WINDOW = 2000
-"""Messages of one connection that may wait for their PUBACK at the same time."""
-NO_SUBSCRIBER = 0x10
-FAILURE = 0x80
-
-Record = Callable[[Message], None]
+Clock = Callable[[], float]
+"""Seconds since 1970, never set back."""
 
 
 class BrokerError(Exception):
@@ -44,212 +51,151 @@ class Broker(NamedTuple):
     areas: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Tally:
-    """Messages by what became of them.
+class Wire(asyncio.Protocol):
+    """One TCP connection. Reading pauses after every piece until `heard` takes it: many PUBACKs at once cost little."""
 
-    sent = acknowledged + refused + unheard + those in flight. `unsent`: given up, never sent. `overdue`: sent late.
-    `late`, `duplicated`, `faulty`: how many of those sent were so on purpose.
-    """
+    def __init__(self, hello: bytes, clock: Clock) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport | None = None
+        self._hello, self._clock = hello, clock
+        self._reader, self._arrived = Reader(), deque[tuple[float, bytes]]()
 
-    sent: int = 0
-    acknowledged: int = 0
-    refused: int = 0
-    unheard: int = 0
-    overdue: int = 0
-    unsent: int = 0
-    late: int = 0
-    duplicated: int = 0
-    faulty: int = 0
-    reconnects: int = 0
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say who we are."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(self._hello)
 
-    def count(self, message: Message, now: float) -> None:
-        """Take a message as sent at `now` (s since 1970)."""
-        self.sent += 1
-        self.overdue += now - message.due > OVERDUE_S
-        self.late += message.kind is Kind.LATE
-        self.duplicated += message.kind is Kind.DUPLICATE
-        self.faulty += message.kind.faulty
+    def data_received(self, data: bytes) -> None:
+        """Keep what has come, with the time."""
+        assert self.transport
+        self._arrived.append((self._clock(), data))
+        self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the gateway know."""
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def heard(self) -> list[tuple[float, Heard]]:
+        """What has come since, and when. Raises WireError."""
+        taken = [(moment, self._reader.feed(data)) for moment, data in self._arrived]
+        self._arrived.clear()
+        if taken and self.transport and not self.transport.is_closing():
+            self.transport.resume_reading()
+        return taken
 
     @property
-    def in_flight(self) -> int:
-        """Messages sent whose PUBACK is still to come."""
-        return self.sent - self.acknowledged - self.refused - self.unheard
-
-    def document(self) -> dict[str, int]:
-        """As plain numbers."""
-        return asdict(self)
+    def has_room(self) -> bool:
+        """Whether the socket took all it was given."""
+        return bool(self.transport and not self.transport.is_closing() and not self.transport.get_write_buffer_size())
 
 
-class Connection:
-    """One gateway connection and the line of messages that wait for it.
+class Gateway:
+    """A connection that is made again whenever it is lost, and the line of messages that go through it."""
 
-    Only the caller's thread touches `_waiting` and `_pending`; the network's thread merely notes what has arrived.
-    """
-
-    def __init__(self, url: str, client_id: str, tally: Tally, window: int) -> None:
+    def __init__(self, url: str, client_id: str, line: Line, tally: Tally, clock: Clock) -> None:
         parts = urlsplit(url)
-        port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
-        self.where = f"{parts.hostname}:{port}"
-        self.refusal: str | None = None
-        self._address, self._tally, self._window = (parts.hostname or "127.0.0.1", port), tally, window
-        self._waiting: deque[Message] = deque()
-        self._pending: dict[int, Message] = {}
-        self._arrived: deque[tuple[int, int]] = deque()
-        self._was_up = False
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
-        if parts.scheme == "mqtts":
-            self._client.tls_set()
-        if parts.username:
-            self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
-        self._client.max_inflight_messages_set(0)
-        self._client.on_connect = self._on_connect
-        self._client.on_publish = self._on_publish
-        self._spread_reconnects()
+        self._tls = parts.scheme == "mqtts"
+        self._address = (parts.hostname or "127.0.0.1", parts.port or (8883 if self._tls else 1883))
+        self.where = f"{self._address[0]}:{self._address[1]}"
+        self.line, self.refusal, self.trouble, self.is_up = line, "", "", False
+        user = unquote(parts.username) if parts.username else None
+        password = unquote(parts.password or "") if parts.username else None
+        self._hello = connect(client_id, user, password, keepalive=KEEPALIVE_S, session_s=SESSION_S)
+        self._tally, self._clock = tally, clock
+        self._wire: Wire | None = None
+        self._failures, self._was_up = 0, False
+        self._wrote_at = self._heard_at = 0.0
 
-    def start(self) -> None:
-        """Begin to connect, and to reconnect for as long as it takes."""
-        self._client.connect_async(*self._address, keepalive=30)
-        self._client.loop_start()
-
-    def stop(self) -> None:
-        """Say goodbye and wait for the network's thread; what still waits counts as unsent."""
-        self._tally.unsent += len(self._waiting)
-        self._waiting.clear()
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the broker has accepted this connection."""
-        return self._client.is_connected()
-
-    def offer(self, message: Message) -> None:
-        """Put a message in line."""
-        self._waiting.append(message)
-
-    def push(self, now: float) -> None:
-        """Send what the window has room for, in order; give up what has waited too long."""
-        while self._waiting:
-            if now - self._waiting[0].due > PATIENCE_S:
-                self._waiting.popleft()
-                self._tally.unsent += 1
-            elif len(self._pending) < self._window and self.is_up:
-                self._send(self._waiting.popleft(), now)
-            else:
-                return
-
-    def settle(self, record: Record | None) -> None:
-        """Take note of the PUBACKs that have arrived; `record` is given every message that the broker took."""
-        while self._arrived:
-            mid, code = self._arrived.popleft()
-            message = self._pending.pop(mid, None)
-            if message is None:
-                continue
-            if code >= FAILURE:
-                self._tally.refused += 1
-            elif code == NO_SUBSCRIBER:
-                self._tally.unheard += 1
-            else:
-                self._tally.acknowledged += 1
-                if record:
-                    record(message)
-
-    def _send(self, message: Message, now: float) -> None:
-        # Without a connection the client keeps the message, as all unacknowledged, and sends it after the next CONNACK.
-        sent = self._client.publish(message.topic, message.payload, qos=1)
-        if sent.rc in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
-            self._pending[sent.mid] = message
-            self._tally.count(message, now)
-        else:
-            self._tally.unsent += 1
-
-    def _spread_reconnects(self) -> None:
-        self._client.reconnect_delay_set(1, random.randint(3, 8))  # noqa: S311 - spreads reconnects, guards nothing
-
-    def _on_connect(
-        self, _client: Client, _userdata: Any, _flags: Any, code: ReasonCode, properties: Properties | None
-    ) -> None:
-        self.refusal = str(code) if code.is_failure else None
-        if self.refusal:
-            return
-        self._tally.reconnects += self._was_up
-        self._was_up = True
-        self._window = min(self._window, getattr(properties, "ReceiveMaximum", self._window))
-        self._spread_reconnects()
-
-    def _on_publish(self, _client: Client, _userdata: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
-        self._arrived.append((mid, code.value))
-
-
-class Publisher:
-    """All gateway connections to all brokers. A device keeps to one connection, so its messages stay in order."""
-
-    def __init__(
-        self,
-        brokers: Sequence[Broker],
-        *,
-        name: str,
-        per_broker: int = 2,
-        window: int = WINDOW,
-        record: Record | None = None,
-    ) -> None:
-        """`name`: begins the client ids. `record`: called, in `turn`, with every message acknowledged by PUBACK."""
-        self.tally = Tally()
-        self._record = record
-        self._connections: list[Connection] = []
-        self._by_area: dict[str, list[Connection]] = {}
-        self._otherwise: list[Connection] = []
-        for place, broker in enumerate(brokers):
-            names = [f"{name}-{place}-{number}" for number in range(per_broker)]
-            gateways = [Connection(broker.url, client_id, self.tally, window) for client_id in names]
-            self._connections += gateways
-            self._by_area |= dict.fromkeys(broker.areas, gateways)
-            if not broker.areas or not self._otherwise:
-                self._otherwise = gateways
-
-    def start(self, patience_s: float = 15.0) -> None:
-        """Connect all. Raises BrokerError when a broker refuses, or does not answer within `patience_s`."""
-        for connection in self._connections:
-            connection.start()
-        deadline = time.monotonic() + patience_s
-        while not self.is_up:
-            down = next(connection for connection in self._connections if not connection.is_up)
-            refused = next((c for c in self._connections if c.refusal), None)
-            if refused or time.monotonic() > deadline:
-                self.stop()
-                raise BrokerError(
-                    f"broker {refused.where} refuses the connection: {refused.refusal}"
-                    if refused
-                    else f"broker {down.where} does not answer within {patience_s:.0f} s"
-                )
-            time.sleep(0.02)
-
-    @property
-    def is_up(self) -> bool:
-        """Whether all connections stand."""
-        return all(connection.is_up for connection in self._connections)
-
-    def offer(self, message: Message) -> None:
-        """Put a message in the line of its broker; never blocks."""
-        gateways = self._by_area.get(message.area, self._otherwise)
-        gateways[crc32(message.device.encode()) % len(gateways)].offer(message)
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            try:
+                await self._connect_once()
+            except (OSError, TimeoutError) as error:
+                self.trouble = str(error)
+            self._down()
+            self._failures += 1
+            most = min(FIRST_DELAY_S * 2**self._failures, MOST_DELAY_S)
+            await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - spreads reconnects, guards nothing
 
     def turn(self, now: float) -> None:
-        """Note what was acknowledged and send what there is room for. `now`: s since 1970."""
-        for connection in self._connections:
-            connection.settle(self._record)
-            connection.push(now)
+        """Take what has come and write what is due. `now`: s since 1970."""
+        wire = self._wire
+        if wire is None:
+            return
+        try:
+            for moment, heard in wire.heard():
+                self._heard_at = now
+                self._take(heard, moment)
+        except WireError as error:
+            self.trouble = str(error)
+            self._hang_up()
+        if self.is_up and self._wire is wire:
+            self._write_due(wire, now)
+            self._watch(wire, now)
 
-    def drain(self, patience_s: float = 5.0) -> None:
-        """Wait until all that was sent is acknowledged, at most `patience_s`."""
-        deadline = time.monotonic() + patience_s
-        while self.tally.in_flight and time.monotonic() < deadline:
-            time.sleep(0.01)
-            for connection in self._connections:
-                connection.settle(self._record)
+    def leave(self) -> None:
+        """Say goodbye."""
+        if self._wire and self._wire.transport:
+            self._wire.transport.write(GOODBYE_PACKET)
+            self._wire.transport.close()
 
-    def stop(self) -> None:
-        """Close all connections."""
-        for connection in self._connections:
-            connection.stop()
+    async def _connect_once(self) -> None:
+        """One connection from its beginning to its end."""
+        loop = asyncio.get_running_loop()
+        context = ssl.create_default_context() if self._tls else None
+        async with asyncio.timeout(CONNECT_S):
+            _, self._wire = await loop.create_connection(
+                lambda: Wire(self._hello, self._clock), *self._address, ssl=context
+            )
+        self._wrote_at = self._heard_at = self._clock()
+        await self._wire.closed
+        self.turn(self._clock())  # what came last
+
+    def _take(self, heard: Heard, moment: float) -> None:
+        if heard.connack:
+            self._admitted(heard.connack.reason, heard.connack.receive_maximum)
+        if len(heard.ids):
+            self.line.answered(heard.ids, heard.codes, moment)
+        if heard.closed is not None:
+            self._hang_up()
+
+    def _admitted(self, reason: int, receive_maximum: int) -> None:
+        if reason >= FAILURE:
+            self.refusal = REFUSALS.get(reason, f"reason {reason:#04x}")
+            self._hang_up()
+            return
+        self.refusal, self._failures, self.is_up = "", 0, True
+        self._tally.up += 1
+        self._tally.reconnects += self._was_up
+        self._was_up = True
+        self.line.connected(receive_maximum)
+
+    def _write_due(self, wire: Wire, now: float) -> None:
+        while wire.has_room and (chunk := self.line.bytes_due(now)):
+            assert wire.transport
+            wire.transport.write(chunk)
+            self._wrote_at = now
+
+    def _watch(self, wire: Wire, now: float) -> None:
+        """Ask a quiet broker, give up a dead one."""
+        if now - self._wrote_at > QUIET_S and wire.has_room:
+            assert wire.transport
+            wire.transport.write(PINGREQ_PACKET)
+            self._wrote_at = now
+        if now - self._heard_at > SILENCE_S:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._wire and self._wire.transport:
+            self._wire.transport.abort()
+        self._down()
+
+    def _down(self) -> None:
+        self._wire = None
+        if self.is_up:
+            self.is_up = False
+            self._tally.up -= 1
+            self.line.lost()

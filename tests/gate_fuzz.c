@@ -1,7 +1,8 @@
 /* The gate without a broker: its callbacks called with any names and topics, against a model of who is connected.
  *
  * Compiled by tests/test_gate_fuzz.py with the sanitizers of gcc. Argument: a table in which are dev-0 … dev-7, each with
- * the tokens "a<number>" and "b<number>" under the hash below, open area 213; and where a copy of it may lie. Prints nothing when all is well.
+ * the tokens "a<number>" and "b<number>" under the hash below, open area 213; where a copy of it may lie; and rules by which gateways may write
+ * dothi/v1/213/+/up, …/status, frigate/# and tele/+/SENSOR. Prints nothing when all is well.
  */
 #include "../devices/gate/gate.c"
 
@@ -11,6 +12,7 @@ void *malloc(u64 size);
 void free(void *at);
 long write(int file, const void *from, u64 size);
 int rename(const char *from, const char *to);
+char *strcpy(char *to, const char *from);
 
 enum { CLIENTS = 40, ROUNDS = 300000 };
 struct mosquitto { char *id, *user, *from; int stands; u32 device; };
@@ -58,6 +60,17 @@ int mosquitto_kick_client_by_username(const char *name, _Bool with_will) {
         if (clients[i] && clients[i]->stands && clients[i]->user && strcmp(clients[i]->user, name) == 0) ends(i);
     return 0;
 }
+void *mosquitto_malloc(u64 size) { return malloc(size); }
+void mosquitto_free(void *at) { free(at); }
+char *mosquitto_strdup(const char *text) { return strcpy(malloc(strlen(text) + 1), text); }
+int mosquitto_topic_matches_sub(const char *filter, const char *topic, _Bool *matches) {
+    for (*matches = 0;; filter++, topic++) {
+        if (*filter == '#') { *matches = 1; return 0; }
+        if (*filter == '+') { while (*topic && *topic != '/') topic++; filter++; }
+        if (*filter != *topic) return 0;
+        if (!*filter) { *matches = 1; return 0; }
+    }
+}
 u8 *SHA256(const u8 *text, u64 size, u8 *to) {
     int i;
     for (i = 0; i < 32; i++) to[i] = size ? text[i % size] ^ i : 0;
@@ -69,7 +82,7 @@ u8 *SHA256(const u8 *text, u64 size, u8 *to) {
 static const char *const pieces[] = {
     "dev-0", "dev-1", "dev-2", "dev-3", "dev-4", "dev-7", "dev-8", "ingest", "gateway", "dothi-inbox-213", ":", ":board2", "dothi/v1/",
     "213", "+", "#", "/", "/up", "/status", "/ack", "/down", "$SYS", "$share/g/", "\xff", "-", "%s%n", "dothi/v1/213/dev-1/up",
-    "dothi/v1/213/dev-2/status", "dothi/v1/+/dev-3/#", "127.0.0.1", "::1", "10.0.0.1", "0123456789012345678901234567890123456789",
+    "frigate/", "tele/", "/SENSOR", "dothi/v1/213/dev-2/status", "dothi/v1/+/dev-3/#", "127.0.0.1", "::1", "10.0.0.1", "0123456789012345678901234567890123456789",
 };
 
 static char *text_of(const char *from, u64 size) {
@@ -144,6 +157,26 @@ static void speaks(struct mosquitto *client) {
     free(topic);
 }
 
+/* What the rules let gateways write, said otherwise than in the gate. */
+static int may_write(const char *topic) {
+    static const char *const rules_of_test[] = { "dothi/v1/213/+/up", "dothi/v1/213/+/status", "frigate/#", "tele/+/SENSOR" };
+    _Bool matches = 0;
+    int i;
+    for (i = 0; i < 4 && !matches; i++) mosquitto_topic_matches_sub(rules_of_test[i], topic, &matches);
+    return matches;
+}
+
+static void gateway_speaks(void) {
+    struct mosquitto client = { "gw", "gateway", "127.0.0.1", 1, 0 };
+    char *topic = any();
+    struct acl_check asked = { 0, &client, topic ? topic : "", 0, 0, WRITE, 1, 1, 0 };
+    u32 before = table->astray;
+    int answer = handlers[ACL_CHECK](ACL_CHECK, &asked, 0);
+    must(answer == (may_write(asked.topic) ? OK : DENIED), "a gateway elsewhere than the rules say");
+    must(table->astray == before + (answer == DENIED), "a gateway's mistake that is not counted");
+    free(topic);
+}
+
 /* As table.py replaces a table: says so, copies it, and puts the copy into its place a moment later. */
 static void moves(const char *copy) {
     struct header *whole = malloc(table_bytes);
@@ -178,9 +211,9 @@ static void agrees(void) {
 }
 
 int main(int count, char **arguments) {
-    struct option option = { "table", arguments[1] };
+    struct option options[] = { { "table", arguments[1] }, { "rules", arguments[3] } };
     int round, place, until = 0;
-    must(mosquitto_plugin_init(0, 0, &option, 1) == OK, "no table");
+    must(mosquitto_plugin_init(0, 0, options, 2) == OK, "no table");
     for (round = 0; round < ROUNDS; round++) {
         place = (int)chance(CLIENTS);
         if (!clients[place]) comes(place);
@@ -189,10 +222,13 @@ int main(int count, char **arguments) {
         if (!until && chance(500) == 0) { moves(arguments[2]); until = round + (int)chance(chance(2) ? 12 : 12000); }
         if (until && round >= until) { must(rename(arguments[2], path) == 0, "no change"); follow_file(); until = 0; }
         if (!until && chance(50) == 0) changes_token();
+        if (chance(4) == 0) gateway_speaks();
+        if (chance(2000) == 0) handlers[RELOAD](RELOAD, 0, 0);
         if (chance(10) == 0) handlers[TICK](TICK, 0, 0);
         agrees();
     }
     for (place = 0; place < CLIENTS; place++) if (clients[place]) ends(place);
     agrees();
+    free((void *)path); free((void *)rules_path); free(rules);
     return mosquitto_plugin_cleanup(0, 0, 0);
 }

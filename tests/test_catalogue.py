@@ -139,7 +139,9 @@ def test_a_signed_metric_wants_its_own_example_below_zero() -> None:
 
 def test_a_simulator_that_leaves_the_range_is_told_so() -> None:
     lying = {"ph": {"curve": "choice", "weights": {7: 9, 99: 1}}}
-    assert "says ph 99" in "\n".join(speaks_true(replace(PROFILES[SOIL], behaviour=lying)))
+    assert "behaviour of ph: 99 is not legal; expected 0 to 14" in "\n".join(
+        speaks_true(replace(PROFILES[SOIL], behaviour=lying))
+    )
     unknown = {"contact": {"curve": "choice", "weights": {"ajar": 1}}}
     assert "ajar" in "\n".join(speaks_true(replace(PROFILES["native-contact"], behaviour=unknown)))
     assert "no such metric" in "\n".join(speaks_true(replace(PROFILES[SOIL], behaviour={"pm25": {"curve": "day"}})))

@@ -1,7 +1,9 @@
 """The gate at the broker: its table against a dictionary, and what it lets in and keeps out on a real broker."""
 
 import json
+import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -9,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from devices import credentials
 from devices.gate.table import ID_BYTES, KICKS, Hashes, Seen, Table, create, fnv1a, fnv1a_all, place_all
 from dothi.stack.door import Door, heard, message
 from dothi.stack.gate import without_executable_stack
@@ -94,6 +98,9 @@ def test_a_library_that_speaks_of_its_stack_stays_as_it_is(stack: RunningStack) 
     [
         ("1: gate: refused device=aq-1 from=127.0.0.1 reason=token", "not the one that was issued"),
         ("1: gate: denied device=aq-1 access=publish topic=a b/c", "may not publish to a b/c"),
+        ("1: gate: denied device=gateway access=publish count=3 topic=dothi/v1/999/a/up", "no area 999"),
+        ("1: gate: denied device=gateway access=publish count=3 topic=dothi/v1/213/a/ack", "ends in /up or /status"),
+        ("1: gate: denied device=gateway access=publish count=3 topic=tele/x y", "no route takes it"),
         ("1: gate: flood device=aq-1 limit=100", "more than 100 messages a second"),
         ("1: gate: taken device=aq-1 from=10.0.0.1", "two devices with one id"),
     ],
@@ -212,7 +219,10 @@ def admitted(stack: RunningStack, *names: str) -> dict[str, Device]:
     return {name: Device(one, tokens[one]) for name, one in zip(names, ids, strict=True)}
 
 
-NAMES = ("own", "refused", "rotates", "revoked", "floods", "calm", "twin", "steals", "persists")
+NAMES = (
+    *("own", "refused", "rotates", "revoked", "floods", "calm", "twin", "steals", "persists"),
+    *("rotated", "both-issue", "both-rotate", "both-revoke"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +372,27 @@ def test_a_flood_is_refused_and_counted_and_others_go_on(stack: RunningStack, de
     stack.wait_for(f"select 1 from city.event where device = '{floods}' and kind = 'flood'")
 
 
+def test_what_is_denied_to_gateways_is_told_and_counted(stack: RunningStack) -> None:
+    def astray() -> int:
+        table = Table(stack.folder / "broker-0/gate.table")
+        count = table.astray[0]
+        table.close()
+        return count
+
+    before = astray()
+    topics = ["nobody/takes/this", "dothi/v1/999/gate-lost/up", "dothi/v1/213/gate-lost/ack", "dothi/v1/213/x/y/up"]
+    with stack.gateway() as gateway:
+        for topic in [*topics, "frigate/events"]:
+            gateway.publish(topic, b"{}")
+        gateway.settle()
+    assert astray() - before == len(topics)
+    for topic in topics:
+        stack.wait_for("select 1 from city.event where device = 'gateway' and detail ->> 'topic' = %s", topic)
+    pages = json.loads((stack.folder / "stack.json").read_text())["metrics"]["up"]
+    with urllib.request.urlopen(f"{pages}/metrics") as page:  # noqa: S310 -- our own page
+        assert f'dothi_gateway_denied_total{{part="broker 0"}} {float(astray())}' in page.read().decode()
+
+
 def test_two_with_one_id_are_counted(stack: RunningStack, devices: dict[str, Device]) -> None:
     device, token = devices["twin"]
     with connected(stack, device, token), connected(stack, device, token):
@@ -407,3 +438,87 @@ def test_a_device_that_is_not_there_is_named(stack: RunningStack, verb: str) -> 
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
     assert verb == "revoke" or "nobody-1 is not enrolled" in said.stderr
+
+
+# --- several at once
+
+
+async def test_a_rotation_ends_by_the_token_that_was_seen(stack: RunningStack, devices: dict[str, Device]) -> None:
+    """Somebody rotates again between the look at the gate and the end of the rotation."""
+    device = devices["rotated"].id
+    url = stack.document["database"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        first = credentials.issue(connection, [device])[0].token
+        seen = credentials.rotate(connection, [device])[0].token
+        last = credentials.rotate(connection, [device])[0].token
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as asking:
+        await credentials.finish_rotation(asking, {device: credentials.hash_of(seen)})
+        assert hashes_of(stack, device) == [(0, credentials.hash_of(first)), (1, credentials.hash_of(last))]
+        await credentials.finish_rotation(asking, {device: credentials.hash_of(last)})
+    assert hashes_of(stack, device) == [(0, credentials.hash_of(last))]
+
+
+def hashes_of(stack: RunningStack, device: str) -> list[tuple[Any, ...]]:
+    """Slots and hashes of the tokens that count."""
+    return stack.query(
+        "select slot, hash from registry.credential c join registry.device d on d.id = c.device"
+        " where d.device = %s and revoked is null order by slot",
+        device,
+    )
+
+
+@pytest.mark.parametrize("verb", ["issue", "rotate", "revoke"])
+def test_who_makes_tokens_and_who_revokes_them_wait_for_each_other(
+    stack: RunningStack, devices: dict[str, Device], verb: str
+) -> None:
+    """A token that is being made does not outlive a revocation, and two who issue do not meet."""
+    device = devices[f"both-{verb}"].id
+    url, ended = stack.document["database"], threading.Event()
+    make = {"issue": credentials.issue, "rotate": credentials.rotate, "revoke": credentials.revoke}[verb]
+    with psycopg.connect(url, autocommit=True) as connection, psycopg.connect(url, autocommit=True) as other:
+        credentials.issue(connection, [device])
+
+        def others() -> None:
+            make(other, [device])
+            ended.set()
+
+        with connection.transaction():
+            credentials.rotate(connection, [device])
+            somebody = threading.Thread(target=others)
+            somebody.start()
+            assert not ended.wait(0.5)
+        somebody.join(10)
+        assert ended.is_set()
+    assert len(hashes_of(stack, device)) == {"issue": 1, "rotate": 2, "revoke": 0}[verb]
+
+
+def test_a_file_for_tokens_is_not_left_empty(stack: RunningStack, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.csv"
+    said = stack.dothi("devices", "credentials", "issue", "nobody-1", "--out", str(file), check=False)
+    assert said.returncode == 1
+    assert not file.exists()
+
+
+def test_the_lookout_outlives_a_disk_that_is_full(stack: RunningStack) -> None:
+    """A table that cannot be written anew: told, tried again, and nothing else ends."""
+    path = stack.folder / "broker-0/gate.table"
+    table = Table(path)
+    before, more = table.capacity, table.room - len(table) + 1
+    table.close()
+    in_the_way = path.with_suffix(".new")
+    in_the_way.mkdir()
+    ids = stack.enroll_many([(f"gate-many{number}", "native-air-quality", "213", "") for number in range(more)])
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        issued = credentials.issue(connection, ids)
+    log = stack.folder.parent / "up.log"
+    until(lambda: "registry cannot be watched" in log.read_text())
+    in_the_way.rmdir()
+    wanted = credentials.hash_of(issued[-1].token)
+
+    def is_known() -> bool:
+        grown = Table(path)
+        found = grown.capacity > before and wanted in grown.tokens(ids[-1])
+        grown.close()
+        return found
+
+    until(is_known)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devices.gate.table import create
+from dothi.stack.broker import access_rules
 
 SOURCE = Path(__file__).with_name("gate_fuzz.c")
 
@@ -27,7 +28,14 @@ def test_any_names_and_topics_leave_memory_and_model_whole(tmp_path: Path) -> No
     table.set_areas(["213"])
     table.set_limit(1000)
     table.close()
+    rules = tmp_path / "rules"
+    routes = ("frigate/#", "tele/+/SENSOR")
+    rules.write_text(access_rules(["213"], routes))
     done = subprocess.run(
-        [program, tmp_path / "table", tmp_path / "copy"], check=False, capture_output=True, text=True, timeout=300
+        [program, tmp_path / "table", tmp_path / "copy", rules],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr[-3000:]

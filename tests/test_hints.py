@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devices.causes import NO_MEASUREMENT, causes, in_province, likely_cause, likely_encoding, swapped
 from devices.family import FAMILIES, Metric
 from devices.rejected import Rejected
-from devices.spelling import spelt_number
+from devices.spelling import LONGEST_NUMBER, SPELLINGS
 from devices.values import value_of
 
 METRICS = [metric for family in FAMILIES.values() for metric in family.metrics if not metric.states]
@@ -92,6 +92,13 @@ def test_undoing_a_cause_gives_a_legal_value(of: Metric, number: float) -> None:
             assert number in NO_MEASUREMENT
         else:
             assert of.low <= cause.meant <= of.high, cause
+
+
+def spelt_number(text: str) -> float | None:
+    """The number that a text most likely spells, by the first spelling that takes it."""
+    if len(text) > LONGEST_NUMBER:
+        return None
+    return next((number for read, _ in SPELLINGS if (number := read(text)) is not None), None)
 
 
 @given(st.sampled_from(METRICS), st.text(max_size=60))

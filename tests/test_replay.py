@@ -51,8 +51,8 @@ def test_replay(stack: RunningStack, replayed: tuple[str, list[dict[str, Any]]])
     again = replay(stack, *options)
     assert (again["replayed"], again["stored"]) == (0, 0)
     assert stack.query("select count(*) from city.air_quality where device = %s", name) == [(7,)]
-    audit = stack.dothi("ingest", "audit", "--since", "1h", "--json")
-    assert json.loads(audit.stdout)["differences"] == []
+    audit = stack.dothi("ingest", "audit", "--since", "1h", "--json", check=False)  # others take away what they stored
+    assert [one for one in json.loads(audit.stdout)["differences"] if one["where"] == "219"] == []
 
 
 def test_times_and_reasons_are_checked() -> None:

@@ -21,10 +21,11 @@ from dothi.errors import Refused
 from dothi.runtime import find_runtime
 from dothi.stack import account, broker, cluster, leftovers, machine
 from dothi.stack.account import Account
-from dothi.stack.embedded import Embedded, Plan
+from dothi.stack.embedded import Embedded
 from dothi.stack.leftovers import Trace, birth, end_leftovers, held, record
 from dothi.stack.parts import Part
 from dothi.stack.passwords import passwords
+from dothi.stack.plan import Plan
 from dothi.stack.ports import is_free, ports
 from dothi.stack.roles import as_role, foreign_database
 from dothi.stack.supervisor import HEALTHY, LONGEST_DELAY, Supervisor, delay

@@ -23,8 +23,8 @@ from dothi.commands.doctor import archived
 from dothi.commands.up import check
 from dothi.errors import WrongUsage
 from dothi.settings import stack_at
-from dothi.stack.embedded import Plan
 from dothi.stack.leftovers import recorded
+from dothi.stack.plan import Plan
 from tests.stack import RunningStack, dothi, running_stack
 
 

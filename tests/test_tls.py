@@ -7,6 +7,8 @@ import signal
 import socket
 import ssl
 import stat
+import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +20,7 @@ from dothi.commands.up import check
 from dothi.errors import Refused, WrongUsage
 from dothi.stack.broker import Tls, device_address
 from dothi.stack.certificates import Certificates, files_in, machine_names, prepare
-from dothi.stack.embedded import Plan
+from dothi.stack.plan import Plan
 from tests.stack import RunningStack
 from tests.test_gate import Device, admitted, connected, until
 
@@ -165,6 +167,83 @@ def test_nothing_older_is_spoken_and_no_other_authority_trusted(stack: RunningSt
         handshake(stack, ssl.create_default_context(cafile=str(files_in(tmp_path / "other").ca)))
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(stack, ssl.create_default_context(cafile=stack.document["ca"]), "example.vn")
+
+
+SUITES = {"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"}
+
+
+def test_the_suites_are_those_of_tls_1_3_and_no_data_come_early(stack: RunningStack) -> None:
+    """Old versions with their suites, compression and renegotiation are not there to be tried: TLS 1.3 has none of them
+    (RFC 8446, 1.2). What it has and may not be on is early data, which can be replayed (8)."""
+    address = urlsplit(stack.document["tls"])
+    context = ssl.create_default_context(cafile=stack.document["ca"])
+    plain = socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
+    with plain, context.wrap_socket(plain, server_hostname="localhost") as secured:
+        assert (secured.cipher() or ("",))[0] in SUITES
+        assert secured.compression() is None
+    if not shutil.which("openssl"):
+        pytest.skip("the rest asks openssl")
+    for suite in ("TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"):
+        assert "Cipher is (NONE)" in s_client(stack, "-ciphersuites", suite)
+    for version in ("-tls1", "-tls1_1", "-tls1_2"):
+        assert "Cipher is (NONE)" in s_client(stack, version, "-cipher", "ALL:@SECLEVEL=0")
+    told = s_client(stack)
+    assert "Cipher is TLS_" in told
+    assert "Max Early Data: 0" in told or "Max Early Data" not in told
+    assert "Verify return code: 0 (ok)" in told
+
+
+def s_client(stack: RunningStack, *options: str) -> str:
+    """What openssl says of a connection to the listener."""
+    address = urlsplit(stack.document["tls"])
+    command = ["openssl", "s_client", "-connect", f"{address.hostname}:{address.port}", "-CAfile", stack.document["ca"]]
+    # Something must be said, and answered by hanging up: the tickets come behind the handshake.
+    done = subprocess.run([*command, *options], input=b"GET\r\n", capture_output=True, timeout=30, check=False)
+    return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+
+
+def test_a_certificate_that_has_ended_is_refused(stack: RunningStack) -> None:
+    folder = stack.folder / "tls"
+    account = (folder / "server.key").stat()
+    kept = {name: (folder / name).read_bytes() for name in ("server.crt", "server.key")}
+    trusting = ssl.create_default_context(cafile=stack.document["ca"])
+    try:
+        assert prepare(folder, [*machine_names("127.0.0.1"), "ended.example"], datetime.now(UTC) - timedelta(days=398))
+        os.chown(folder / "server.key", account.st_uid, account.st_gid)
+        os.kill(stack.document["processes"]["broker"][0], signal.SIGHUP)
+
+        def is_refused() -> bool:
+            try:
+                handshake(stack, trusting)
+            except ssl.SSLCertVerificationError as refused:
+                return "expired" in str(refused)
+            return False
+
+        until(is_refused)
+    finally:
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
+        os.kill(stack.document["processes"]["broker"][0], signal.SIGHUP)
+    until(lambda: serves(stack, trusting, "localhost"))
+
+
+PLAIN = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00"
+"""A CONNECT without TLS."""
+
+
+@pytest.mark.parametrize("first", [PLAIN, b"\x16\x03\x01\xff\xff", b"GET / HTTP/1.1\r\n\r\n"])
+def test_what_is_no_tls_is_not_answered(stack: RunningStack, device: Device, first: bytes) -> None:
+    address = urlsplit(stack.document["tls"])
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as plain:
+        plain.sendall(first)
+        plain.shutdown(socket.SHUT_WR)
+        answer = b""
+        with suppress(ConnectionError):
+            while got := plain.recv(4096):
+                answer += got
+    assert answer[:1] in (b"", b"\x15")  # nothing, or an alert
+    with connected(stack, *device, ca=stack.document["ca"]) as client:
+        assert client.answers == ["Success"]
 
 
 def test_a_renewed_certificate_is_served_and_connections_stand(stack: RunningStack, device: Device) -> None:

@@ -18,6 +18,7 @@ struct header {
     char unknown_id[ID];
     char kicks[KICKS][ID];
     u32 moving;                          /* table.py copies this table into another one */
+    u32 astray, astray_at;               /* messages of gateways for which there is no area and no route */
 };
 struct session { u32 client, token; };   /* which connection, and the beginning of the hash by which it came in */
 struct record {
@@ -163,8 +164,8 @@ static int has_outdated(const struct record *record) {
     return 0;
 }
 
-/* Note a connection; 0 when there is no room for one more. */
-static int enter(struct record *record, const struct mosquitto *client, int slot) {
+/* Note a connection and the token by which it came; 0 when there is no room for one more. */
+static int enter(struct record *record, const struct mosquitto *client, u32 token) {
     struct session *session;
     int i;
     if (record->boot != table->boot) {
@@ -177,7 +178,7 @@ static int enter(struct record *record, const struct mosquitto *client, int slot
     if (!session) return 0;
     record->connected += !session->client;
     session->client = key_of(client);
-    session->token = tag_of(record->hash[slot]);
+    session->token = token;
     touch(record);
     return 1;
 }

@@ -22,6 +22,7 @@ AREAS = 64
 UNKNOWN_ID = AREAS + MOST_AREAS * AREA_BYTES
 RING = UNKNOWN_ID + ID_BYTES
 MOVING = RING + KICKS * ID_BYTES
+ASTRAY = MOVING + 4
 HASHES, VALID, SEEN = ID_BYTES, ID_BYTES + 64, ID_BYTES + 68
 TOPIC = RECORD_BYTES - 32
 SYNCED = 60_000
@@ -161,6 +162,12 @@ class Table:
         number, at = struct.unpack_from("<II", self._map, UNKNOWN)
         name = self._map[UNKNOWN_ID : UNKNOWN_ID + ID_BYTES].split(b"\0")[0].decode(errors="replace")
         return number, at, name
+
+    @property
+    def astray(self) -> tuple[int, int]:
+        """Messages of gateways for which there is no area and no route: how many, when the last one."""
+        number, at = struct.unpack_from("<II", self._map, ASTRAY)
+        return number, at
 
     def _place(self, device: str, *, add: bool) -> int:
         """Where the record stands. Raises KeyError when it is not there, ValueError when there is no room for it."""

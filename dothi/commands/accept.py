@@ -1,9 +1,9 @@
-"""`dothi devices accept`: a device that is pending becomes one of ours, and what was kept of it is stored."""
+"""`dothi devices accept`: devices that are pending become ours, and what was kept of them is stored."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import psycopg
@@ -11,36 +11,41 @@ import typer
 
 from devices import pending as inbox
 from devices import registry
-from devices.enroll import DEVICE_ID, Row
-from devices.pending import NATIVE, Proposal, Sample, Stranger
-from devices.profile import PROFILES, Profile
-from devices.reading import Reading
-from devices.rejected import Rejected
-from devices.route import ROUTES
-from dothi import settings
+from devices.pending import NATIVE, Stranger
+from devices.profile import PROFILES
+from dothi import pending_file
+from dothi.acceptance import KNOWN_AFTER_S, Choice, Desk, Left, Told, choose, enrol, store_kept
 from dothi.commands.options import AsJson, Folder
-from dothi.commands.pending import Since, now_us
+from dothi.commands.pending import Since
 from dothi.errors import Refused, WrongUsage
-from dothi.output import console, print_json
-from dothi.settings import Stack, stack_at
+from dothi.output import print_json, print_line, stderr
+from dothi.settings import stack_at
 from dothi.times import moment
-from ingest.batch import Limits
-from ingest.quarantine import KEPT_NAME
-from ingest.replay import Busy, Replayed, Wanted, replay
-from ingest.route import Router
+from ingest.replay import Replayed
 
-KNOWN_AFTER_S = 2.5  # ingest looks at the registry every second
+MOST_PENDING = 100_000
+MOST_SHOWN = 20
 
 
-class Choice(NamedTuple):
-    """What a stranger is to become."""
+class Asked(NamedTuple):
+    """Who is meant. `told` holds of all of them."""
 
-    row: Row
-    profile: Profile
+    names: list[str]
+    file: Path | None
+    everyone: bool
+    told: Told
 
 
 def accept(
-    name: Annotated[str, typer.Argument(metavar="DEVICE", help="As `dothi devices pending` calls it.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="As `dothi devices pending` calls them.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--from", help="CSV that `dothi devices pending --csv` wrote and you edited.")
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Whoever is pending: with --profile who fits it, else who leaves no doubt.")
+    ] = False,
     profile: Annotated[str | None, typer.Option(help="Profile; needed where the messages leave a doubt.")] = None,
     area: Annotated[str | None, typer.Option(help="Operating zone; needed where the topic names none.")] = None,
     device: Annotated[str | None, typer.Option("--id", help="Id in the registry; else made of its name.")] = None,
@@ -50,132 +55,126 @@ def accept(
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enrol a device that is pending and store what was kept of it.
+    """Enrol devices that are pending, all that are named or none, and store what was kept of them.
 
-    Nothing is guessed in silence: without --profile it must say itself what it is, and what was taken is told.
+    Nothing is guessed in silence: without --profile a device must say itself what it is, and what was taken is told.
 
     Example: dothi devices accept lorawan:70b3d50000000001 --profile milesight-am107 --area 213
     """
+    asked = checked(Asked(names or [], file, everyone, Told(profile, area, device, title)))
     stack = stack_at(folder)
     with psycopg.connect(stack.database, autocommit=True) as connection:
         start = moment("--since", since, datetime.now(UTC))
-        stranger = pick(name, inbox.strangers(connection, start, 100_000))
-        samples = inbox.samples_of(connection, stranger, start)
-        proposal = inbox.propose(stranger, samples, now_us())
-        wanted = Row(
-            device=id_for(connection, stranger, device),
-            profile=profile_for(stranger, proposal, profile).name,
-            area=area_for(connection, stranger, area or inbox.area_of(stranger, proposal)),
-            name=title,
+        desk = Desk(connection, start, registry.known_areas(connection), anyway)
+        choices, left = choose(desk, meant(asked, inbox.strangers(connection, start, MOST_PENDING)))
+        if not everyone:
+            refuse_all(left, len(left) + len(choices))
+        enrol(connection, choices)
+    heard = [choice.stranger for choice in choices if not choice.stranger.private]
+    done = Replayed()
+    if heard:
+        if not as_json:
+            stderr.print(f"{KNOWN_AFTER_S} s until ingest knows them: what comes meanwhile is kept, too", style="dim")
+        time.sleep(KNOWN_AFTER_S)
+        done = store_kept(stack, heard, start)
+    if as_json:
+        print_json(document(choices, left, done))
+    else:
+        show(choices, left, done)
+
+
+def checked(asked: Asked) -> Asked:
+    """Raises WrongUsage when nobody is named, or in two ways, or many are to have one id."""
+    ways = [bool(asked.names), asked.file is not None, asked.everyone]
+    if sum(ways) != 1:
+        raise WrongUsage("who is meant? give ids, or --from FILE, or --all; one of these")
+    if len(asked.names) != 1 and (asked.told.device or asked.told.name):
+        raise WrongUsage("--id and --name are for one device; for many: dothi devices pending --csv, then --from")
+    return asked
+
+
+def meant(asked: Asked, found: Sequence[Stranger]) -> list[tuple[Stranger, Told]]:
+    """Who is meant, and what is told of each. Raises Refused for one who is not pending."""
+    if asked.everyone:
+        profile = PROFILES.get(asked.told.profile or "")
+        if asked.told.profile and profile is None:
+            raise WrongUsage(f"--profile {asked.told.profile!r} is not known; see: dothi devices profiles")
+        return [(one, asked.told) for one in found if profile is None or one.kind == (profile.route or NATIVE)]
+    if asked.file is None:
+        return [(pick(name, found), asked.told) for name in dict.fromkeys(asked.names)]
+    return [
+        (
+            pick(line.pending, found),
+            Told(line.profile or asked.told.profile, line.area or asked.told.area, line.device, line.name),
         )
-        choice = judged(wanted, stranger, samples, anyway)
-        registry.enroll(connection, [choice.row])
-    time.sleep(KNOWN_AFTER_S)  # what comes meanwhile is kept like what came before
-    done = Replayed() if stranger.private else replayed(stack, stranger, start)
-    show_accepted(stranger, choice, done, as_json)
+        for line in pending_file.read(asked.file)
+    ]
 
 
 def pick(name: str, found: Sequence[Stranger]) -> Stranger:
     """The one that is meant. Raises Refused when none is, or several are."""
-    meant = [one for one in found if name in (one.name, one.foreign_id)]
-    if len(meant) == 1 and len(meant[0].foreign_id) < KEPT_NAME:
-        return meant[0]
-    if len(meant) == 1:
-        raise Refused(f"its name has {KEPT_NAME} characters or more; only so many are kept; give it a shorter one")
-    if meant:
-        raise Refused(f"{name} is known on several routes; say which: {', '.join(one.name for one in meant)}")
+    called = [one for one in found if name == one.name] or [one for one in found if name == one.foreign_id]
+    if len(called) == 1:
+        return called[0]
+    if called:
+        raise Refused(f"{name} is known on several routes; say which: {', '.join(one.name for one in called)}")
     there = ", ".join(one.name for one in found[:5]) + (" …" if len(found) > 5 else "")
     raise Refused(f"{name} is not pending; pending are: {there or 'none'}; see: dothi devices pending")
 
 
-def id_for(connection: registry.Connection, stranger: Stranger, given: str | None) -> str:
-    """The id for the registry. Raises WrongUsage when it is none, Refused when it is taken."""
-    name = given or inbox.device_id(stranger)
-    if not DEVICE_ID.fullmatch(name):
-        where = "--id" if given else "its name cannot be an id; give one with --id:"
-        raise WrongUsage(f"{where} {name!r}: expected 3 to 63 of a-z, 0-9 and -, not starting with -")
-    if stranger.kind == NATIVE and name != stranger.foreign_id:
-        raise WrongUsage(f"--id {name}: on our own topics the device says its id itself, {stranger.foreign_id}")
-    if connection.execute("select 1 from registry.device where device = %s", (name,)).fetchone():
-        raise Refused(f"device {name} is enrolled already, and is another one; give another id with --id")
-    return name
+def refuse_all(left: Sequence[Left], asked: int) -> None:
+    """Raises Refused when one of those who were named cannot be enrolled: then none of them is."""
+    if asked == 1 and left:
+        raise left[0][1]
+    if left:
+        say_left(left)
+        raise Refused(f"nobody was enrolled: {len(left)} of {asked} cannot be, for the reasons above")
 
 
-def profile_for(stranger: Stranger, proposal: Proposal, given: str | None) -> Profile:
-    """The profile that was told, or of which the messages leave no doubt. Raises Refused, WrongUsage."""
-    route = None if stranger.kind == NATIVE else stranger.kind
-    fitting = [profile.name for profile in PROFILES.values() if profile.route == route]
-    if given is not None:
-        if given not in fitting:
-            raise WrongUsage(f"--profile {given!r} is not one for {stranger.kind}; known: {', '.join(sorted(fitting))}")
-        return PROFILES[given]
-    if proposal.sure and proposal.profile:
-        return PROFILES[proposal.profile]
-    likely = [name for name in (proposal.profile, *proposal.others) if name]
-    choose = f"choose one with --profile: {', '.join(likely or sorted(fitting))}"
-    raise Refused(f"it is not sure what {stranger.name} is: {proposal.why}; {choose}")
+def say_left(left: Sequence[Left]) -> None:
+    """Who stays pending, and why; the first of them."""
+    for name, refused in left[:MOST_SHOWN]:
+        print_line(f"{name} stays pending: {refused}", to=stderr)
+    if len(left) > MOST_SHOWN:
+        stderr.print(f"… and {len(left) - MOST_SHOWN} more")
 
 
-def area_for(connection: registry.Connection, stranger: Stranger, area: str | None) -> str:
-    """The zone that was told, that its topic names or in which it stands. Raises Refused, WrongUsage."""
-    known = registry.known_areas(connection)
-    if area is None:
-        raise Refused(f"nothing tells in which area {stranger.name} is; give --area; the zones are {', '.join(known)}")
-    if area not in known:
-        raise WrongUsage(f"--area {area!r} is not a zone of the plan; the zones are {', '.join(known)}")
-    if stranger.kind == NATIVE and area not in stranger.inboxes:
-        raise WrongUsage(f"--area {area}: the device publishes under {', '.join(stranger.inboxes)}; use that")
-    return area
+def document(choices: Sequence[Choice], left: Sequence[Left], done: Replayed) -> dict[str, Any]:
+    """What was done as JSON has it."""
+    accepted = [
+        {
+            **{"device": row.device, "profile": row.profile, "family": profile.family.name, "area": row.area},
+            **{"route": row.route, "foreign_id": row.foreign_id, "messages": stranger.messages},
+        }
+        for stranger, row, profile in choices
+    ]
+    stay = [{"name": name, "why": str(refused)} for name, refused in left]
+    return {"accepted": accepted, "left": stay, "replay": done}
 
 
-def judged(wanted: Row, stranger: Stranger, samples: Sequence[Sample], anyway: bool) -> Choice:
-    """The choice, if the profile reads what was kept. Raises Refused."""
-    profile = PROFILES[wanted.profile]
-    results = [result for sample in samples for result in profile.read(sample.payload, sample.topic)]
-    readable = any(isinstance(result, Reading) for result in results)
-    refused = [result for result in results if isinstance(result, Rejected)]
-    if refused and not readable and not anyway:
-        raise Refused(
-            f"profile {profile.name} reads none of the {len(samples)} newest messages of {stranger.name}: "
-            f"{refused[-1].detail}; choose another --profile, or enrol it --anyway"
-        )
-    if stranger.kind != NATIVE:
-        wanted = wanted._replace(route=stranger.kind, foreign_id=stranger.foreign_id)
-    return Choice(wanted, profile)
-
-
-def replayed(stack: Stack, stranger: Stranger, since: datetime) -> Replayed:
-    """Send through again what was kept of it. Raises Refused when another replay is at work."""
-    ingest: dict[str, str] = stack.document.get("ingest", {})
-    url = ingest.get("database", stack.database)
-
-    async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
-
-    wanted = Wanted("unknown_device", None, stranger.foreign_id, round(since.timestamp() * 1e6))
-    try:
-        return asyncio.run(replay(connect, Router(ROUTES), Limits(late_us=settings.late_limits()), wanted))
-    except Busy:
-        later = f"dothi ingest replay --reason unknown_device --device {stranger.foreign_id}"
-        raise Refused(f"{stranger.name} is enrolled; another replay is at work, so afterwards: {later}") from None
-
-
-def show_accepted(stranger: Stranger, choice: Choice, done: Replayed, as_json: bool) -> None:
+def show(choices: Sequence[Choice], left: Sequence[Left], done: Replayed) -> None:
     """What was enrolled as what, and what became of the messages that were kept."""
-    row = choice.row
-    if as_json:
-        named = {"device": row.device, "profile": row.profile, "family": choice.profile.family.name, "area": row.area}
-        print_json({**named, "route": row.route, "foreign_id": row.foreign_id, "replay": done})
-        return
-    alias = f", which is {stranger.name}" if row.route else ""
-    lines = [f"{row.device}{alias}: enrolled with profile {row.profile} in area {row.area}"]
-    if stranger.private:
-        lines.append("its route is private and nothing was kept: its next message becomes its first reading")
-    else:
+    lines = [said_of(choice) for choice in choices]
+    if any(not choice.stranger.private for choice in choices):
         lines.append(f"of {done.messages} kept messages {done.replayed} went through: {done.stored} readings stored")
     lines += [f"{count} still refused: {reason}" for reason, count in sorted(done.reasons.items())]
-    if stranger.kind == NATIVE:
-        lines.append(f"its own way in: dothi devices credentials issue {row.device}")
-    lines.append(f"how it does: dothi devices doctor {row.device}")
+    own = [choice.row.device for choice in choices if choice.stranger.kind == NATIVE]
+    if own:
+        lines.append(f"their own way in: dothi devices credentials issue {' '.join(own[:MOST_SHOWN])}")
+    if choices:
+        lines.append(f"how it does: dothi devices doctor {choices[0].row.device}")
+    else:
+        lines.append("nobody was enrolled")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line)
+    say_left(left)
+
+
+def said_of(choice: Choice) -> str:
+    """One device in a line."""
+    stranger, row = choice.stranger, choice.row
+    alias = f", which is {stranger.name}" if row.route else ""
+    kept = "its route is private and nothing was kept: its next message becomes its first reading"
+    if not stranger.private:
+        kept = f"{stranger.messages} messages kept"
+    return f"{row.device}{alias}: enrolled with profile {row.profile} in area {row.area}; {kept}"

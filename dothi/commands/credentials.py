@@ -41,10 +41,7 @@ def issue(
 
     Example: dothi devices credentials issue --from devices.csv --out tokens.csv
     """
-    wanted = named(devices, file)
-    with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
-        target = private(out) if out else None
-        show_issued(made(credentials.issue, connection, wanted), target, as_json)
+    hand_out(credentials.issue, named(devices, file), out, folder, as_json)
 
 
 @app.command()
@@ -55,10 +52,7 @@ def rotate(
 
     Example: dothi devices credentials rotate aq-213-1
     """
-    wanted = named(devices, file)
-    with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
-        target = private(out) if out else None
-        show_issued(made(credentials.rotate, connection, wanted), target, as_json)
+    hand_out(credentials.rotate, named(devices, file), out, folder, as_json)
 
 
 @app.command()
@@ -119,12 +113,20 @@ def read_devices(file: Path) -> list[str]:
         raise WrongUsage(f"file {file}: {error.strerror}") from None
 
 
-def made(make: Maker, connection: credentials.Connection, devices: list[str]) -> list[Issued]:
-    """New tokens, or one line that says why there are none."""
-    try:
-        return make(connection, devices)
-    except NoCredential as error:
-        raise Refused(f"no token was made: {error}") from None
+def hand_out(make: Maker, devices: list[str], out: Path | None, folder: Folder, as_json: bool) -> None:
+    """Make new tokens and show them, or say in one line why there are none; then no file is left."""
+    with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
+        target = private(out) if out else None
+        try:
+            issued = make(connection, devices)
+        except (NoCredential, psycopg.Error) as error:
+            if out and target:
+                target.close()
+                out.unlink()
+            if isinstance(error, NoCredential):
+                raise Refused(f"no token was made: {error}") from None
+            raise
+        show_issued(issued, target, as_json)
 
 
 def show_issued(issued: list[Issued], target: TextIO | None, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import psycopg
 import typer
 
 from devices import lookup
-from dothi.commands import catalogue, credentials, life
+from dothi.commands import alias, catalogue, credentials, life
 from dothi.commands.accept import accept
 from dothi.commands.decode import decode
 from dothi.commands.doctor_device import doctor_device
@@ -31,6 +31,7 @@ for command in (
 app.command("doctor")(doctor_device)
 app.command("try")(try_message)
 app.add_typer(credentials.app, name="credentials")
+app.add_typer(alias.app, name="alias")
 
 
 @app.callback()

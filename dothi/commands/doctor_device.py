@@ -9,7 +9,7 @@ from dothi.at_door import seen_at
 from dothi.checkup import examine
 from dothi.commands.options import AsJson, Folder
 from dothi.findings import Finding
-from dothi.output import console, print_json
+from dothi.output import console, print_json, print_line
 from dothi.settings import stack_at
 
 MARK = {True: "ok   ", False: "WRONG", None: "–    "}
@@ -44,6 +44,6 @@ def doctor_device(
 def show(finding: Finding) -> None:
     """One finding, and below it the way out."""
     console.print(MARK[finding.ok], end=" ", markup=False, highlight=False, style=STYLE[finding.ok])
-    console.print(f"{finding.name}: {finding.said}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"{finding.name}: {finding.said}")
     if finding.mend:
-        console.print(f"      → {finding.mend}", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"      → {finding.mend}")

@@ -112,7 +112,7 @@ def replay(
         None if text is None else microseconds(moment(o, text, now))
         for o, text in (("--since", since), ("--until", until))
     ]
-    wanted = Wanted(reason, profile, device, *edges)
+    wanted = Wanted(reason, profile, None if device is None else [device], *edges)
 
     async def connect() -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)

@@ -86,8 +86,7 @@ def retire(
 
 def bring(devices: Sequence[str], to: str, reason: str | None, folder: Folder, as_json: bool) -> None:
     """Change the state and say what came of it."""
-    if reason and (len(reason) > LONGEST_REASON or not reason.isprintable()):
-        raise WrongUsage(f"--reason {reason[:40]!r}: at most {LONGEST_REASON} characters of text")
+    reason = checked(reason)
     with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
         try:
             changed = life.change_state(connection, devices, to, reason)
@@ -97,3 +96,10 @@ def bring(devices: Sequence[str], to: str, reason: str | None, folder: Folder, a
         print_json({"devices": len(devices), "state": to, "changed": changed})
     else:
         console.print(f"{changed} of {len(devices)} devices changed; state: {to}")
+
+
+def checked(reason: str | None) -> str | None:
+    """The reason. Raises WrongUsage when it is no line of text."""
+    if reason and (len(reason) > LONGEST_REASON or not reason.isprintable()):
+        raise WrongUsage(f"--reason {reason[:40]!r}: at most {LONGEST_REASON} characters of text")
+    return reason

@@ -1,5 +1,6 @@
 """`dothi devices pending`: devices that speak and are not enrolled, and what they most likely are."""
 
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,8 +12,9 @@ import typer
 
 from devices import pending as inbox
 from devices.pending import Proposal, Sample, Stranger
+from dothi import pending_file
 from dothi.commands.options import AsJson, Folder
-from dothi.output import console, print_json, shown
+from dothi.output import console, print_json, print_line, shown
 from dothi.settings import stack_at
 from dothi.times import moment
 
@@ -27,11 +29,14 @@ def pending(
     since: Since = "7d",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many devices.")] = 50,
     as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, to edit and give to accept --from.")] = False,
 ) -> None:
     """List devices that speak and are not enrolled, with what they most likely are.
 
     Their messages are kept, up to 1,000 a day of each; `dothi devices accept` enrols one and stores what was kept. Of
     unknown devices on private routes (cameras) no payload is kept.
+
+    Of many: write the list with --csv, fill in what is empty, take away whom you do not want, and accept --from.
 
     Example: dothi devices pending --since 1h
     """
@@ -39,8 +44,8 @@ def pending(
         start = moment("--since", since, datetime.now(UTC))
         found = inbox.strangers(connection, start, limit)
         documents = [described(one, inbox.samples_of(connection, one, start)) for one in found]
-    if as_json:
-        print_json(documents)
+    if as_json or as_csv:
+        print_json(documents) if as_json else pending_file.write(sys.stdout, documents)
         return
     for one in documents:
         show(one)
@@ -56,9 +61,9 @@ def show(document: dict[str, Any]) -> None:
     if held := holds(document):
         lines.append(f"  holds {held}")
     lines.append(f"  {document['accept']}")
-    console.print(document["name"], markup=False, highlight=False, soft_wrap=True, style="bold")
+    print_line(document["name"], "bold")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line)
 
 
 def described(one: Stranger, samples: Sequence[Sample]) -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import psycopg
 import typer
 
 from dothi.commands.options import Folder
-from dothi.output import LOCAL, console
+from dothi.output import LOCAL, print_line
 from dothi.settings import stack_at
 from dothi.verdicts import Kind, Verdict, Wanted, Watch
 
+NAMED: dict[str, Any] = {"application_name": "dothi devices tail"}
 LOOK_S = 0.5
 STYLE: dict[Kind, str] = {
     "stored": "green",
@@ -42,12 +43,13 @@ def tail(
     """
     end = time.monotonic() + seconds if seconds else None
     try:
-        with psycopg.connect(stack_at(folder).database, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(stack_at(folder).database, autocommit=True, connect_timeout=5, **NAMED) as connection:
             watch = Watch(connection, Wanted(device, rejected, unknown))
             while True:
-                for verdict in watch.look(time.monotonic()):
+                over = end is not None and time.monotonic() >= end
+                for verdict in watch.look(time.monotonic(), last=over):
                     say(verdict, as_json)
-                if end is not None and time.monotonic() >= end:
+                if over:
                     return
                 time.sleep(LOOK_S if end is None else max(min(LOOK_S, end - time.monotonic()), 0.0))
     except KeyboardInterrupt:
@@ -61,5 +63,5 @@ def say(verdict: Verdict, as_json: bool) -> None:
     else:
         clock = verdict.at.astimezone(LOCAL).strftime("%H:%M:%S")
         line = f"{clock} {verdict.kind:<8} {verdict.device or '–'}  {verdict.where or ''}  {verdict.said}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True, style=STYLE[verdict.kind])
+        print_line(line, STYLE[verdict.kind])
     sys.stdout.flush()

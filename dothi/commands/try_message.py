@@ -10,7 +10,7 @@ import typer
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused
 from dothi.messages import read_file
-from dothi.output import console, print_json, print_table
+from dothi.output import print_json, print_line, print_table
 from dothi.settings import stack_at
 from dothi.trial import send
 
@@ -48,4 +48,4 @@ def show_layers(found: Sequence[Mapping[str, Any]]) -> None:
     for layer in found:
         said = msgspec.json.encode(layer["result"]).decode()
         line = f"{'ok    ' if layer['ok'] else 'failed'} {layer['layer']}: {said[:LONGEST_LAYER]}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line)

@@ -20,10 +20,11 @@ from dothi import log, settings
 from dothi.errors import Refused, WrongUsage
 from dothi.runtime import Runtime, find_runtime
 from dothi.stack import machine
-from dothi.stack.embedded import Embedded, Plan, Watch
-from dothi.stack.follow import Routes
+from dothi.stack.brokers import Routes
+from dothi.stack.embedded import Embedded, Watch
 from dothi.stack.hosts import MOST_WORKERS
 from dothi.stack.leftovers import end_leftovers, held
+from dothi.stack.plan import Plan
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?")
 LEAST_MEMORY = 2**20
@@ -162,15 +163,13 @@ def check_storage() -> None:
 
 def check_city(plan: Plan) -> None:
     """Refuse a city that the simulator would refuse."""
-    from dothi.commands.simulate import check_run, spoken_plainly
-    from simulators.plan import check_density
+    from dothi.commands.simulate_plan import spoken_plainly
+    from dothi.load.fleet import Asked, checked
 
     if plan.density is not None and plan.people is None:
         raise WrongUsage(f"--density {plan.density:g}: only together with --people")
-    if plan.people is not None:
-        density = 50.0 if plan.density is None else plan.density
-        with spoken_plainly():
-            check_run(plan.people, check_density(density), None, None, None)
+    with spoken_plainly():
+        checked(Asked("bac-giang", plan.people, plan.density))
 
 
 def known_areas() -> list[str]:

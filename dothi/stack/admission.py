@@ -84,14 +84,15 @@ class Admission:
 
     async def _finish_rotations(self, connection: Connection) -> None:
         """A rotation ends when the new token was used."""
-        used = [
-            device
+        used = {
+            device: new
             for device in await rotating(connection)
-            if any(seen.used_at[1] for table in self._tables if (seen := table.seen(device)))
-        ]
+            for table in self._tables
+            if (seen := table.seen(device)) and seen.used_at[1] and (new := table.tokens(device)[1])
+        }
         if used:
             await finish_rotation(connection, used)
-            log.info("rotation finished", devices=len(used), first=used[0])
+            log.info("rotation finished", devices=len(used), first=next(iter(used)))
 
     async def _note_seen(self, connection: Connection) -> None:
         """What the gates saw since the last time, into the registry."""

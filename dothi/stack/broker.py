@@ -88,9 +88,10 @@ def configuration(port: int, folder: Path, queue: int, tls: Tls) -> str:
 # Written by dothi up at every start.
 listener {port} 127.0.0.1
 allow_anonymous false
-# Devices are let in by the gate, ingest and gateway by these two.
+# Devices are let in by the gate, ingest and gateway by passwords; what is denied to gateways is told by the gate.
 plugin {folder}/gate.so
 plugin_opt_table {folder}/gate.table
+plugin_opt_rules {folder}/acl
 password_file {folder}/passwords
 acl_file {folder}/acl
 persistence true

@@ -12,6 +12,7 @@ from ingest.watch import Event
 # A topic comes last, and may hold anything.
 LINE = re.compile(r"\S*: gate: (?P<kind>refused|denied|flood|taken) device=(?P<device>\S+) ?(?P<rest>.*)")
 WORD = re.compile(r"topic=.*|\S+=\S*")
+GATEWAY = "gateway"
 AGAIN_S = 60.0
 REMEMBERED = 10_000
 MOST_OF_ONE = 5  # of one device, in so many seconds
@@ -53,6 +54,8 @@ def message(said: Said) -> str:
     """One sentence with the way out."""
     if said.kind == "refused":
         return f"{said.device} was not let in: {WHY.get(said.words.get('reason', ''), 'see detail')}"
+    if said.kind == "denied" and said.device == GATEWAY:
+        return f"a gateway may not publish to {said.words.get('topic', '?')}: {astray(said.words.get('topic', ''))}"
     if said.kind == "denied":
         verb = "publish to" if said.words.get("access") == "publish" else "read"
         topic = said.words.get("topic", "?")
@@ -61,6 +64,20 @@ def message(said: Said) -> str:
         limit = said.words.get("limit", "?")
         return f"{said.device} sends more than {limit} messages a second; the rest is refused"
     return f"{said.device} came in while it stood already; two devices with one id, or a broken connection"
+
+
+def astray(topic: str) -> str:
+    """Why a message of a gateway finds nobody, and the way out.
+
+    >>> astray("dothi/v1/999/aq-1/up")
+    'no area 999 at this broker; a gateway publishes to dothi/v1/{area}/{device}/up'
+    """
+    levels = topic.split("/")
+    if levels[:2] != ["dothi", "v1"]:
+        return "no route takes it; routes and their topics: docs/reference/profiles.md"
+    ends = len(levels) == 5 and levels[4] in ("up", "status")
+    why = f"no area {levels[2]} at this broker" if ends else "what it publishes ends in /up or /status"
+    return f"{why}; a gateway publishes to dothi/v1/{{area}}/{{device}}/up"
 
 
 class Door:

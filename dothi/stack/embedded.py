@@ -3,13 +3,9 @@
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,25 +13,23 @@ import structlog
 from dothi.errors import Refused
 from dothi.runtime import Runtime
 from dothi.runtime.found import describe
-from dothi.stack import broker, cluster, machine, roles
-from dothi.stack.account import Account, account_for, ourselves, starter
-from dothi.stack.certificates import Certificates, files_in, machine_names, prepare
+from dothi.stack import broker, cluster, machine, own, roles
+from dothi.stack.account import account_for, starter
+from dothi.stack.brokers import Brokers, Routes
 from dothi.stack.document import Database, Shard, document, publish, ready_document
-from dothi.stack.follow import Routes, follow
-from dothi.stack.hosts import deal, keep_placement, place, read_placement
+from dothi.stack.follow import follow
+from dothi.stack.hosts import deal
 from dothi.stack.lookout import Lookout
 from dothi.stack.parts import Part
 from dothi.stack.passwords import passwords
+from dothi.stack.plan import Plan
 from dothi.stack.ports import ports
-from dothi.stack.queues import Limits
 from dothi.stack.report import Report
 from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
 DISK_EVERY = 10.0
 CERTIFICATE_EVERY = 86_400.0
-ANALYST = "analyst"
-RATE_TOLD = 20_000  # messages/s at which the broker's queue is expressed in minutes
 
 log = structlog.get_logger("dothi.stack")
 
@@ -45,31 +39,6 @@ Watch = Callable[[dict[str, Any], threading.Event, float | None], None]
 def no_change() -> Routes | None:
     """Routes that stay as they are."""
     return None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `dothi up` was asked for. `folder` is absolute; addresses given are used instead of parts of our own."""
-
-    folder: Path
-    workers: int = 1
-    shards: int = 1
-    people: int | None = None
-    density: float | None = None
-    seconds: float | None = None
-    ready_file: Path | None = None
-    runtime: str | None = None
-    database_url: str | None = None
-    broker_url: str | None = None
-    broker_memory: int | None = None  # bytes; None: a quarter of the machine's
-    tls_address: str = "127.0.0.1"  # where devices come in over TLS
-    tls_port: int | None = None  # of the first broker, the others follow; None: any that is free
-    tls_names: tuple[str, ...] = ()  # by which devices know this machine beside its own
-
-    @property
-    def needs_runtime(self) -> bool:
-        """Whether a part of the stores is our own."""
-        return not (self.database_url and self.broker_url)
 
 
 class Embedded:
@@ -87,13 +56,10 @@ class Embedded:
         """`routes`: topic filters by route; `reread` is asked twice a second for all of them, None: no change."""
         self.plan = plan
         self.runtime = runtime
-        self.placed = place(areas, plan.shards, read_placement(plan.folder, plan.shards))
-        self.open = set(self.placed)
-        self.routes = routes
-        self.closed: set[str] = set()  # routes whose inbox does not stand yet
+        self.passwords = passwords(plan.folder)
+        self.brokers = Brokers(plan, areas, routes, self.passwords)
         self.reread = reread
         self.stop = stop
-        self.passwords = passwords(plan.folder)
         self.supervisor = Supervisor(plan.folder, self.publish)
         self.shards: list[Shard] = []
         self.database: Database | None = None
@@ -105,14 +71,7 @@ class Embedded:
         self.wanted: dict[str, int] = {}
         self.wanted_at = 0
         self.metrics: dict[str, str] = {}
-        self.chosen: dict[str, int] = {}
-        self.account: Account | None = None
         self.lookout: Lookout | None = None
-
-    @property
-    def brokers(self) -> list[str]:
-        """Names of our own brokers."""
-        return [] if self.plan.broker_url else [f"broker {shard}" for shard in range(self.plan.shards)]
 
     @property
     def workers(self) -> list[str]:
@@ -138,12 +97,13 @@ class Embedded:
     def start_stores(self) -> None:
         """Database and brokers, side by side, those that are ours."""
         plan = self.plan
-        names = [*(["database"] if not plan.database_url else []), *self.brokers]
-        chosen = self.chosen = ports(plan.folder, [*names, *(f"{name} tls" for name in self.brokers)])
+        brokers = self.brokers.names
+        names = [*(["database"] if not plan.database_url else []), *brokers]
+        chosen = ports(plan.folder, [*names, *(f"{name} tls" for name in brokers)])
         if self.runtime:
             for part in self.store_parts(self.runtime, chosen):
                 self.supervisor.add(part)
-        self.shards = self.addresses()
+        self.shards = self.brokers.addresses()
         self.supervisor.wait_ready(names, PATIENCE, self.stop)
         if plan.database_url:
             self.database = roles.foreign_database(plan.database_url)
@@ -155,97 +115,13 @@ class Embedded:
         """Our own database and brokers, ready to be started."""
         log.info("runtime", found=describe(runtime))
         folder, password = self.plan.folder, self.passwords[cluster.USER]
-        account = self.account = account_for(folder)
+        account = account_for(folder)
         starter(account, [folder, runtime.postgres_bin], signal.SIGTERM)  # refuses before anything is written
-        brokers = self.broker_parts(runtime, account, chosen)
+        brokers = self.brokers.parts(runtime, account, chosen)
         if self.plan.database_url:
             return brokers
         cluster.create(runtime, folder, account, password)
         return [cluster.part(runtime, folder, account, chosen["database"], password), *brokers]
-
-    def broker_parts(self, runtime: Runtime, account: Account, chosen: dict[str, int]) -> list[Part]:
-        """Our own brokers: areas dealt round robin, foreign routes on the first."""
-        if not self.brokers:
-            return []
-        queue = broker.queue_length(self.broker_memory, self.plan.shards)
-        log.info(
-            "broker queue",
-            memory_mib=self.broker_memory // 2**20,
-            bytes_per_message=broker.BYTES_PER_MESSAGE,
-            messages=queue * self.plan.shards,
-            outage_minutes=broker.outage_minutes(queue * self.plan.shards, RATE_TOLD),
-            at_messages_per_s=RATE_TOLD,
-        )
-        self.certify(account)
-        return [
-            broker.part(
-                runtime,
-                self.plan.folder,
-                account,
-                shard,
-                chosen[f"broker {shard}"],
-                self.rules(shard),
-                self.passwords,
-                queue,
-                self.open_areas(shard),
-                self.listener(shard),
-            )
-            for shard in range(self.plan.shards)
-        ]
-
-    @property
-    def certificates(self) -> Certificates:
-        """Files of our TLS listeners."""
-        return files_in(self.plan.folder / "tls")
-
-    def certify(self, account: Account) -> bool:
-        """Make or renew the certificate of the TLS listeners if need be; whether there is a new one."""
-        names = machine_names(self.plan.tls_address, self.plan.tls_names)
-        new = prepare(self.plan.folder / "tls", names, datetime.now(UTC))
-        account.give(self.certificates.key)
-        return new
-
-    def listener(self, shard: int) -> broker.Tls:
-        """Where devices come in at one of our brokers."""
-        plan = self.plan
-        port = self.chosen[f"broker {shard} tls"] if plan.tls_port is None else plan.tls_port + shard
-        most = broker.most_connections(machine.open_files())  # of each process, whatever the others have
-        return broker.Tls(plan.tls_address, port, self.certificates, most)
-
-    @property
-    def broker_memory(self) -> int:
-        """Bytes that our brokers may take together for what they queue."""
-        return self.plan.broker_memory or machine.memory() // 4
-
-    def areas_of(self, shard: int) -> tuple[str, ...]:
-        """Areas of one broker."""
-        return tuple(area for area, at in self.placed.items() if at == shard)
-
-    def rules(self, shard: int) -> str:
-        """Who may publish what at one broker; foreign routes come in at the first."""
-        filters = [topic for topics in self.routes.values() for topic in topics] if shard == 0 else []
-        closed = [topic for name in self.closed for topic in self.routes[name]]
-        return broker.access_rules(self.open_areas(shard), filters, closed)
-
-    def open_areas(self, shard: int) -> list[str]:
-        """Areas of one broker whose inbox stands."""
-        return [area for area in self.areas_of(shard) if area in self.open]
-
-    def addresses(self) -> list[Shard]:
-        """Each broker with what it serves."""
-        if given := self.plan.broker_url:
-            return [Shard(given, given, self.areas_of(0), tuple(self.routes))]
-        return [
-            Shard(
-                gateway=broker.address("gateway", self.passwords["gateway"], self.chosen[f"broker {shard}"]),
-                ingest=broker.address("ingest", self.passwords["ingest"], self.chosen[f"broker {shard}"]),
-                areas=self.areas_of(shard),
-                routes=tuple(self.routes) if shard == 0 else (),
-                open=tuple(area for area in self.areas_of(shard) if area in self.open),
-                tls=broker.device_address(self.listener(shard)),
-            )
-            for shard in range(self.plan.shards)
-        ]
 
     def migrate(self) -> None:
         """Bring the database to this code's shape and let its roles log in."""
@@ -265,19 +141,16 @@ class Embedded:
     def start_lookout(self) -> None:
         """What is watched beside the processes."""
         assert self.database is not None  # start_stores ran
-        keep_placement(self.plan.folder, self.plan.shards, self.placed)
+        self.brokers.keep()
         (self.plan.folder / "run/wanted.json").unlink(missing_ok=True)
-        limits = Limits(0, 0)
-        if self.brokers:
-            queue = broker.queue_length(self.broker_memory, self.plan.shards)
-            limits = Limits(queue, self.broker_memory // self.plan.shards)
+        limits, ours = self.brokers.limits(), range(len(self.brokers.names))
         brokers = [(f"broker {number}", shard.ingest, limits) for number, shard in enumerate(self.shards)]
         port = self.metrics_port("up")
         pages = Report(self.supervisor, self.plan.folder, lambda: self.ready)
-        tables = [broker.table_path(self.plan.folder, shard) for shard in range(len(self.brokers))]
-        logs = [self.plan.folder / f"log/broker-{shard}.log" for shard in range(len(self.brokers))]
+        tables = [broker.table_path(self.plan.folder, shard) for shard in ours]
+        logs = [self.plan.folder / f"log/broker-{shard}.log" for shard in ours]
         self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables, logs)
-        pages.queues = self.lookout.queues
+        pages.queues, pages.astray = self.lookout.queues, self.lookout.astray
         self.lookout.start()
 
     def metrics_port(self, name: str) -> int:
@@ -289,59 +162,30 @@ class Embedded:
 
     def start_own(self) -> None:
         """The ingest workers and the analyst; they find what they need to know in stack.json."""
-        for name in [*self.workers, ANALYST]:
+        for name in [*self.workers, own.ANALYST]:
             self.metrics_port(name)
         self.publish()
         for number in range(self.worker_count):
-            self.supervisor.add(self.worker_part(number))
-        self.supervisor.add(self.analyst_part())
-        self.supervisor.wait_ready([*self.workers, ANALYST], 60.0, self.stop)
+            self.supervisor.add(own.worker(self.plan.folder, number))
+        self.supervisor.add(own.analyst(self.plan.folder))
+        self.supervisor.wait_ready([*self.workers, own.ANALYST], 60.0, self.stop)
         self.save_sessions()
 
     def start_keeper(self) -> None:
         """What looks after retention, the lake and the disk."""
         self.metrics_port("keeper")
         self.publish()
-        self.supervisor.add(self.own_part("keeper", ["storage", "keep", "--dir", str(self.plan.folder)], None))
-
-    def worker_part(self, number: int) -> Part:
-        """One ingest worker."""
-        ready = self.plan.folder / f"run/worker-{number}.ready"
-        arguments = ["ingest", "run", "--dir", str(self.plan.folder), "--worker", str(number)]
-        return self.own_part(f"worker {number}", arguments, ready)
-
-    def analyst_part(self) -> Part:
-        """What follows the stored batches."""
-        arguments = ["analytics", "run", "--dir", str(self.plan.folder)]
-        return self.own_part(ANALYST, arguments, self.plan.folder / "run/analyst.ready")
+        self.supervisor.add(own.keeper(self.plan.folder))
 
     def save_sessions(self) -> None:
         """Let the brokers write down the workers' new sessions, so that they survive the death of a broker."""
-        for pid in filter(None, map(self.supervisor.pid, self.brokers)):
+        for pid in filter(None, map(self.supervisor.pid, self.brokers.names)):
             os.kill(pid, signal.SIGUSR1)
 
     def start_simulator(self) -> None:
         """A city that sends, if one was asked for."""
-        plan = self.plan
-        if plan.people is None:
-            return
-        arguments = ["simulate", "run", "--dir", str(plan.folder), "--people", str(plan.people)]
-        arguments += ["--metrics-port", str(self.metrics_port("simulator"))]
-        if plan.density is not None:
-            arguments += ["--density", str(plan.density)]
-        self.supervisor.add(self.own_part("simulator", arguments, None))
-
-    def own_part(self, name: str, arguments: list[str], ready: Path | None) -> Part:
-        """A command of ours as a part: ready when the file is there, or at once."""
-        start = starter(ourselves(), [], signal.SIGTERM)
-        return Part(
-            name=name,
-            command=[*start, sys.executable, "-m", "dothi", *arguments],
-            log=self.plan.folder / f"log/{name.replace(' ', '-')}.log",
-            folder=self.plan.folder,
-            ready=ready.exists if ready else lambda: True,
-            before=(lambda: ready.unlink(missing_ok=True)) if ready else lambda: None,
-        )
+        if self.plan.people is not None:
+            self.supervisor.add(own.simulator(self.plan, self.metrics_port("simulator")))
 
     def announce(self) -> None:
         """Everything is ready: say so, and put the ready file into place."""
@@ -353,8 +197,8 @@ class Embedded:
         """What the outside may know of the stack as it is now."""
         assert self.database is not None  # start_stores ran
         pid = self.supervisor.pid
-        brokers, workers = [pid(name) for name in self.brokers], [pid(name) for name in self.workers]
-        names = [*self.placed, *self.routes]
+        brokers, workers = [pid(name) for name in self.brokers.names], [pid(name) for name in self.workers]
+        names = [*self.brokers.placed, *self.brokers.routes]
         hosts = deal(names, self.worker_count, self.wanted)
         return document(
             self.shards,
@@ -362,10 +206,10 @@ class Embedded:
             brokers,
             pid("database"),
             workers,
-            pid(ANALYST),
+            pid(own.ANALYST),
             hosts,
             self.metrics,
-            self.certificates.ca if self.brokers else None,
+            self.brokers.certificates.ca if self.brokers.names else None,
         )
 
     def publish(self) -> None:
@@ -397,15 +241,15 @@ class Embedded:
 
     def watch_certificate(self) -> None:
         """Renew it in time; the brokers read it on SIGHUP, and connections that stand go on."""
-        if time.monotonic() - self.certificate_asked < CERTIFICATE_EVERY or self.account is None:
+        if time.monotonic() - self.certificate_asked < CERTIFICATE_EVERY:
             return
         self.certificate_asked = time.monotonic()
         try:
-            renewed = self.certify(self.account)
+            renewed = self.brokers.certify()
         except (Refused, OSError) as error:
             log.error("certificate cannot be renewed", reason=str(error))
             return
-        for pid in filter(None, map(self.supervisor.pid, self.brokers if renewed else [])):
+        for pid in filter(None, map(self.supervisor.pid, self.brokers.names if renewed else [])):
             os.kill(pid, signal.SIGHUP)
 
     def end(self) -> None:
@@ -415,5 +259,5 @@ class Embedded:
         self.database = None  # the last stack.json stays; its process number says that it is history
         if self.plan.ready_file:
             self.plan.ready_file.unlink(missing_ok=True)
-        for names in (["simulator", "keeper"], self.workers, [ANALYST], self.brokers, ["database"]):
+        for names in (["simulator", "keeper"], self.workers, [own.ANALYST], self.brokers.names, ["database"]):
             self.supervisor.stop(names)

@@ -5,21 +5,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from dothi.stack import broker
-from dothi.stack.hosts import asked, keep_placement, place
+from dothi.stack import own
+from dothi.stack.brokers import Routes
+from dothi.stack.hosts import asked
 
 if TYPE_CHECKING:
     from dothi.stack.embedded import Embedded
 
 LOOK_EVERY = 0.5
-
-Routes = Mapping[str, tuple[str, ...]]
 
 log = structlog.get_logger("dothi.stack")
 
@@ -57,23 +56,19 @@ def follow_wanted(stack: "Embedded", note: Path) -> None:
         stack.metrics.pop(name, None)
     stack.publish()
     for number in added:
-        stack.supervisor.add(stack.worker_part(number))
+        stack.supervisor.add(own.worker(stack.plan.folder, number))
     for name in before[stack.worker_count :]:
         stack.supervisor.retire(name)
 
 
 def take_up(stack: "Embedded", areas: Sequence[str]) -> None:
     """Give zones that are new in the registry an inbox; publishers are let in when it has its session."""
-    added = [area for area in areas if area not in stack.placed]
+    added = [area for area in areas if area not in stack.brokers.placed]
     if not added:
         return
     log.info("new areas", areas=added)
-    stack.placed = place([*stack.placed, *added], stack.plan.shards, stack.placed)
-    keep_placement(stack.plan.folder, stack.plan.shards, stack.placed)
-    if stack.plan.broker_url:
-        stack.open.update(added)
-    stack.shards = stack.addresses()
-    stack.publish()
+    stack.brokers.add_areas(added)
+    tell(stack)
 
 
 def take_up_routes(stack: "Embedded", routes: Routes) -> None:
@@ -83,36 +78,41 @@ def take_up_routes(stack: "Embedded", routes: Routes) -> None:
     if done.returncode:
         log.error("routes not taken up", reason=(done.stderr.strip().splitlines() or ["no reason given"])[-1])
         return
-    added = [name for name in routes if name not in stack.routes]
+    brokers = stack.brokers
+    added = [name for name in routes if name not in brokers.routes]
     log.info("routes taken up", routes=list(routes), new=added)
-    stack.routes = routes
-    stack.closed = {name for name in stack.closed | set(added) if name in routes} if stack.brokers else set()
+    brokers.routes = routes
+    brokers.closed = {name for name in brokers.closed | set(added) if name in routes} if brokers.names else set()
     write_rules(stack, {0})
-    stack.shards = stack.addresses()
-    stack.publish()
+    tell(stack)
     for pid in filter(None, map(stack.supervisor.pid, stack.workers)):
         os.kill(pid, signal.SIGTERM)
 
 
 def write_rules(stack: "Embedded", shards: set[int]) -> None:
     """Let our own brokers know who may publish what now."""
-    for shard in shards if stack.account and stack.brokers else ():
-        assert stack.account is not None
-        broker.open_to(stack.plan.folder, stack.account, shard, stack.rules(shard), stack.open_areas(shard))
+    for shard in shards:
+        stack.brokers.write_rules(shard)
         if pid := stack.supervisor.pid(f"broker {shard}"):
             os.kill(pid, signal.SIGHUP)
 
 
 def open_to_publishers(stack: "Embedded", inboxes: frozenset[str]) -> None:
     """Let publishers in where the inbox stands by now: earlier, the broker would acknowledge and forget."""
-    opened = [area for area in stack.placed if area not in stack.open and area in inboxes]
-    routes = stack.closed & inboxes
+    brokers = stack.brokers
+    opened = [area for area in brokers.placed if area not in brokers.open and area in inboxes]
+    routes = brokers.closed & inboxes
     if not opened and not routes:
         return
-    stack.open.update(opened)
-    stack.closed -= routes
-    write_rules(stack, {0} | {stack.placed[area] for area in opened})
+    brokers.open.update(opened)
+    brokers.closed -= routes
+    write_rules(stack, {0} | {brokers.placed[area] for area in opened})
     log.info("open to publishers", areas=opened, routes=sorted(routes))
-    stack.shards = stack.addresses()
     stack.save_sessions()
+    tell(stack)
+
+
+def tell(stack: "Embedded") -> None:
+    """Let everybody know what the brokers serve now."""
+    stack.shards = stack.brokers.addresses()
     stack.publish()

@@ -61,6 +61,10 @@ class Lookout(threading.Thread):
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
 
+    def astray(self) -> list[int]:
+        """Messages that the gate of each of our brokers refused to gateways."""
+        return [table.astray[0] for table in self._admission.tables]
+
     def run(self) -> None:
         """The thread."""
         asyncio.set_event_loop(self._loop)
@@ -98,7 +102,7 @@ class Lookout(threading.Thread):
                         await self._look(connection)
                         await self._admission.follow(connection, time.monotonic())
                         await asyncio.sleep(LOOK_S)
-            except psycopg.Error as error:
+            except (psycopg.Error, OSError, ValueError) as error:  # also a disk that is full, a table that is broken
                 log.warning("registry cannot be watched", reason=str(error).strip())
                 await asyncio.sleep(AGAIN_S)
 

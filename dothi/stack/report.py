@@ -21,6 +21,7 @@ class Report:
 
     def __init__(self, supervisor: Supervisor, folder: Path, ready: Callable[[], bool]) -> None:
         self.queues: Sequence[Queues] = ()
+        self.astray: Callable[[], Sequence[int]] = tuple
         self._supervisor = supervisor
         self._folder = folder
         self._ready = ready
@@ -76,4 +77,6 @@ class Report:
     def _counters(self) -> Iterator[tuple[str, str, Samples]]:
         yield "part_restarts", "Starts after an end that nobody asked for", list(self._supervisor.restarts.items())
         dropped: Samples = [(one.broker, one.now.get("dropped", 0)) for one in self.queues]
+        astray: Samples = [(f"broker {shard}", number) for shard, number in enumerate(self.astray())]
+        yield "gateway_denied", "Messages of gateways refused because no area and no route takes them", astray
         yield "broker_dropped", "Messages a broker acknowledged and dropped because a queue was full", dropped

@@ -27,7 +27,8 @@ from typing import Any
 import psycopg
 
 from dothi.runtime import find_runtime
-from dothi.stack.embedded import Embedded, Plan
+from dothi.stack.embedded import Embedded
+from dothi.stack.plan import Plan
 from tests.bench.clocks import ahead, set_clocks
 from tests.bench.feeder import feed
 from tests.bench.questions import Reader

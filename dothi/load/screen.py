@@ -1,0 +1,83 @@
+"""A report in the terminal."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from dothi.output import console
+from simulators.report_html import COUNTED, DELAYS, SHOWN, milliseconds
+
+NAMES = {
+    "late": "due → sent",
+    "answer": "sent → PUBACK",
+    "received": "sent → received",
+    "queryable": "sent → queryable (sample)",
+}
+
+
+def print_report(document: Mapping[str, Any], folder: Path | None) -> None:
+    """The account, delays, cost, and the verdict last, where the eye is."""
+    account = document["conservation"]
+    lines = [*account["by_family"], account | {"family": "total"}]
+    table("messages", COUNTED[1:], [[line["family"], *(f"{line[name]:,}" for name in COUNTED[1:])] for line in lines])
+    whole = document["delays"]["whole_s"]
+    table(
+        "delay",
+        ("half", "90 %", "99 %", "99.9 %", "longest", "messages"),
+        [
+            [NAMES[key], *(milliseconds(whole[key][name]) for name in SHOWN), f"{whole[key]['count']:,}"]
+            for key in DELAYS
+        ],
+    )
+    found = document["processes"]
+    table(
+        "part", ("CPU s", "CPU s/100,000 messages", "most memory, MiB"), [part(found, name) for name in found["cpu_s"]]
+    )
+    print_verdict(document, folder)
+
+
+def part(found: Mapping[str, Any], name: str) -> list[str]:
+    """What a part cost, as a row."""
+    share = found["cpu_s_per_100k"][name]
+    memory = max(found["memory_mib"].get(name) or [0])
+    return [name, f"{found['cpu_s'][name]:,.1f}", "–" if share is None else f"{share:,.2f}", f"{memory:,.0f}"]
+
+
+def table(first: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table that fits 80 columns."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made.add_column(first, no_wrap=True)
+    for head in heads:
+        made.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        made.add_row(*row)
+    console.print(made)
+    console.print()
+
+
+def print_verdict(document: Mapping[str, Any], folder: Path | None) -> None:
+    """Rate, and whether anything acknowledged is missing."""
+    account, sending = document["conservation"], document["sending"]
+    console.print(
+        f"{sending['sent']:,} messages sent in {sending['seconds']:,.0f} s, {sending['rate_per_s']:,.0f} messages/s; "
+        f"{account['acknowledged']:,} acknowledged, {account['not_sent']:,} not sent, "
+        f"{account['unanswered']:,} without PUBACK",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not account["settled"]:
+        console.print("the platform had not dealt with everything when it was counted", style="yellow")
+    for one in account["first_missing"]:
+        console.print(
+            f"missing: {one['device']} boot {one['boot']} seq {one['seq']} time {one['time']} ms", highlight=False
+        )
+    if account["missing"]:
+        console.print(f"{account['missing']:,} acknowledged messages are missing", style="bold red", highlight=False)
+    else:
+        console.print(
+            "nothing is missing: acknowledged = stored + duplicate + quarantined", style="bold green", highlight=False
+        )
+    if folder:
+        console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)

@@ -1,0 +1,126 @@
+"""Which device speaks when: every interval of its profile, give or take `JITTER`, from a phase of its own.
+
+Everything is drawn from the seed; nothing here reads a clock or sends. A few messages are not as they should be,
+because a real city's devices are not perfect:
+
+    late       the reading is minutes to hours old, as from a device that had buffered it
+    duplicate  the same payload is sent a second time
+    faulty     one of: a value out of range, a metric nobody knows, every value out of range, a payload cut short
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators import draw
+from simulators.draw import Floats, Ints, salt
+from simulators.fleet import Fleet, native_profile
+from simulators.messages import Kind, Messages
+
+JITTER = 0.05
+"""A message is up to this share of its interval early or late."""
+LATE_FROM_S, LATE_TO_S = 120.0, 6 * 3600.0
+"""How old the reading of a late message is, drawn evenly on a logarithmic scale."""
+LOOK_AHEAD = 10
+"""Calls after which the clocks of all devices are looked at anew, if they ask for equal steps."""
+FAULTS = (Kind.ONE_OUT_OF_RANGE, Kind.UNKNOWN_METRIC, Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Share of the messages, 0 to 1, that are late, sent twice, or faulty (the four faults in equal parts)."""
+
+    late: float = 0.02
+    duplicate: float = 0.01
+    faulty: float = 0.005
+
+    def __post_init__(self) -> None:
+        for name in ("late", "duplicate", "faulty"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"share of {name} messages {getattr(self, name)}: 0 to 1")
+        if self.late + self.faulty > 1.0:
+            raise ValueError(f"shares of late and faulty messages {self.late} and {self.faulty}: together at most 1")
+
+
+USUAL = Shares()
+"""What a city does when nothing else is said."""
+
+
+class Schedule:
+    """The clocks of some devices of a fleet: `until(t)` gives what has become due since it was last asked."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        members: NDArray[np.uint32],
+        *,
+        start: float,
+        boot: int,
+        speed: float = 1.0,
+        shares: Shares = USUAL,
+    ) -> None:
+        """`members`: index of each device in the fleet. `start`: s since 1970. `speed`: divides the intervals."""
+        intervals = np.array([native_profile(family).interval_s / speed for family in fleet.families])
+        self.shares, self._boot, self._members, self._key = shares, boot, members, fleet.key[members]
+        self._interval = intervals[fleet.family[members]]
+        self._first = start + draw.uniform(self._key, salt("phase")) * self._interval
+        self._sent = np.zeros(len(members), dtype=np.int64)
+        self._next = self._first.copy()
+        self._since, self._horizon = start, -np.inf
+        self._soon: Ints = np.empty(0, dtype=np.int64)
+
+    def until(self, moment: float) -> Messages:
+        """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
+        index = self._due_before(moment)
+        if not len(index):
+            return Messages.none()
+        most = np.floor((moment - self._first[index]) / self._interval[index] + JITTER).astype(np.int64) + 1
+        counts = most - self._sent[index]
+        place = np.repeat(np.arange(len(index)), counts)
+        who = index[place]
+        turn = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts - self._sent[index], counts)
+        due = self._due(who, turn)
+        now = np.flatnonzero(due < moment)
+        self._sent[index] += np.bincount(place[now], minlength=len(index))
+        self._next[index] = self._due(index, self._sent[index])
+        order = now[np.argsort(due[now], kind="stable")]
+        return self._messages(who[order], turn[order] + 1, due[order])
+
+    def _due_before(self, moment: float) -> Ints:
+        """Places of the devices that speak before `moment`; all are looked through only every so many calls."""
+        if moment > self._horizon:
+            self._horizon = moment + LOOK_AHEAD * max(moment - self._since, 0.0)
+            self._soon = np.flatnonzero(self._next < self._horizon)
+        self._since = moment
+        return np.asarray(self._soon[self._next[self._soon] < moment], dtype=np.int64)
+
+    def _due(self, index: Ints, turn: Ints) -> Floats:
+        """When each device speaks its message number `turn` (from 0): no error adds up over a long run."""
+        shift = (2.0 * draw.uniform(self._key[index], salt("jitter"), turn) - 1.0) * JITTER
+        moved = turn + np.where(turn == 0, 0.0, shift)  # the first is on time, so that a run has its full rate at once
+        return np.asarray(self._first[index] + moved * self._interval[index], dtype=np.float64)
+
+    def _messages(self, index: Ints, seq: Ints, due: Floats) -> Messages:
+        keys, device = self._key[index], self._members[index]
+        kinds = self._kinds(keys, seq)
+        age = LATE_FROM_S * (LATE_TO_S / LATE_FROM_S) ** draw.uniform(keys, salt("age"), seq)
+        time = np.floor((due - np.where(kinds == Kind.LATE, age, 0.0)) * 1000.0).astype(np.int64)
+        boot, first = np.full(len(index), self._boot, dtype=np.int64), np.zeros(len(index), dtype=np.bool_)
+        once = Messages(device, device, boot, seq, time, due, kinds, first)
+        return with_repeats(once, np.flatnonzero(draw.uniform(keys, salt("twice"), seq) < self.shares.duplicate))
+
+    def _kinds(self, keys: draw.Keys, seq: Ints) -> NDArray[np.uint8]:
+        lot = draw.uniform(keys, salt("kind"), seq)
+        fault = draw.pick(keys, salt("fault"), seq, np.ones(len(FAULTS)))
+        kinds = np.where(lot < self.shares.faulty, np.array(FAULTS)[fault], int(Kind.FRESH))
+        late = (lot >= self.shares.faulty) & (lot < self.shares.faulty + self.shares.late)
+        return np.asarray(np.where(late, int(Kind.LATE), kinds), dtype=np.uint8)
+
+
+def with_repeats(once: Messages, again: Ints) -> Messages:
+    """The messages, and after the last one those at `again` a second time."""
+    if not len(again):
+        return once
+    last, true = np.full(len(again), once.due[-1]), np.ones(len(again), dtype=np.bool_)
+    return Messages.joined(once, replace(once.take(again), due=last, again=true))

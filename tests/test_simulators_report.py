@@ -1,0 +1,440 @@
+"""Conservation, the report about it, and what a run tells: against a real stack, and as laws over columns."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from devices.registry import enroll
+from dothi.commands import simulate
+from dothi.commands.simulate_run import stop_on_signals
+from dothi.errors import Refused, WrongUsage
+from dothi.load.conservation import Account, account, document
+from dothi.load.report import FORMAT, SECTIONS, read
+from simulators.capacity import Figures, Range, Slo, Step, failure, next_rate, sustained
+from simulators.city import City
+from simulators.conserve import Fate, Found, Kept, digest_of, judge, packed, rank
+from simulators.curves import Curves, class_of, quantile
+from simulators.fleet import rows as enrolment
+from simulators.messages import Kind, Messages
+from simulators.report_html import page
+from simulators.report_words import HEADS
+from simulators.schedule import Shares
+from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows, Spool, slices
+from tests.load import AREAS, city_of, rows_of, send, sent
+from tests.stack import RunningStack
+
+RUN = ("simulate", "run", "--area", "216", "--area", "215", "--people", "200")
+CLEAN = Shares(late=0.0, duplicate=0.0, faulty=0.0)
+START = 1_764_547_200.0
+
+
+# Set arithmetic
+
+
+keys = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=40)
+wide = st.lists(
+    st.tuples(st.integers(0, 2**32 - 1), st.integers(-(2**40), 2**40), st.integers(0, 2**32 - 1)), max_size=40
+)
+
+
+def spool_rows(named: list[tuple[int, int, int]], code: int = 0) -> Rows:
+    made = np.zeros(len(named), dtype=ROW)
+    for place, name in enumerate(("device", "time", "seq")):
+        made[name] = [one[place] for one in named]
+    made["code"] = code
+    return made
+
+
+def found(named: list[tuple[int, int, int]]) -> Found:
+    columns = [np.array([one[place] for one in named], dtype=np.int64) for place in range(3)]
+    return Found(columns[0], columns[1], columns[2], np.arange(len(named), dtype=np.float64))
+
+
+def kept(named: list[tuple[int, int, int]], digests: list[int] | None = None) -> Kept:
+    device, time_, seq, _ = found(named)
+    return Kept(device, time_, seq, np.array(digests or [0] * len(named), dtype=np.uint64))
+
+
+def fates(rows: Rows, stored: list[tuple[int, int, int]], quarantined: list[tuple[int, int, int]]) -> Counter[Fate]:
+    judged = judge(rows, found(stored), kept(quarantined), np.zeros(8, dtype=np.int64), lambda messages: [])
+    return Counter(map(Fate, judged.fates.tolist()))
+
+
+@given(sent=keys, stored=st.sets(st.sampled_from([(a, b, c) for a in range(4) for b in range(4) for c in range(4)])))
+def test_every_message_has_one_fate_as_plain_sets_would_say(
+    sent: list[tuple[int, int, int]], stored: set[tuple[int, int, int]]
+) -> None:
+    got = fates(spool_rows(sent), sorted(stored), [])
+    assert got[Fate.STORED] == len(set(sent) & stored)
+    assert got[Fate.DUPLICATE] == sum(one in stored for one in sent) - got[Fate.STORED]
+    assert got[Fate.MISSING] == sum(one not in stored for one in sent)
+
+
+@given(sent=keys, quarantined=keys)
+def test_quarantine_answers_for_as_many_messages_as_it_keeps(
+    sent: list[tuple[int, int, int]], quarantined: list[tuple[int, int, int]]
+) -> None:
+    got = fates(spool_rows(sent), [], quarantined)
+    assert got[Fate.QUARANTINED] == (Counter(sent) & Counter(quarantined)).total()
+    assert got[Fate.QUARANTINED] + got[Fate.MISSING] == len(sent)
+
+
+@given(sent=wide, others=wide)
+def test_packed_keys_are_equal_exactly_where_names_are(
+    sent: list[tuple[int, int, int]], others: list[tuple[int, int, int]]
+) -> None:
+    everything = others + sent[::2]
+    packed_rows, packed_found, _ = packed(spool_rows(sent), found(everything), kept([]))
+    assert len(set(packed_rows.tolist())) == len(set(sent))
+    assert (packed_rows >= 0).all()
+    names = dict(zip(packed_rows.tolist(), sent, strict=True))
+    assert [names.get(key) for key in packed_found.tolist()] == [one if one in sent else None for one in everything]
+
+
+@given(st.lists(st.integers(0, 5)))
+def test_rank_counts_equal_ones_before(values: list[int]) -> None:
+    assert rank(np.array(values, dtype=np.int64)).tolist() == [values[:at].count(one) for at, one in enumerate(values)]
+
+
+def test_what_no_broker_took_is_not_missing_and_what_is_stored_beside_is_told() -> None:
+    rows = np.concatenate([spool_rows([(1, 1, 1), (1, 1, 2)], NO_ANSWER), spool_rows([(2, 1, 1)], NOT_SENT)])
+    judged = judge(rows, found([(1, 1, 1), (3, 3, 3)]), kept([]), np.zeros(8, dtype=np.int64), lambda messages: [])
+    assert judged.fates.tolist() == [Fate.UNANSWERED, Fate.UNANSWERED, Fate.NOT_SENT]
+    assert (judged.unasked, judged.strays) == (1, 1)
+
+
+def test_a_payload_cut_before_its_number_is_told_by_its_bytes() -> None:
+    rows = spool_rows([(1, 1, 1), (1, 1, 2)])
+    unreadable = kept([(1, -1, -1)], [digest_of(b"two")])
+    none = np.zeros(8, dtype=np.int64)
+
+    def written(messages: Messages) -> list[bytes]:
+        return [{1: b"one", 2: b"two"}[seq] for seq in messages.seq.tolist()]
+
+    assert judge(rows, found([]), unreadable, none, written).fates.tolist() == [Fate.MISSING, Fate.QUARANTINED]
+
+
+def test_what_a_quota_cut_is_told_apart() -> None:
+    cut = np.array([0, 1, 0], dtype=np.int64)
+    judged = judge(spool_rows([(1, 1, 1), (1, 1, 2), (2, 1, 1)]), found([]), kept([]), cut, lambda messages: [])
+    assert judged.fates.tolist() == [Fate.COUNTED, Fate.MISSING, Fate.MISSING]
+
+
+# Rates and delays
+
+
+@given(st.lists(st.floats(2e-5, 5e3), min_size=1, max_size=50))
+def test_a_quantile_is_true_to_its_class(seconds: list[float]) -> None:
+    counts = np.bincount(class_of(np.array(seconds)), minlength=900)
+    ordered = sorted(seconds)
+    middle = quantile(counts, 0.5)
+    assert middle == pytest.approx(ordered[(len(ordered) - 1) // 2], rel=0.02)
+    assert quantile(counts, 1.0) == pytest.approx(ordered[-1], rel=0.02)
+
+
+def test_curves_count_each_message_in_the_step_of_what_happened() -> None:
+    rows = spool_rows([(1, 1, 1)] * 3)
+    rows["due"], rows["late"], rows["answer"] = (
+        START + np.array([0.5, 1.5, 2.5]),
+        [0.0, 1.0, np.nan],
+        [1.0, 0.1, np.nan],
+    )
+    rows["code"] = [0, 0, NOT_SENT]
+    curves = Curves(START, 5.0)
+    curves.add(rows)
+    curves.add_received(rows, np.array([START + 4.5, np.nan, np.nan]))
+    rates = curves.rates_document()["per_s"]
+    assert rates["due"] == [1, 1, 1, 0, 0]
+    assert rates["sent"] == [1, 0, 1, 0, 0]
+    assert rates["acknowledged"] == [0, 1, 1, 0, 0]
+    assert rates["stored"] == [0, 0, 0, 0, 1]
+    assert curves.delays_document()["whole_s"]["received"]["p50"] == pytest.approx(4.0, rel=0.02)
+
+
+def test_a_spool_cut_off_in_a_row_gives_the_whole_ones(tmp_path: Path) -> None:
+    with Spool(tmp_path / "one") as spool:
+        spool.append(spool_rows([(1, 1, 1), (2, 2, 2), (3, 3, 3)]))
+    with spool.path.open("r+b") as file:
+        file.truncate(ROW.itemsize * 3 - 1)
+    assert [rows["device"].tolist() for rows in slices([spool.path], 1)] == [[1], [2]]
+
+
+# The search for the highest rate
+
+
+def model(knee: float, slips: set[int]) -> tuple[float | None, list[Step]]:
+    """A machine that sustains up to `knee`, and fails at whatever it is asked at some times, never twice in a row."""
+    steps: list[Step] = []
+    while (rate := next_rate(steps, Range(first=1000.0, most=200_000.0))) is not None:
+        assert len(steps) < 100
+        slipped = len(steps) in slips and not (steps and steps[-1].failure)
+        steps.append(Step(rate, "busy" if slipped or rate > knee else None))
+    return sustained(steps), steps
+
+
+@given(knee=st.floats(2.0, 300_000.0), slips=st.sets(st.integers(0, 40), max_size=5))
+def test_the_search_finds_the_knee_whatever_slips_in_between(knee: float, slips: set[int]) -> None:
+    answer, _ = model(knee, slips)
+    assert answer is not None
+    assert answer <= knee
+    assert answer >= min(knee, 200_000.0) / 1.0501
+
+
+def test_a_machine_that_sustains_nothing_is_told_so() -> None:
+    answer, steps = model(0.5, set())
+    assert answer is None
+    assert min(step.rate for step in steps) >= 1.0
+
+
+GOOD = Figures(1000, 1000, 0, True, 0.01, 0.02, 0.1, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"missing": 3}, "3 acknowledged messages are missing"),
+        ({"sent": 900}, "900 of 1,000 messages could be sent"),
+        ({"late": 0.2}, "sent late, 99 %: 0.2 s, allowed 0.1 s"),
+        ({"answer": 2.0}, "PUBACK, 99 %: 2 s, allowed 1 s"),
+        ({"answer": None}, "PUBACK, 99 %: nothing came"),
+        ({"received": 9.0}, "lag of the platform, 99 %: 9 s, allowed 5 s"),
+        ({"begin": 1.0, "end": 2.0}, "the lag grows: 1 s at the beginning, 2 s at the end of the step"),
+        ({"settled": False}, "the platform did not catch up afterwards"),
+    ],
+)
+def test_why_a_step_was_not_sustained(change: dict[str, Any], told: str) -> None:
+    assert failure(GOOD, Slo()) is None
+    assert failure(GOOD._replace(**change), Slo()) == told
+
+
+# The command line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--people", "0"], "--people 0: "),
+        (["run", "--density", "10000"], "--density 10000: "),
+        (["run", "--people", "1", "--density", "1"], "makes no device"),
+        (["run", "--preset", "2030", "--people", "5"], "--preset 2030 and --people 5"),
+        (["run", "--preset", "1999"], "--preset 1999: .*2030"),
+        (["run", "--shard", "9/8"], "--shard 9/8: "),
+        (["run", "--area", "999"], "--area 999: "),
+        (["run", "--rate", "0"], "--rate 0: "),
+        (["run", "--speed", "-1"], "--speed -1: "),
+        (["run", "--speed", "2", "--rate", "5"], "one of the two"),
+        (["run", "--for", "-1"], "--for -1: "),
+        (["run", "--settle-s", "-1"], "--settle-s -1: "),
+        (["run", "--report", "out", "--no-account"], "--report out and --no-account"),
+        (["run", "--record", "/nowhere/sent.csv"], "--record /nowhere/sent.csv: cannot be written"),
+        (["run", "--report", "/proc/out"], "--report /proc/out: cannot be written"),
+        (["capacity", "--from", "0"], "--from 0 "),
+        (["capacity", "--from", "9", "--to", "8"], "--from 9 --to 8"),
+        (["capacity", "--step-s", "1"], "--step-s 1: "),
+        (["capacity", "--slo-lag-s", "0"], "--slo-lag-s 0: "),
+    ],
+)
+def test_wrong_usage_names_the_value_and_what_is_allowed(arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(simulate.app, arguments)
+    assert isinstance(result.exception, WrongUsage)
+    assert result.exception.exit_code == 2
+    with pytest.raises(WrongUsage, match=told):
+        raise result.exception
+
+
+def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="give the folder that --report named"):
+        read(tmp_path)
+    (tmp_path / "report.json").write_text('{"format": 0}')
+    with pytest.raises(Refused, match="no report of this version"):
+        read(tmp_path)
+
+
+def test_sigterm_asks_for_an_end() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        stop = stop_on_signals()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(1.0)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+
+
+# With a real stack
+
+
+def enrolled(stack: RunningStack, city: City) -> None:
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        enroll(connection, enrolment(city.fleet))
+    time.sleep(2.5)
+
+
+def through(stack: RunningStack, folder: Path, city: City, messages: Messages) -> Account:
+    """Send, wait for what must come, account in small blocks."""
+    since, before = time.time(), stack.received()
+    send(stack, city, messages)
+    stack.wait_settled(before + len(messages))
+    return accounted(stack, folder, city, rows_of(messages), since)
+
+
+def accounted(stack: RunningStack, folder: Path, city: City, rows: Rows, since: float) -> Account:
+    return account(stack.document["database"], sent(folder, city, rows, since), Curves(since, 60.0), most=200)
+
+
+@pytest.mark.stack
+def test_on_a_healthy_stack_every_message_is_accounted_for(stack: RunningStack, tmp_path: Path) -> None:
+    city = city_of(shares=Shares(late=0.05, duplicate=0.05, faulty=0.2))
+    enrolled(stack, city)
+    messages = city.until(city.start + 3.0)
+    got = through(stack, tmp_path, city, messages)
+    lost = np.isin(messages.kind, (Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT))
+    assert got.count(Fate.QUARANTINED) == lost.sum()
+    assert got.count(Fate.STORED) == (~lost & ~messages.again).sum()
+    assert got.count(Fate.DUPLICATE) == (~lost & messages.again).sum()
+    assert (got.count(Fate.MISSING), got.strays, got.unasked) == (0, 0, 0)
+    told = document(got, city.fleet)
+    assert sum(line["due"] for line in told["by_family"]) == len(messages)
+    assert {line["area"] for line in told["by_district"]} == set(AREAS)
+
+
+@pytest.mark.stack
+def test_a_planted_loss_is_found_and_named(stack: RunningStack, tmp_path: Path) -> None:
+    city = city_of(seed=8, shares=CLEAN)
+    enrolled(stack, city)
+    messages = city.until(city.start + 2.0)
+    got = through(stack, tmp_path, city, messages)
+    assert got.count(Fate.STORED) == len(messages)
+    gone = len(messages) // 2
+    family = city.fleet.families[city.fleet.family[messages.device[gone]]]
+    device = city.fleet.ids(messages.device[gone : gone + 1].astype(np.int64))[0]
+    seq = int(messages.seq[gone])
+    stack.run(
+        f"delete from reading.{family} r using registry.device d"
+        f" where d.id = r.device and d.device = '{device}' and r.boot = {city.boot} and r.seq = {seq}"
+    )
+    got = accounted(stack, tmp_path, city, rows_of(messages), city.start)
+    assert got.count(Fate.MISSING) == 1
+    assert [(one["device"], one["seq"], one["time"]) for one in got.missing] == [
+        (device, seq, int(messages.time[gone]))
+    ]
+
+
+@pytest.mark.stack
+def test_what_the_sender_did_not_note_is_told_as_stray(stack: RunningStack, tmp_path: Path) -> None:
+    city = city_of(seed=9, shares=CLEAN)
+    enrolled(stack, city)
+    messages = city.until(city.start + 2.0)
+    through(stack, tmp_path, city, messages)
+    hidden = rows_of(messages)
+    hidden["code"][0], hidden["answer"][0] = NO_ANSWER, np.nan
+    middle = int(np.flatnonzero(messages.device == messages.device[-1])[0])
+    got = accounted(stack, tmp_path, city, np.delete(hidden, middle), city.start)
+    assert (got.count(Fate.MISSING), got.count(Fate.UNANSWERED), got.unasked, got.strays) == (0, 1, 1, 1)
+
+
+@pytest.mark.stack
+def test_a_run_reports_what_the_broker_acknowledged(stack: RunningStack, tmp_path: Path) -> None:
+    record, out = tmp_path / "acknowledged.csv", tmp_path / "out"
+    asked = (*RUN, "--rate", "400", "--for", "3", "--record", str(record), "--report", str(out), "--json")
+    summary = json.loads(stack.dothi(*asked).stdout)
+    acknowledged = list(csv.DictReader(record.read_text().splitlines()))
+    assert summary["acknowledged"] == summary["sent"] == len(acknowledged)
+    assert summary["sent"] == pytest.approx(1200, rel=0.1)
+    assert (summary["unsent"], summary["in_flight"], summary["refused"]) == (0, 0, 0)
+    counted = summary["conservation"]
+    assert (
+        counted["acknowledged"]
+        == counted["stored"] + counted["duplicate"] + counted["quarantined"]
+        == len(acknowledged)
+    )
+    assert (counted["missing"], counted["stored_not_noted"]) == (0, 0)
+    assert counted["settled"]
+    assert stored(stack, summary["boot"]) == counted["stored"]
+    delays = summary["delays_s"]
+    assert delays["answer"]["count"] == len(acknowledged)
+    assert 0 < delays["queryable"]["count"] <= delays["queryable"]["asked"]
+    check_report(out, len(acknowledged))
+
+
+def stored(stack: RunningStack, boot: int) -> int:
+    families = [
+        name
+        for (name,) in stack.query("select table_name from information_schema.tables where table_schema = 'reading'")
+    ]
+    parts = [f"select 1 from reading.{family} where boot = {boot}" for family in families]
+    return len(stack.query(" union all ".join(parts)))
+
+
+def check_report(folder: Path, acknowledged: int) -> None:
+    told = read(folder)
+    assert (told["format"], set(SECTIONS) - told.keys()) == (FORMAT, set())
+    assert sum(told["rates"]["per_s"]["acknowledged"]) * told["rates"].get("step_s", 1) == acknowledged
+    assert {"simulator", "broker", "database", "workers"} <= told["processes"]["cpu_s"].keys()
+    assert told["machine"]["cores"] > 0
+    assert told["platform"]["database"]["fsync"] in ("on", "off")
+    text = (folder / "report.html").read_text()
+    assert all(f'id="{name}"' in text for name in HEADS)
+    without_library = re.sub(r"<script>.*?</script>", "", text, count=1, flags=re.DOTALL)
+    assert not re.search(r"(src|href)\s*=|https?://|@import|url\(", without_library)
+    assert page(told) == text or len(page(told)) == pytest.approx(len(text), rel=0.01)  # charts have ids of chance
+    drawn = CliRunner().invoke(simulate.app, ["report", str(folder)])
+    assert drawn.exit_code == 0, drawn.output
+    assert "nothing is missing" in drawn.stdout
+
+
+@pytest.mark.stack
+def test_sigint_ends_a_run_with_its_report(stack: RunningStack, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dothi", *RUN, "--dir", str(stack.folder), "--report", str(tmp_path), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "Ctrl-C stops" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(out)["conservation"]["missing"] == 0
+    assert read(tmp_path)["conservation"]["acknowledged"] == json.loads(out)["acknowledged"]
+
+
+@pytest.mark.stack
+def test_a_run_that_lost_something_says_so_and_fails(stack: RunningStack, tmp_path: Path) -> None:
+    """A trigger in the database loses one device's readings behind the platform's back."""
+    stack.run(
+        "create function lose() returns trigger language plpgsql as $$ begin return null; end $$;"
+        "create trigger lose before insert on reading.noise for each row when (new.seq = 2) execute function lose()"
+    )
+    try:
+        done = stack.dothi(*RUN, "--rate", "400", "--for", "3", "--report", str(tmp_path), check=False)
+    finally:
+        stack.run("drop trigger lose on reading.noise; drop function lose()")
+    assert done.returncode == 1
+    assert re.search(r"missing: no-21\d-\d+ boot \d+ seq 2 time \d+", done.stdout)
+    assert "acknowledged messages are missing" in done.stdout
+
+
+@pytest.mark.full
+@pytest.mark.stack
+def test_capacity_tells_its_sentence(stack: RunningStack) -> None:
+    asked = ("--area", "216", "--people", "400", "--from", "50", "--to", "100", "--step-s", "5", "--json")
+    told = json.loads(stack.dothi("simulate", "capacity", *asked).stdout)
+    assert told["complete"]
+    assert told["messages_per_s"] <= 100
+    assert told["devices"] > 0
+    assert told["days_on_disk"] > 0
