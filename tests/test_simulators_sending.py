@@ -71,6 +71,9 @@ def test_pubacks_are_read_in_whatever_pieces_they_come(
     told = [(int(number) - 1, int(code)) for one in heard for number, code in zip(one.ids, one.codes, strict=True)]
     assert told == answers
     assert [one.connack for one in heard if one.connack] == [Connack(0, IDS)]
+    ends = [int(end) + edge for one, edge in zip(heard, edges, strict=False) for end in one.ends]
+    sizes = np.cumsum([len(CONNACK), *(len(puback(*answer)) for answer in answers)])
+    assert ends == sizes[1:].tolist()
 
 
 @given(ANSWERS)
@@ -184,7 +187,7 @@ def test_every_message_has_one_fate_whatever_the_broker_does(counts: list[int], 
             line.answered(
                 np.array([identifier for identifier, _ in doubled], dtype=np.int64),
                 np.array([code for _, code in doubled], dtype=np.uint8),
-                now,
+                np.full(len(doubled), now),
             )
             fates |= {flying.pop(identifier): code for identifier, code in zip(some, codes, strict=True)}
         rows += line.settled()
@@ -247,9 +250,9 @@ def test_a_packet_identifier_means_one_message_at_a_time_over_several_rounds() -
         packets = sent_in(line.bytes_due(START + 1.0))
         seen += len(packets)
         ids = np.array([identifier for identifier, number, _ in packets if number], dtype=np.int64)
-        line.answered(ids, np.zeros(len(ids), dtype=np.uint8), START + 1.1)
+        line.answered(ids, np.zeros(len(ids), dtype=np.uint8), np.full(len(ids), START + 1.1))
     assert seen == IDS - 1
-    line.answered(np.array([1]), np.zeros(1, dtype=np.uint8), START + 1.2)
+    line.answered(np.array([1]), np.zeros(1, dtype=np.uint8), np.array([START + 1.2]))
     assert sent_in(line.bytes_due(START + 1.3))[0][:2] == (IDS, IDS - 1)
 
 
