@@ -7,6 +7,7 @@ any search: number n has identifier n mod 65,535 + 1.
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -62,11 +63,18 @@ class Piece:
 
     def rows(self, count: int) -> Rows:
         """The first messages as the spool keeps them."""
-        rows = np.empty(count, dtype=ROW)
-        for name in ("device", "sender", "boot", "seq", "time", "due", "kind", "again"):
-            rows[name] = getattr(self.messages, name)[:count]
+        rows = never_sent(self.messages.take(slice(count)))
         rows["late"], rows["answer"], rows["code"] = self.late[:count], self.answer[:count], self.code[:count]
         return rows
+
+
+def never_sent(messages: Messages) -> Rows:
+    """Messages that were not sent, as the spool keeps them."""
+    rows = np.empty(len(messages), dtype=ROW)
+    for field in fields(messages):
+        rows[field.name] = getattr(messages, field.name)
+    rows["late"], rows["answer"], rows["code"] = np.nan, np.nan, NOT_SENT
+    return rows
 
 
 class Line:

@@ -149,6 +149,8 @@ class Gateway:
         if self.is_up and self._wire is wire:
             self._write_due(wire, now)
             self._watch(wire, now)
+        elif now - self._heard_at > CONNECT_S:
+            self._hang_up()
 
     def leave(self) -> None:
         """Say goodbye."""
