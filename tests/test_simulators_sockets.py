@@ -231,6 +231,7 @@ def test_a_killed_broker_costs_nobody_a_message(fleet: Fleet, broker: Gated, tok
     assert np.all(rows["code"] < NO_ANSWER)
 
 
+@pytest.mark.full
 def test_tls_with_the_authority_of_the_stack(
     fleet: Fleet, broker: Gated, tokens: Tokens, platform: Platform, tmp_path: Path
 ) -> None:

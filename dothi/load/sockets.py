@@ -1,0 +1,113 @@
+"""A city whose devices have a connection each: tokens, a look at what the machine bears, and the way to the brokers."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from devices import credentials
+from dothi.errors import Refused, WrongUsage
+from dothi.load.progress import Progress
+from dothi.load.send import Sending
+from dothi.output import stderr
+from dothi.settings import Stack
+from dothi.stack.machine import open_files
+from simulators.city import City, members_of
+from simulators.fleet import Fleet
+from simulators.preflight import check_sockets, listeners_of, machine, processes_for, refusal
+from simulators.sockets import LEAD_S, Crowd
+from simulators.sockets_guests import Guests, broker_of
+from simulators.sockets_manner import Manner
+from simulators.sockets_part import Rehearsal
+from simulators.sockets_probe import SocketsError
+from simulators.spool import Spool
+
+Members = NDArray[np.uint32]
+COME_S, COME_PER_S = 15.0, 200.0
+"""How long devices may take to connect: so long, and as long as so many a second take."""
+Door = tuple[str, Sequence[str]]
+"""URL of a broker and the areas that it serves."""
+
+
+class Sockets:
+    """Over one connection per device; they stand already."""
+
+    lead_s = LEAD_S
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+
+    def speak(
+        self, city: City, sending: Sending, folder: Path | None, stop: threading.Event, progress: Progress
+    ) -> tuple[dict[str, Any], Sequence[Path]]:
+        """As in `dothi.load.send.Way`."""
+        told = Rehearsal(city.start, city.boot, sending.pace, scenario=city.scenario)
+        path = folder / "sent.spool" if folder else None
+        with Spool(path) if path else nullcontext() as spool:
+            summary = self._crowd.speak(told, seconds=sending.seconds, stop=stop, spool=spool)
+        return summary, [path] if path else []
+
+
+def doors_of(stack: Stack, tls: bool) -> list[Door]:
+    """Where devices come in. Raises WrongUsage where there is no such place."""
+    name = "tls" if tls else "url"
+    entries = stack.document.get("brokers") or [{"url": stack.broker, "areas": []}]
+    if not all(entry.get(name) for entry in entries):
+        raise WrongUsage("--tls: the brokers of this stack have no listener for it; allowed: without --tls")
+    return [(entry[name], tuple(entry.get("areas") or ())) for entry in entries]
+
+
+def checked_processes(stack: Stack, fleet: Fleet, members: Members, doors: Sequence[Door], tls: bool) -> int:
+    """How many processes bear these connections. Raises WrongUsage naming every limit that is too low."""
+    open_files()
+    here = machine()
+    processes = processes_for(len(members), here)
+    many = np.bincount(broker_of(fleet, members, [areas for _, areas in doors]), minlength=len(doors)).tolist()
+    names = [str(urlsplit(url).port) for url, _ in doors]
+    listeners = listeners_of(names, many, stack.document.get("processes", {}).get("broker", ()))
+    if why := refusal(check_sockets(len(members), listeners, here, processes=processes, tls=tls)):
+        raise WrongUsage(f"--sockets: {why}")
+    return processes
+
+
+@contextmanager
+def connected(
+    stack: Stack,
+    sending: Sending,
+    doors: Sequence[Door],
+    processes: int,
+    tls: bool,
+    stop: threading.Event,
+    progress: Progress,
+) -> Iterator[Sockets]:
+    """Every device of the shard gets a new token and connects; they leave when the block ends. Raises Refused."""
+    tokens = issued(stack.database, sending)
+    manner = Manner(ca=stack.document.get("ca") if tls else None)
+    guests = Guests(sending.fleet, tokens, doors, manner, sending.shard)
+    try:
+        guests.check_doors()
+        crowd = Crowd(guests, processes=processes, progress=progress.sending, progress_s=progress.every_s)
+        with crowd:
+            came = crowd.come(stop, COME_S + len(tokens) / COME_PER_S)
+            if came < len(tokens) and not stop.is_set():
+                stderr.print(f"{came:,} of {len(tokens):,} devices are connected; the others go on trying")
+            yield Sockets(crowd)
+    except SocketsError as error:
+        raise Refused(str(error)) from None
+
+
+def issued(url: str, sending: Sending) -> NDArray[np.bytes_]:
+    """A new token for every device of the shard; what they had is revoked. Raises Refused."""
+    members = members_of(sending.fleet, sending.shard).astype(np.int64)
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            made = credentials.issue(connection, sending.fleet.ids(members))
+    except (psycopg.Error, credentials.NoCredential) as error:
+        raise Refused(f"no tokens for the devices: {str(error).strip().splitlines()[0]}") from None
+    return np.array([one.token.encode() for one in made])
