@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -326,6 +326,7 @@ TEXTS = st.recursive(
     key=st.sampled_from(["kind", "id", "start", "for", "where", "families", "share", "count", "devices", "cause"]),
     value=TEXTS,
 )
+@settings(max_examples=60, deadline=None)
 def test_whatever_stands_in_an_entry_is_played_or_refused(
     key: str, value: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
