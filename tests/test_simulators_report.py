@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from devices.registry import enroll
+from devices.enroll_columns import enroll_columns
 from dothi.commands import simulate
 from dothi.commands.simulate_run import stop_on_signals
 from dothi.errors import Refused, WrongUsage
@@ -29,7 +29,7 @@ from simulators.capacity import Figures, Range, Slo, Step, failure, next_rate, s
 from simulators.city import City
 from simulators.conserve import Fate, Found, Kept, digest_of, judge, packed, rank
 from simulators.curves import Curves, class_of, quantile
-from simulators.fleet import rows as enrolment
+from simulators.fleet import pieces
 from simulators.messages import Kind, Messages
 from simulators.report_html import page
 from simulators.report_words import HEADS
@@ -239,6 +239,8 @@ def test_why_a_step_was_not_sustained(change: dict[str, Any], told: str) -> None
         (["run", "--speed", "-1"], "--speed -1: "),
         (["run", "--speed", "2", "--rate", "5"], "one of the two"),
         (["run", "--for", "-1"], "--for -1: "),
+        (["run", "--tls"], "only together with --sockets"),
+        (["run", "--scenario", "nothing"], "--scenario nothing: "),
         (["run", "--settle-s", "-1"], "--settle-s -1: "),
         (["run", "--report", "out", "--no-account"], "--report out and --no-account"),
         (["run", "--record", "/nowhere/sent.csv"], "--record /nowhere/sent.csv: cannot be written"),
@@ -279,10 +281,13 @@ def test_sigterm_asks_for_an_end() -> None:
 # With a real stack
 
 
-def enrolled(stack: RunningStack, city: City) -> None:
+@pytest.fixture(scope="module")
+def known(stack: RunningStack) -> RunningStack:
+    """The stack, in which the devices of `city_of` are enrolled; cities of every seed have the same."""
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
-        enroll(connection, enrolment(city.fleet))
+        enroll_columns(connection, lambda: pieces(city_of().fleet))
     time.sleep(2.5)
+    return stack
 
 
 def through(stack: RunningStack, folder: Path, city: City, messages: Messages) -> Account:
@@ -298,11 +303,10 @@ def accounted(stack: RunningStack, folder: Path, city: City, rows: Rows, since: 
 
 
 @pytest.mark.stack
-def test_on_a_healthy_stack_every_message_is_accounted_for(stack: RunningStack, tmp_path: Path) -> None:
+def test_on_a_healthy_stack_every_message_is_accounted_for(known: RunningStack, tmp_path: Path) -> None:
     city = city_of(shares=Shares(late=0.05, duplicate=0.05, faulty=0.2))
-    enrolled(stack, city)
     messages = city.until(city.start + 3.0)
-    got = through(stack, tmp_path, city, messages)
+    got = through(known, tmp_path, city, messages)
     lost = np.isin(messages.kind, (Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT))
     assert got.count(Fate.QUARANTINED) == lost.sum()
     assert got.count(Fate.STORED) == (~lost & ~messages.again).sum()
@@ -314,21 +318,20 @@ def test_on_a_healthy_stack_every_message_is_accounted_for(stack: RunningStack, 
 
 
 @pytest.mark.stack
-def test_a_planted_loss_is_found_and_named(stack: RunningStack, tmp_path: Path) -> None:
+def test_a_planted_loss_is_found_and_named(known: RunningStack, tmp_path: Path) -> None:
     city = city_of(seed=8, shares=CLEAN)
-    enrolled(stack, city)
     messages = city.until(city.start + 2.0)
-    got = through(stack, tmp_path, city, messages)
+    got = through(known, tmp_path, city, messages)
     assert got.count(Fate.STORED) == len(messages)
     gone = len(messages) // 2
     family = city.fleet.families[city.fleet.family[messages.device[gone]]]
     device = city.fleet.ids(messages.device[gone : gone + 1].astype(np.int64))[0]
     seq = int(messages.seq[gone])
-    stack.run(
+    known.run(
         f"delete from reading.{family} r using registry.device d"
         f" where d.id = r.device and d.device = '{device}' and r.boot = {city.boot} and r.seq = {seq}"
     )
-    got = accounted(stack, tmp_path, city, rows_of(messages), city.start)
+    got = accounted(known, tmp_path, city, rows_of(messages), city.start)
     assert got.count(Fate.MISSING) == 1
     assert [(one["device"], one["seq"], one["time"]) for one in got.missing] == [
         (device, seq, int(messages.time[gone]))
@@ -336,15 +339,14 @@ def test_a_planted_loss_is_found_and_named(stack: RunningStack, tmp_path: Path) 
 
 
 @pytest.mark.stack
-def test_what_the_sender_did_not_note_is_told_as_stray(stack: RunningStack, tmp_path: Path) -> None:
+def test_what_the_sender_did_not_note_is_told_as_stray(known: RunningStack, tmp_path: Path) -> None:
     city = city_of(seed=9, shares=CLEAN)
-    enrolled(stack, city)
     messages = city.until(city.start + 2.0)
-    through(stack, tmp_path, city, messages)
+    through(known, tmp_path, city, messages)
     hidden = rows_of(messages)
     hidden["code"][0], hidden["answer"][0] = NO_ANSWER, np.nan
     middle = int(np.flatnonzero(messages.device == messages.device[-1])[0])
-    got = accounted(stack, tmp_path, city, np.delete(hidden, middle), city.start)
+    got = accounted(known, tmp_path, city, np.delete(hidden, middle), city.start)
     assert (got.count(Fate.MISSING), got.count(Fate.UNANSWERED), got.unasked, got.strays) == (0, 1, 1, 1)
 
 
@@ -396,6 +398,20 @@ def check_report(folder: Path, acknowledged: int) -> None:
     drawn = CliRunner().invoke(simulate.app, ["report", str(folder)])
     assert drawn.exit_code == 0, drawn.output
     assert "nothing is missing" in drawn.stdout
+
+
+@pytest.mark.full
+@pytest.mark.stack
+def test_devices_with_connections_of_their_own_are_accounted_for_whatever_happens(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    asked = (*RUN, "--rate", "300", "--for", "6", "--sockets", "--scenario", "power-cut", "--report", str(tmp_path))
+    summary = json.loads(stack.dothi(*asked, "--json").stdout)
+    counted = summary["conservation"]
+    assert (counted["missing"], counted["stored_not_noted"]) == (0, 0)
+    assert counted["acknowledged"] == summary["acknowledged"] > 500
+    (event,) = json.loads((tmp_path / "truth.json").read_text())["events"]
+    assert event["kind"] == "power_cut"
 
 
 @pytest.mark.stack

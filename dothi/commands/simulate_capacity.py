@@ -9,25 +9,17 @@ import typer
 from devices.family import FAMILIES
 from dothi import settings
 from dothi.commands.options import AsJson, Folder
+from dothi.commands.simulate_options import Enroll, People, PerHundred, Preset, Seed, Settle
 from dothi.commands.simulate_plan import Areas, MixFile, ProvinceName, spoken_plainly
-from dothi.commands.simulate_run import (
-    Enroll,
-    People,
-    PerHundred,
-    Preset,
-    Seed,
-    Settle,
-    brokers_of,
-    enroll_fleet,
-    stop_on_signals,
-)
+from dothi.commands.simulate_run import brokers_of, stop_on_signals
 from dothi.commands.storage_plan import measured_rows
 from dothi.errors import WrongUsage
+from dothi.load.enroll import enroll_fleet
 from dothi.load.fleet import Asked, checked, fleet_of
 from dothi.load.place import disk, machine_document
 from dothi.load.progress import Progress, shown
 from dothi.load.run import SETTLE_S
-from dothi.load.send import Sending, accounted
+from dothi.load.send import Multiplexed, Sending, accounted
 from dothi.output import console, print_json, print_table, stderr
 from dothi.settings import Stack
 from dothi.storage_plan import family_bytes
@@ -130,7 +122,9 @@ class Search:
         """Until the answer is known or `stop` is set; a step that was cut short counts for nothing."""
         while (rate := next_rate(self.steps, within)) is not None and not stop.is_set():
             stderr.print(f"trying {rate:,.0f} messages/s", highlight=False)
-            found = figures_of(accounted(self.stack, self.brokers, self._sending(rate), None, stop, progress))
+            found = figures_of(
+                accounted(self.stack, Multiplexed(self.brokers), self._sending(rate), None, stop, progress)
+            )
             if stop.is_set():
                 return
             step = Step(rate, failure(found, self.slo))

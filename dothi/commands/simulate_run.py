@@ -3,60 +3,38 @@
 import signal
 import threading
 import time
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
-from devices.registry import ProfileChange, enroll
 from dothi import settings
 from dothi.commands.options import AsJson, Folder
+from dothi.commands.simulate_options import Enroll, People, PerHundred, Preset, Seed, Settle
 from dothi.commands.simulate_plan import Areas, MixFile, ProvinceName, spoken_plainly
-from dothi.errors import Refused, WrongUsage
+from dothi.errors import WrongUsage
+from dothi.load.enroll import enroll_fleet
 from dothi.load.fleet import Asked, checked, fleet_of
-from dothi.load.progress import shown
+from dothi.load.progress import Progress, shown
 from dothi.load.record import check_record
 from dothi.load.report import checked_folder, read, write
 from dothi.load.run import SETTLE_S
 from dothi.load.screen import print_report
-from dothi.load.send import Sending, accounted, brief, plain
-from dothi.load.sockets import Sockets, brokers_for, check_gateways, check_sockets, gathered
-from dothi.output import print_json, print_table, stderr
-from simulators.city import natural_rate
-from simulators.fleet import Fleet, rows
+from dothi.load.send import Multiplexed, Sending, Way, accounted, brief, plain
+from dothi.load.sockets import checked_processes, connected, doors_of
+from dothi.output import print_json, print_table
+from simulators.city import members_of, natural_rate
+from simulators.fleet import Fleet
 from simulators.publish import Broker
 from simulators.shard import shard_of
 
-KNOWN_WITHIN_S = 2.5
-"""How long to wait for ingest, which looks at the registry every second, to notice new devices."""
 LIVELY_RATE = 300.0
 """Messages per second at which a small city looks alive and a laptop stays cool."""
 NAMES = ("seed", "boot")
+SENDERS = {(False, False): "multiplexed", (True, False): "sockets", (True, True): "sockets, TLS"}
 MOST_SETTLE_S = 86_400.0
-
-People = Annotated[
-    int | None,
-    typer.Option(help="People of the city, spread over the districts like the real ones. 2000 unless a preset says."),
-]
-PerHundred = Annotated[
-    float | None, typer.Option(help="Devices per 100 people; above 0, up to 1000. 50 unless a preset says.")
-]
-Preset = Annotated[
-    int | None, typer.Option(help="The whole province as planned for 2025, 2030 or 2050: millions of devices.")
-]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same city.")]
-Enroll = Annotated[bool, typer.Option("--enroll/--no-enroll", help="Make the devices known first.")]
-SocketPerDevice = Annotated[
-    bool, typer.Option("--sockets", help="A connection for each device, with a new token of its own; else gateways.")
-]
-OverTls = Annotated[bool, typer.Option("--tls", help="With --sockets: over TLS.")]
-Processes = Annotated[int | None, typer.Option(help="With --sockets: processes that the devices are dealt to.")]
-Settle = Annotated[
-    float, typer.Option("--settle-s", help="Wait at most this long, s, until the platform has dealt with all.")
-]
 
 
 def run_command(
@@ -83,9 +61,10 @@ def run_command(
         list[str] | None,
         typer.Option(help="What happens meanwhile: a name of `simulate scenarios`, or a YAML file; repeatable."),
     ] = None,
-    sockets: SocketPerDevice = False,
-    tls: OverTls = False,
-    processes: Processes = None,
+    sockets: Annotated[
+        bool, typer.Option("--sockets", help="A connection of its own for each device, with a new token for each.")
+    ] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Over TLS; together with --sockets.")] = False,
     enrolled: Enroll = True,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.json and report.html, which needs no network.")
@@ -118,10 +97,11 @@ def run_command(
         asked = checked(Asked(province, people, density, preset, area or (), mix, seed))
         check_pace(seconds, speed, rate)
         check_account(account, report, settle_s)
-        check_way(sockets, tls, processes)
+        if tls and not sockets:
+            raise WrongUsage("--tls: only together with --sockets; gateways come in as the stack's document says")
         part = shard_of(shard)
         fleet = fleet_of(asked)
-        told = asked.document() | {"sender": "sockets" if sockets else "multiplexed", "scenarios": scenario or []}
+        told = asked.document() | {"sender": SENDERS.get((sockets, tls)), "scenarios": scenario or []}
         sending = Sending(
             fleet=fleet,
             pace=pace_of(fleet, speed, rate),
@@ -138,24 +118,41 @@ def run_command(
         check_record(record)
     out = checked_folder(report) if report else None
     stack = settings.stack_at(folder)
-    brokers, way = brokers_of(stack), Sockets(tls, processes)
-    if sockets:
-        brokers = brokers_for(stack, brokers, tls)
-        processes = check_sockets(stack, brokers, fleet, part, way)
-    else:
-        check_gateways(brokers, fleet)
     stop = stop_on_signals()
-    if enrolled:
-        enroll_fleet(stack.database, fleet, stop)
-    with spoken_plainly(), shown() as progress, ExitStack() as gone:
-        if sockets and processes:
-            crowd = gathered(stack, brokers, fleet, part, way, processes, stop, progress)
-            sending = replace(sending, crowd=gone.enter_context(crowd))
+    with (
+        spoken_plainly(),
+        shown() as progress,
+        way_of(stack, sending, enrolled, sockets, tls, stop, progress) as way,
+    ):
         if account:
-            document = accounted(stack, brokers, sending, out, stop, progress)
+            document = accounted(stack, way, sending, out, stop, progress)
         else:
-            document = {"sending": plain(stack, brokers, sending, stop, progress)}
+            document = {"sending": plain(stack, way, sending, stop, progress)}
     tell(document, out, as_json)
+
+
+@contextmanager
+def way_of(
+    stack: settings.Stack,
+    sending: Sending,
+    enrolled: bool,
+    sockets: bool,
+    tls: bool,
+    stop: threading.Event,
+    progress: Progress,
+) -> Iterator[Way]:
+    """The way to the brokers while the block runs, with all it needs: devices that are known, connections of theirs."""
+    brokers, doors, processes = brokers_of(stack), doors_of(stack, tls) if sockets else [], 0
+    if sockets:
+        members = members_of(sending.fleet, sending.shard)
+        processes = checked_processes(stack, sending.fleet, members, doors, tls)
+    if enrolled:
+        enroll_fleet(stack.database, sending.fleet, stop)
+    if sockets:
+        with connected(stack, sending, doors, processes, tls, stop, progress) as way:
+            yield way
+    else:
+        yield Multiplexed(brokers)
 
 
 def tell(document: dict[str, Any], out: Path | None, as_json: bool) -> None:
@@ -194,13 +191,6 @@ def check_account(account: bool, report: Path | None, settle_s: float) -> None:
         raise WrongUsage(f"--settle-s {settle_s:g}: allowed: 0 to {MOST_SETTLE_S:,.0f} s")
 
 
-def check_way(sockets: bool, tls: bool, processes: int | None) -> None:
-    """Refuse what is said of connections that there are not."""
-    for name, said in (("--tls", tls), ("--processes", processes is not None)):
-        if said and not sockets:
-            raise WrongUsage(f"{name} without --sockets: allowed: with --sockets")
-
-
 def check_pace(seconds: float | None, speed: float | None, rate: float | None) -> None:
     """Refuse a pace that cannot be kept, before anything is enrolled or sent."""
     if speed is not None and rate is not None:
@@ -222,18 +212,6 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     return stop
-
-
-def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event) -> None:
-    """Make the fleet known; waits until ingest has noticed devices that are new."""
-    try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="dothi simulate") as connection:
-            result = enroll(connection, rows(fleet))
-    except (psycopg.Error, ProfileChange) as error:
-        raise Refused(f"the fleet cannot be enrolled: {str(error).strip().splitlines()[0]}") from None
-    stderr.print(f"{len(fleet):,} devices enrolled ({result.new:,} new, {result.changed:,} changed)")
-    if result.new or result.changed:
-        stop.wait(KNOWN_WITHIN_S)
 
 
 def brokers_of(stack: settings.Stack) -> list[Broker]:

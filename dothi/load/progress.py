@@ -64,8 +64,9 @@ def line(seconds: float, rate: float, tally: Tally, sample: dict[str, Any]) -> T
         (f"overdue {tally.overdue:,}", OVERDUE if tally.overdue else ""),
         "  ",
         (f"unsent {tally.unsent:,}", OVERDUE if tally.unsent else ""),
-        f"  PUBACK p50 {milliseconds(tally.answers.quantile(0.5))} p99 {milliseconds(tally.answers.quantile(0.99))}",
     )
+    text.append(f"  PUBACK p50 {milliseconds(tally.answers.quantile(0.5))}")
+    text.append(f" p99 {milliseconds(tally.answers.quantile(0.99))}  connected {tally.up:,}")
     lag = sample.get("lag_s")
     if lag is not None:
         text.append(f"  lag {lag:.1f} s", style=OVERDUE if lag > SLOW_LAG_S else "")

@@ -13,7 +13,7 @@ NAMES = {
     "late": "due → sent",
     "answer": "sent → PUBACK",
     "received": "sent → received",
-    "queryable": "sent → queryable (sample)",
+    "queryable": "sent → queryable*",
 }
 
 
@@ -30,6 +30,12 @@ def print_report(document: Mapping[str, Any], folder: Path | None) -> None:
             [NAMES[key], *(milliseconds(whole[key][name]) for name in SHOWN), f"{whole[key]['count']:,}"]
             for key in DELAYS
         ],
+    )
+    console.print(
+        f"* {whole['queryable']['count']:,} of {whole['queryable']['asked']:,} {whole['queryable']['family']} messages "
+        "were seen by a client that asks by SQL ten times a second\n",
+        highlight=False,
+        soft_wrap=True,
     )
     found = document["processes"]
     table(

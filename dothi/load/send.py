@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dothi.load.progress import Progress
 from dothi.load.record import write_record
@@ -21,20 +22,17 @@ from simulators.fleet import Fleet
 from simulators.publish import Broker
 from simulators.scenario import Scenario
 from simulators.scenario_file import read
-from simulators.sockets import Crowd
-from simulators.sockets_part import Rehearsal
 from simulators.spool import Spool
 from simulators.tally import Tally
 
 TRUTH = "truth.json"
+MADE_PER_S = 1e6
+"""Devices of a city that are made ready in a second, at least."""
 
 
 @dataclass(frozen=True)
 class Sending:
-    """What is to be sent. `pace`: divides the intervals. `seconds`: None until stopped. `asked`: for the report.
-
-    `crowd`: devices with connections of their own; None: gateways send for them.
-    """
+    """What is to be sent. `pace`: divides the intervals. `seconds`: None until stopped. `asked`: for the report."""
 
     fleet: Fleet
     pace: float
@@ -46,17 +44,17 @@ class Sending:
     shard: tuple[int, int] = (1, 1)
     warm_s: float = 0.0
     scenarios: Sequence[str] = ()
-    crowd: Crowd | None = None
 
-    def city(self) -> City:
-        """The city, about to speak."""
+    def city(self, lead_s: float) -> City:
+        """The city, which begins to speak `lead_s` after it is made."""
         now = time.time()
+        start = now + lead_s + len(self.fleet) / MADE_PER_S
         return City(
             self.fleet,
-            start=now + LEAD_S,
+            start=start,
             boot=int(now),
             speed=self.pace,
-            scenario=self.scenario(now + LEAD_S),
+            scenario=self.scenario(start),
             shard=self.shard,
         )
 
@@ -65,82 +63,78 @@ class Sending:
         return read(self.scenarios, self.fleet, start, self.seconds, self.pace)
 
 
+class Way(Protocol):
+    """How messages get to the brokers."""
+
+    @property
+    def lead_s(self) -> float:
+        """How long before a city's first message the way is to be prepared, s."""
+
+    def speak(
+        self, city: City, sending: Sending, folder: Path | None, stop: threading.Event, progress: Progress
+    ) -> tuple[dict[str, Any], Sequence[Path]]:
+        """Let the city speak until its time is over or it is stopped; returns the summary and, with a folder, the
+        files of the record that it keeps there."""
+
+
+@dataclass(frozen=True)
+class Multiplexed:
+    """Over a few gateway connections."""
+
+    brokers: Sequence[Broker]
+    lead_s: float = LEAD_S
+
+    def speak(
+        self, city: City, sending: Sending, folder: Path | None, stop: threading.Event, progress: Progress
+    ) -> tuple[dict[str, Any], Sequence[Path]]:
+        """As in `Way`."""
+        tally, path = Tally(), folder / "sent.spool" if folder else None
+        with pages(sending.metrics_port, tally), Spool(path) if path else nullcontext() as spool:
+            summary = drive(
+                city,
+                self.brokers,
+                start=city.start,
+                seconds=sending.seconds,
+                stop=stop,
+                spool=spool,
+                tally=tally,
+                progress=progress.sending,
+                progress_s=progress.every_s,
+            )
+        return summary, [path] if path else []
+
+
 def accounted(
-    stack: Stack,
-    brokers: Sequence[Broker],
-    sending: Sending,
-    out: Path | None,
-    stop: threading.Event,
-    progress: Progress,
+    stack: Stack, way: Way, sending: Sending, out: Path | None, stop: threading.Event, progress: Progress
 ) -> dict[str, Any]:
     """Send and account: the report's document."""
-    city = sending.city()
+    city = sending.city(way.lead_s)
     tell_pace(city, sending.pace)
 
     def send(folder: Path, sampler: Sampler) -> tuple[dict[str, Any], Sequence[Path]]:
         progress.sampler = sampler
-        path = folder / "sent.spool"
-        with Spool(path) as spool:
-            summary = sent(city, brokers, sending, stop, progress, spool)
+        summary, spools = way.speak(city, sending, folder, stop, progress)
         if sending.record:
-            write_record(sending.record, sending.fleet, [path])
-        return summary, [path]
+            write_record(sending.record, sending.fleet, spools)
+        return summary, spools
 
-    if out and sending.scenarios:
-        told = {"boot": city.boot, **sending.asked}
-        truth.write(out / TRUTH, city.scenario, city.fleet, start=city.start, seconds=sending.seconds, **told)
     run = Run(stack, city, sending.pace, sending.asked, sending.settle_s, sending.warm_s)
-    return rehearse(run, send, out, Told(progress.settling, progress.counting))
+    document = rehearse(run, send, out, Told(progress.settling, progress.counting))
+    if out and sending.scenarios:
+        told, lasted = {"boot": city.boot, **sending.asked}, document["run"]["seconds"]
+        truth.write(out / TRUTH, city.scenario, city.fleet, start=city.start, seconds=lasted, **told)
+    return document
 
 
-def plain(
-    stack: Stack, brokers: Sequence[Broker], sending: Sending, stop: threading.Event, progress: Progress
-) -> dict[str, Any]:
+def plain(stack: Stack, way: Way, sending: Sending, stop: threading.Event, progress: Progress) -> dict[str, Any]:
     """Send: the sender's summary."""
-    city = sending.city()
+    city = sending.city(way.lead_s)
     tell_pace(city, sending.pace)
-    if not sending.record:
-        summary = sent(city, brokers, sending, stop, progress, None)
-    else:
-        with recording_in(stack.folder) as folder:
-            path = folder / "sent.spool"
-            with Spool(path) as spool:
-                summary = sent(city, brokers, sending, stop, progress, spool)
-            write_record(sending.record, sending.fleet, [path])
+    with recording_in(stack.folder) if sending.record else nullcontext() as folder:
+        summary, spools = way.speak(city, sending, folder, stop, progress)
+        if sending.record:
+            write_record(sending.record, sending.fleet, spools)
     return {**head(city, sending.pace), **summary}
-
-
-def sent(
-    city: City,
-    brokers: Sequence[Broker],
-    sending: Sending,
-    stop: threading.Event,
-    progress: Progress,
-    spool: Spool | None,
-) -> dict[str, Any]:
-    """Let the city speak until its time is over or it is stopped."""
-    if sending.crowd:
-        return spoken(city, sending.crowd, sending, stop, spool)
-    tally = Tally()
-    with pages(sending.metrics_port, tally):
-        return drive(
-            city,
-            list(brokers),
-            start=city.start,
-            seconds=sending.seconds,
-            stop=stop,
-            spool=spool,
-            tally=tally,
-            progress=progress.sending,
-            progress_s=progress.every_s,
-        )
-
-
-def spoken(city: City, crowd: Crowd, sending: Sending, stop: threading.Event, spool: Spool | None) -> dict[str, Any]:
-    """The same through devices that have connections of their own."""
-    rehearsal = Rehearsal(city.start, city.boot, sending.pace, scenario=city.scenario)
-    with pages(sending.metrics_port, crowd.totals.tally):
-        return crowd.speak(rehearsal, seconds=sending.seconds, stop=stop, spool=spool)
 
 
 def head(city: City, pace: float) -> dict[str, Any]:

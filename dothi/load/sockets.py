@@ -1,10 +1,11 @@
-"""Devices with connections of their own, for a run: what machine and brokers bear, their tokens, and that they came."""
+"""A city whose devices have a connection each: tokens, a look at what the machine bears, and the way to the brokers."""
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import psycopg
@@ -13,105 +14,100 @@ from numpy.typing import NDArray
 from devices import credentials
 from dothi.errors import Refused, WrongUsage
 from dothi.load.progress import Progress
+from dothi.load.send import Sending
 from dothi.output import stderr
 from dothi.settings import Stack
-from dothi.stack.broker import most_connections
-from simulators import preflight
-from simulators.city import members_of
+from dothi.stack.machine import open_files
+from simulators.city import City, members_of
 from simulators.fleet import Fleet
-from simulators.publish import Broker
-from simulators.sockets import Crowd
+from simulators.preflight import check_sockets, listeners_of, machine, processes_for, refusal
+from simulators.sockets import LEAD_S, Crowd
 from simulators.sockets_guests import Guests, broker_of
 from simulators.sockets_manner import Manner
-from simulators.sockets_wire import Address
+from simulators.sockets_part import Rehearsal
+from simulators.sockets_probe import SocketsError
+from simulators.spool import Spool
 
-LEAST_COMING_S, COMING_PER_S = 30.0, 300
-"""How long devices may take to come: TLS and a busy machine let a few hundred in per second."""
-GATEWAYS = 2
-MOST_PROCESSES = 256
+Members = NDArray[np.uint32]
+COME_S, COME_PER_S = 15.0, 200.0
+"""How long devices may take to connect: so long, and as long as so many a second take."""
+Door = tuple[str, Sequence[str]]
+"""URL of a broker and the areas that it serves."""
 
 
-@dataclass(frozen=True)
 class Sockets:
-    """How devices come. `processes`: None: as many as the machine bears well."""
+    """Over one connection per device; they stand already."""
 
-    tls: bool = False
-    processes: int | None = None
+    lead_s = LEAD_S
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+
+    def speak(
+        self, city: City, sending: Sending, folder: Path | None, stop: threading.Event, progress: Progress
+    ) -> tuple[dict[str, Any], Sequence[Path]]:
+        """As in `dothi.load.send.Way`."""
+        told = Rehearsal(city.start, city.boot, sending.pace, scenario=city.scenario)
+        path = folder / "sent.spool" if folder else None
+        with Spool(path) if path else nullcontext() as spool:
+            summary = self._crowd.speak(told, seconds=sending.seconds, stop=stop, spool=spool)
+        return summary, [path] if path else []
 
 
-def brokers_for(stack: Stack, brokers: Sequence[Broker], tls: bool) -> list[Broker]:
-    """Where devices come in, with the areas of each broker. Raises WrongUsage."""
-    if not tls:
-        return list(brokers)
-    listeners = [entry.get("tls") for entry in stack.document.get("brokers", [])]
-    if not listeners or None in listeners:
-        raise WrongUsage("--tls: allowed: with brokers that `dothi up` has started, which listen for TLS")
-    return [Broker(url, broker.areas) for url, broker in zip(listeners, brokers, strict=True)]
+def doors_of(stack: Stack, tls: bool) -> list[Door]:
+    """Where devices come in. Raises WrongUsage where there is no such place."""
+    name = "tls" if tls else "url"
+    entries = stack.document.get("brokers") or [{"url": stack.broker, "areas": []}]
+    if not all(entry.get(name) for entry in entries):
+        raise WrongUsage("--tls: the brokers of this stack have no listener for it; allowed: without --tls")
+    return [(entry[name], tuple(entry.get("areas") or ())) for entry in entries]
 
 
-def check_sockets(stack: Stack, brokers: Sequence[Broker], fleet: Fleet, shard: tuple[int, int], asked: Sockets) -> int:
-    """How many processes there will be. Raises WrongUsage, a line for each limit that is too low."""
-    if asked.processes is not None and not 1 <= asked.processes <= MOST_PROCESSES:
-        raise WrongUsage(f"--processes {asked.processes}: allowed: 1 to {MOST_PROCESSES}")
-    members = members_of(fleet, shard)
-    places = broker_of(fleet, members, [broker.areas for broker in brokers])
-    addresses = [Address.of(broker.url) for broker in brokers]
-    here = preflight.machine(all(address.is_local for address in addresses))
-    listeners = preflight.listeners_of(
-        [str(address) for address in addresses],
-        np.bincount(places, minlength=len(brokers)).tolist(),
-        stack.document.get("processes", {}).get("broker", ()),
-    )
-    if asked.tls:  # the TLS listeners of one `dothi up` have the open files of one process in equal parts
-        listeners = [
-            one._replace(most=one.files and most_connections(one.files) // len(listeners)) for one in listeners
-        ]
-    processes = asked.processes or preflight.processes_for(len(members), here)
-    refuse(preflight.check_sockets(len(members), listeners, here, processes=processes, tls=asked.tls))
+def checked_processes(stack: Stack, fleet: Fleet, members: Members, doors: Sequence[Door], tls: bool) -> int:
+    """How many processes bear these connections. Raises WrongUsage naming every limit that is too low."""
+    open_files()
+    here = machine()
+    processes = processes_for(len(members), here)
+    many = np.bincount(broker_of(fleet, members, [areas for _, areas in doors]), minlength=len(doors)).tolist()
+    names = [str(urlsplit(url).port) for url, _ in doors]
+    listeners = listeners_of(names, many, stack.document.get("processes", {}).get("broker", ()))
+    if why := refusal(check_sockets(len(members), listeners, here, processes=processes, tls=tls)):
+        raise WrongUsage(f"--sockets: {why}")
     return processes
 
 
-def check_gateways(brokers: Sequence[Broker], fleet: Fleet) -> None:
-    """Raises WrongUsage, a line for each limit that is too low for a few connections that carry all."""
-    refuse(preflight.check_gateways(GATEWAYS * len(brokers), len(fleet), preflight.machine()))
-
-
-def refuse(shortfalls: Sequence[preflight.Shortfall]) -> None:
-    """Raise WrongUsage when one is grave."""
-    if why := preflight.refusal(shortfalls):
-        raise WrongUsage(why)
-
-
 @contextmanager
-def gathered(
+def connected(
     stack: Stack,
-    brokers: Sequence[Broker],
-    fleet: Fleet,
-    shard: tuple[int, int],
-    asked: Sockets,
+    sending: Sending,
+    doors: Sequence[Door],
     processes: int,
+    tls: bool,
     stop: threading.Event,
     progress: Progress,
-) -> Iterator[Crowd]:
-    """The devices, connected with new tokens; those that cannot come are counted. Raises Refused and BrokerError."""
-    manner = Manner(ca=stack.document.get("ca") if asked.tls else None)
-    members = members_of(fleet, shard)
-    tokens = new_tokens(stack.database, fleet.ids(members.astype(np.int64)))
-    guests = Guests(fleet, tokens, brokers, manner, shard)
-    guests.check_doors()
-    with Crowd(guests, processes=processes, progress=progress.sending, progress_s=progress.every_s) as crowd:
-        came = crowd.come(stop, LEAST_COMING_S + len(members) / COMING_PER_S)
-        stderr.print(f"{came:,} of {len(members):,} devices connected, from {processes} processes", highlight=False)
-        yield crowd
-
-
-def new_tokens(database: str, devices: Sequence[str]) -> NDArray[np.bytes_]:
-    """A new token for each device; those it had before end. Raises Refused."""
+) -> Iterator[Sockets]:
+    """Every device of the shard gets a new token and connects; they leave when the block ends. Raises Refused."""
+    tokens = issued(stack.database, sending)
+    manner = Manner(ca=stack.document.get("ca") if tls else None)
+    guests = Guests(sending.fleet, tokens, doors, manner, sending.shard)
     try:
-        with psycopg.connect(database, autocommit=True, connect_timeout=10, application_name="dothi simulate") as to:
-            issued: Sequence[Any] = credentials.issue(to, devices)
-    except credentials.NoCredential as error:
-        raise Refused(f"no token: {error}") from None
-    except psycopg.Error as error:
-        raise Refused(f"no tokens can be issued: {str(error).strip().splitlines()[0]}") from None
-    return np.array([one.token.encode() for one in issued], dtype=f"S{max(len(one.token) for one in issued)}")
+        guests.check_doors()
+        crowd = Crowd(guests, processes=processes, progress=progress.sending, progress_s=progress.every_s)
+        with crowd:
+            came = crowd.come(stop, COME_S + len(tokens) / COME_PER_S)
+            if came < len(tokens) and not stop.is_set():
+                stderr.print(f"{came:,} of {len(tokens):,} devices are connected; the others go on trying")
+            yield Sockets(crowd)
+    except SocketsError as error:
+        raise Refused(str(error)) from None
+
+
+def issued(url: str, sending: Sending) -> NDArray[np.bytes_]:
+    """A new token for every device of the shard; what they had is revoked. Raises Refused."""
+    members = members_of(sending.fleet, sending.shard).astype(np.int64)
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            made = credentials.issue(connection, sending.fleet.ids(members))
+    except (psycopg.Error, credentials.NoCredential) as error:
+        raise Refused(f"no tokens for the devices: {str(error).strip().splitlines()[0]}") from None
+    return np.array([one.token.encode() for one in made])
