@@ -25,6 +25,15 @@ def test_what_devices_with_their_own_tokens_say_is_stored(stack: RunningStack) -
     assert kept[0][0] >= 150
 
 
+@pytest.mark.full
+def test_a_summary_in_words_over_tls_from_two_processes(stack: RunningStack) -> None:
+    done = stack.dothi("simulate", "run", "--sockets", "--tls", "--processes", "2", *SMALL, "--no-account")
+    assert "150 of 150 devices connected, from 2 processes" in done.stderr
+    rows = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines() if line.strip()}
+    assert rows["sent"] == rows["acknowledged"]
+    assert rows["connected"] == "150"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

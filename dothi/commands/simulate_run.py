@@ -238,5 +238,16 @@ def pace_of(fleet: Fleet, speed: float | None, rate: float | None) -> float:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The summary as a table."""
-    rows = [(name.replace("_", " "), f"{value:,}" if name not in NAMES else value) for name, value in summary.items()]
+    rows = [(name.replace("_", " "), value if name in NAMES else in_words(value)) for name, value in summary.items()]
     print_table(("simulated city", "count"), rows)
+
+
+def in_words(value: Any) -> str:
+    """A number, or how many for each reason.
+
+    >>> in_words(12000), in_words({"not authorised": 3, "no answer": 1}), in_words({})
+    ('12,000', '3 not authorised, 1 no answer', '0')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} {reason}" for reason, count in value.items()) or "0"
+    return f"{value:,}"
