@@ -29,7 +29,8 @@ def test_what_devices_with_their_own_tokens_say_is_stored(stack: RunningStack) -
 def test_a_summary_in_words_over_tls_from_two_processes(stack: RunningStack) -> None:
     done = stack.dothi("simulate", "run", "--sockets", "--tls", "--processes", "2", *SMALL, "--no-account")
     assert "150 of 150 devices connected, from 2 processes" in done.stderr
-    rows = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines() if line.strip()}
+    cells = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
+    rows = {row[1]: row[2] for row in cells if len(row) == 4}
     assert rows["sent"] == rows["acknowledged"]
     assert rows["connected"] == "150"
 
