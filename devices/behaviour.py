@@ -60,15 +60,18 @@ DRIVERS: Mapping[str, str] = {
 """What a metric may follow: its amount is what one unit of the driver adds to it."""
 
 
-def misspelt(metric: Metric, section: Mapping[str, Any]) -> Iterator[str]:
+def misspelt(metric: Metric, section: object) -> Iterator[str]:
     """What is wrong in a metric's section, each with what is allowed."""
-    curve = CURVES.get(section.get("curve", ""))
+    if not isinstance(section, Mapping):
+        yield f"{section!r} is no section; expected curve and its keys"
+        return
+    curve = CURVES.get(str(section.get("curve")))
     if curve is None:
         yield f"curve {section.get('curve')}; expected one of {', '.join(CURVES)}"
         return
     for key in sorted(curve.must - section.keys()):
         yield f"{key} is missing"
-    for key in sorted(section.keys() - curve.must - curve.may - {"curve"}):
+    for key in sorted(section.keys() - curve.must - curve.may - {"curve"}, key=str):
         yield f"{key} means nothing to curve {section['curve']}; expected {', '.join(sorted(curve.must | curve.may))}"
     numbers = list(_not_numbers(section))
     yield from numbers or _misled(metric, section)

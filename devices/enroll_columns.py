@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
 
 from devices.enroll_stage import Told, nothing, stage_text
@@ -17,6 +18,7 @@ Digest = tuple[int, int]  # how many devices, and 64 bits of the hash of each, o
 MANY = 10_000
 """So many new devices change what the planner should know."""
 ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+MOST_GROUPS = 65_536  # profiles times areas
 STRAIGHT = "copy registry.device (device, name, lat, lon, profile, family, area) from stdin (null '')"
 PROFILES = "select profile, id, family from registry.profile"
 STAGED = "(line, device, profile, area, name, lat, lon, state, given)"
@@ -119,13 +121,18 @@ def beside_others(cursor: Cursor, pieces: Pieces, told: Told) -> Enrolled:
 
 def digests(pieces: Iterable[Columns]) -> dict[Group, Digest]:
     """What DIGESTS would say of these devices if they stood in the registry."""
-    found: dict[Group, Digest] = {}
+    places: dict[Group, int] = {}
+    counts, together = np.zeros(MOST_GROUPS, np.int64), np.zeros(MOST_GROUPS, np.int64)
     for piece in pieces:
-        for device, profile, area, name, lat, lon in zip(*piece, strict=True):
-            digest = sha256(f"{device}\t{name}\t{lat}\t{lon}".encode()).digest()
-            count, together = found.get((profile, area), (0, 0))
-            found[profile, area] = count + 1, together ^ int.from_bytes(digest[:8], signed=True)
-    return found
+        groups = zip(piece.profile, piece.area, strict=True)
+        at = np.array([places.setdefault(group, len(places)) for group in groups], np.int64)
+        told = zip(piece.device, piece.name, piece.lat, piece.lon, strict=True)
+        hashes = b"".join(
+            [sha256(f"{device}\t{name}\t{lat}\t{lon}".encode()).digest() for device, name, lat, lon in told]
+        )
+        np.bitwise_xor.at(together, at, np.frombuffer(hashes, ">i8")[::4].astype(np.int64))
+        counts += np.bincount(at, minlength=MOST_GROUPS)
+    return dict(zip(places, zip(counts.tolist(), together.tolist(), strict=True), strict=False))
 
 
 def texts(pieces: Iterable[Columns], without: Collection[Group], told: Told) -> Iterator[str]:

@@ -207,7 +207,7 @@ def _profile_from(name: str, document: dict[str, Any]) -> Profile:
         codec=codec,
         route=document.get("route"),
         interval_s=interval_s,
-        behaviour=document.get("behaviour", {}),
+        behaviour=behaviour_in(document),
         examples=tuple(document["examples"]),
         table=table,
         _read_one=native_reader(family) if table is None else table_reader(table),
@@ -221,6 +221,14 @@ def _profile_from(name: str, document: dict[str, Any]) -> Profile:
         panel=panel_from(family, document["panel"]) if "panel" in document else default_panel(family),
         _frame=frame,
     )
+
+
+def behaviour_in(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The sections by metric; what is in them the laws judge. Raises ValueError."""
+    behaviour = document.get("behaviour", {})
+    if not isinstance(behaviour, dict):
+        raise ValueError(f"behaviour is {behaviour!r}; expected metrics with a section each")
+    return behaviour
 
 
 def codec_from(name: str, entry: object) -> tuple[str, Callable[[object], object] | None]:

@@ -14,6 +14,7 @@ from devices.route import ROUTES
 from devices.units import CEFACT
 from dothi.cli import assemble
 from dothi.docs_profile import allowed, profile_page
+from dothi.docs_scenarios import scenarios
 from dothi.schemas import schemas
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,7 @@ def pages() -> dict[str, str]:
         "profiles.md": profiles(),
         "reasons.md": reasons(),
         "commands.md": commands(),
+        "scenarios.md": scenarios(),
     }
     made |= {f"profiles/{name}.md": profile_page(profile) for name, profile in PROFILES.items()}
     return {name: NOTE + "\n".join(lines) + "\n" for name, lines in made.items()}

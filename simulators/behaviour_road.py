@@ -18,7 +18,7 @@ LYCHEES, ORCHARDS_KM, HARVEST = Place(np.array(38.8), np.array(11.2)), 18.0, 0.4
 SEASON = of_season([0, 0, 0, 0, 0.15, 1, 0.4, 0, 0, 0, 0, 0])
 REACH_KM, LEG_S = 10.0, 900.0
 """A trip leads up to this far to the east or west and to the north or south, in so many seconds, and back."""
-_TRIP, _LOW, _S32, _S1 = np.uint64(salt("trip")), np.uint64(0xFFFF), np.uint64(32), np.uint64(1)
+_TRIP, _LOW, _S1 = np.uint64(salt("trip")), np.uint64(0xFFFF), np.uint64(1)
 
 
 class Road(NamedTuple):
@@ -69,10 +69,10 @@ def trip(keys: Keys, seconds: Floats) -> Trip:
     way = np.abs(back - part)
     along = way * way * (3.0 - 2.0 * way)
     begun = clock((leg - back - phase) * LEG_S)
-    driven = _share(word, 0) < 0.1 + 0.8 * RHYTHMS["street"].level(begun)
+    driven = (_share(word, 0) < 0.1 + 0.8 * RHYTHMS["street"].level(begun)).astype(np.float64)
     east, north = (driven * REACH_KM * (2.0 * _share(word, shift) - 1.0) for shift in (16, 32))
     speed = np.hypot(east, north) * 6.0 * part * (1.0 - part) * (3600.0 / LEG_S)
-    heading = np.mod(np.degrees(np.arctan2(east, north)) + 180.0 * back, 360.0)
+    heading = driven * np.mod(np.degrees(np.arctan2(east, north)) + 180.0 * back, 360.0)
     return Trip(east * along, north * along, speed, heading)
 
 

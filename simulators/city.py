@@ -112,8 +112,8 @@ class City:
         blocks = [self._block(number, place[at], said, columns) for number, at, said, columns in parts if len(at)]
         places = np.flatnonzero(~usual)
         named = zip(self._named(messages.take(places)), places.tolist(), strict=True)
-        apart = [packet(topic_of(area, name).encode(), odd[at]) for (area, name), at in named]
-        return with_apart(packets_of(blocks), places, apart)
+        alone = [packet(topic_of(area, name).encode(), odd[at]) for (area, name), at in named]
+        return with_apart(packets_of(blocks), places, alone)
 
     def _said(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[bytes]:
         writer = self._writers[number]

@@ -65,6 +65,7 @@ def drive(
     called = name or f"simulate-{city.fleet.seed}-{city.boot}-{city.shard[0]}"
     order = Order(tuple(brokers), called, per_broker, window, offset, end, patience_s, drain_s)
     counted = Tally() if tally is None else tally
+    counted.lines = len(brokers) * per_broker
     process, line = started(order)
     listener = Listener(line, counted, spool)
     try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.enroll import Row
 from devices.enroll_columns import Columns
 from devices.family import FAMILIES
 from devices.profile import PROFILES, Profile
@@ -161,13 +160,6 @@ def pieces(fleet: Fleet, size: int = 50_000) -> Iterator[Columns]:
             lat=rounded(fleet.lat[at]),
             lon=rounded(fleet.lon[at]),
         )
-
-
-def rows(fleet: Fleet) -> Iterator[Row]:
-    """The same one by one, for a few devices."""
-    for piece in pieces(fleet):
-        for told in zip(*piece, strict=True):
-            yield Row(*told)
 
 
 def rounded(degrees: NDArray[np.float32]) -> list[float]:

@@ -23,6 +23,8 @@ PATIENCE_S = 30.0
 """A message that waited longer than this to be sent is given up."""
 WINDOW = 20_000
 """Messages of one connection that may wait for their PUBACK at the same time."""
+MOST_WAITING = 200_000
+"""Messages of one connection that are kept to be sent, due or written ahead: about 70 MB."""
 MOST_AT_ONCE = 1_000
 """Messages that are handed to a socket at once."""
 
@@ -102,12 +104,27 @@ class Line:
         room = min(self._window - self._flying, MOST_AT_ONCE)
         if len(self._again):
             return self._repeated(room)
-        piece = self._to_send(now) if now < self._cut else None
-        if piece is None or room < 1:
+        self.give_up(now)
+        piece = self._to_send()
+        if piece is None or room < 1 or now >= self._cut:
             return b""
         at = self._head - piece.first
         end = min(int(piece.due.searchsorted(now, side="right")), at + min(room, self._free_ids()))
         return self._sent(piece, at, end, now) if end > at else b""
+
+    def give_up(self, now: float) -> None:
+        """Count as not sent what has waited for `PATIENCE_S`, and what more than `MOST_WAITING` wait before."""
+        least = self._next - MOST_WAITING
+        while now < self._cut and (piece := self._to_send()):
+            at = self._head - piece.first
+            old = int(piece.due.searchsorted(now - PATIENCE_S)) if piece.due[at] < now - PATIENCE_S else at
+            until = min(max(old, least - piece.first), len(piece))
+            if until <= at:
+                return
+            self._head += until - at
+            self._tally.unsent += until - at
+            piece.open -= until - at
+            self._put_away()
 
     def answered(self, ids: Ints, codes: NDArray[np.uint8], now: float) -> None:
         """Take PUBACKs, by packet identifier and reason code; one that nobody waits for changes nothing."""
@@ -151,21 +168,9 @@ class Line:
         yield from self._done
         self._done.clear()
 
-    def _to_send(self, now: float) -> Piece | None:
-        """The piece of the next message, after giving up what has waited too long."""
-        for piece in self._pieces:
-            if self._head >= piece.first + len(piece):
-                continue
-            at = self._head - piece.first
-            patient = int(piece.due.searchsorted(now - PATIENCE_S)) if piece.due[at] < now - PATIENCE_S else at
-            if patient > at:
-                self._head += patient - at
-                piece.open -= patient - at
-                self._tally.unsent += patient - at
-            if patient < len(piece):
-                return piece
-        self._put_away()
-        return None
+    def _to_send(self) -> Piece | None:
+        """The piece of the next message."""
+        return next((piece for piece in self._pieces if self._head < piece.first + len(piece)), None)
 
     def _sent(self, piece: Piece, at: int, end: int, now: float) -> memoryview:
         piece.late[at:end] = now - piece.due[at:end]
@@ -220,9 +225,12 @@ class Line:
         return self._head
 
     def _put_away(self) -> None:
-        while self._pieces and not self._pieces[0].open:
-            piece = self._pieces.popleft()
-            self._keep(piece, len(piece))
+        if all(piece.open for piece in self._pieces):
+            return
+        for piece in self._pieces:
+            if not piece.open:
+                self._keep(piece, len(piece))
+        self._pieces = deque(piece for piece in self._pieces if piece.open)
 
     def _keep(self, piece: Piece, count: int) -> None:
         self._done.append(piece.rows(count))

@@ -117,11 +117,12 @@ class Gateway:
                 self.trouble = str(error)
             self._down()
             self._failures += 1
-            most = min(FIRST_DELAY_S * 2**self._failures, MOST_DELAY_S)
+            most = min(FIRST_DELAY_S * 2**self._failures, MOST_DELAY_S if self._was_up else 2 * FIRST_DELAY_S)
             await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - spreads reconnects, guards nothing
 
     def turn(self, now: float) -> None:
         """Take what has come and write what is due. `now`: s since 1970."""
+        self.line.give_up(now)
         wire = self._wire
         if wire is None:
             return

@@ -138,7 +138,7 @@ def families_in(entry: Entry, sort: Sort, kind: str, said: Any, fleet: Fleet, gi
     """The families of an event: those said, else all that the kind can be about."""
     can = able(sort, kind, fleet, given)
     if not can:
-        raise entry.wrong("metric", given.get("metric"), "a metric that devices of this city report")
+        raise entry.wrong("metric", given.get("metric"), "a number that devices of this city report")
     if said is None:
         return can
     if not isinstance(said, list) or not said:
@@ -150,11 +150,18 @@ def families_in(entry: Entry, sort: Sort, kind: str, said: Any, fleet: Fleet, gi
 
 
 def able(sort: Sort, kind: str, fleet: Fleet, given: dict[str, Any]) -> tuple[str, ...]:
-    """Families of the fleet that a kind can be about: those it names, and of a fault those that report the metric."""
+    """Families of the fleet that a kind can be about: those it names, and of a fault those that report the number."""
     asked = {given["metric"]} if "metric" in given else set(BATTERY) if kind == "battery_death" else None
     return tuple(
         family
         for family in fleet.families
         if (sort.families is None or family in sort.families)
-        and (asked is None or any(voice.metric.name in asked for voice in spoken(family)))
+        and (
+            asked is None or any(voice.metric.name in asked and voice.decimals is not None for voice in spoken(family))
+        )
     )
+
+
+def numbers_of(family: str) -> set[str]:
+    """The metrics of a family that its native devices report as numbers."""
+    return {voice.metric.name for voice in spoken(family) if voice.decimals is not None}

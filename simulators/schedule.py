@@ -22,6 +22,8 @@ JITTER = 0.05
 """A message is up to this share of its interval early or late."""
 LATE_FROM_S, LATE_TO_S = 120.0, 6 * 3600.0
 """How old the reading of a late message is, drawn evenly on a logarithmic scale."""
+AGAIN_WITHIN_S = 1.0
+"""A message is sent a second time this long after the first, at most."""
 LOOK_AHEAD = 10
 """Calls after which the clocks of all devices are looked at anew, if they ask for equal steps."""
 FAULTS = (Kind.ONE_OUT_OF_RANGE, Kind.UNKNOWN_METRIC, Kind.ALL_OUT_OF_RANGE, Kind.CUT_SHORT)
@@ -71,7 +73,10 @@ class Schedule:
         self._soon: Ints = np.empty(0, dtype=np.int64)
 
     def until(self, moment: float) -> Messages:
-        """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due."""
+        """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due.
+
+        After them those of them that are sent again, which may become due after `moment`.
+        """
         index = self._due_before(moment)
         if not len(index):
             return Messages.none()
@@ -108,7 +113,13 @@ class Schedule:
         time = np.floor((due - np.where(kinds == Kind.LATE, age, 0.0)) * 1000.0).astype(np.int64)
         boot, first = np.full(len(index), self._boot, dtype=np.int64), np.zeros(len(index), dtype=np.bool_)
         once = Messages(device, device, boot, seq, time, due, kinds, first)
-        return with_repeats(once, np.flatnonzero(draw.uniform(keys, salt("twice"), seq) < self.shares.duplicate))
+        twice = np.flatnonzero(draw.uniform(keys, salt("twice"), seq) < self.shares.duplicate)
+        return Messages.joined(once, self._repeated(once.take(twice), keys[twice])) if len(twice) else once
+
+    def _repeated(self, once: Messages, keys: draw.Keys) -> Messages:
+        """The messages a second time, a moment later, as from a device that missed the PUBACK."""
+        due = once.due + AGAIN_WITHIN_S * draw.uniform(keys, salt("again"), once.seq)
+        return replace(once, due=due, again=np.ones(len(once), dtype=np.bool_))
 
     def _kinds(self, keys: draw.Keys, seq: Ints) -> NDArray[np.uint8]:
         lot = draw.uniform(keys, salt("kind"), seq)
@@ -116,11 +127,3 @@ class Schedule:
         kinds = np.where(lot < self.shares.faulty, np.array(FAULTS)[fault], int(Kind.FRESH))
         late = (lot >= self.shares.faulty) & (lot < self.shares.faulty + self.shares.late)
         return np.asarray(np.where(late, int(Kind.LATE), kinds), dtype=np.uint8)
-
-
-def with_repeats(once: Messages, again: Ints) -> Messages:
-    """The messages, and after the last one those at `again` a second time."""
-    if not len(again):
-        return once
-    last, true = np.full(len(again), once.due[-1]), np.ones(len(again), dtype=np.bool_)
-    return Messages.joined(once, replace(once.take(again), due=last, again=true))

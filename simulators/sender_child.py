@@ -5,6 +5,7 @@ over, when it is told to, or when whoever started it is gone, however that came 
 """
 
 import asyncio
+import logging
 import signal
 import sys
 import threading
@@ -77,14 +78,20 @@ class Correspondence:
 def main(arguments: Sequence[str]) -> None:
     """`python -m simulators.sender_child FD`, FD being a connection on which an Order comes, then batches."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what happens to connections is told by the counts
     with Connection(int(arguments[0])) as line:
-        order: Order = line.recv()
+        try:
+            order: Order = line.recv()
+        except EOFError:
+            return
         letters = Correspondence(line)
         sender = Sender(order, letters)
         try:
             asyncio.run(sender.run())
         except BrokerError as error:
             letters.tell(Told(sender.tally, refused=str(error)))
+        except Exception as error:
+            letters.tell(Told(sender.tally, refused=f"the sender failed: {error!r}"))
         letters.close()
 
 

@@ -1,10 +1,12 @@
 """The truth of a run: what happened, where, when and to which devices, as a file against which alarms are scored.
 
-The file is written up in docs/scenarios.md and described by `truth.schema.json` beside it.
+The file is written up in docs/scenarios.md and described by `truth.schema.json` beside this module.
 """
 
 import gzip
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,37 @@ AT_ONCE = 50_000
 def write(path: Path, scenario: Scenario, fleet: Fleet, *, start: float, seconds: float | None, **run: Any) -> None:
     """Write the truth of a run to `path`, long lists of devices to files beside it. Raises OSError.
 
-    `start`: s since 1970; `seconds`: how long it lasted, None: until it was stopped; `run`: what else tells it from
-    others, such as boot and province.
+    `start`: s since 1970; `seconds`: how long it lasted, also where it was stopped early: what had not begun by then is
+    left out. None: nobody knows yet. `run`: what else tells it from others, such as boot and province.
     """
-    head = {"start": utc(start), "end": None if seconds is None else utc(start + seconds), "seed": fleet.seed}
-    events = [event_document(effect.truth(fleet), fleet, path) for effect in scenario]
+    stopped = math.inf if seconds is None else start + seconds
+    head = {"start": utc(start), "end": None if seconds is None else utc(stopped), "seed": fleet.seed}
+    truths = [until(effect.truth(fleet), stopped) for effect in scenario]
+    events = [event_document(truth, fleet, path) for truth in truths if len(truth.devices)]
     document = {"version": VERSION, "run": {**head, "devices": len(fleet), **run}, "events": events}
     replace_with(path, msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+
+
+def until(truth: Truth, stopped: float) -> Truth:
+    """The truth of a run that was stopped at a moment (s since 1970)."""
+    if truth.end <= stopped:
+        return truth
+    since = np.full(len(truth.devices), truth.start) if truth.since is None else truth.since
+    begun = since < stopped
+    each = truth.since is not None and truth.until is not None
+    return replace(
+        truth,
+        end=min(truth.end, stopped),
+        devices=truth.devices[begun],
+        since=since[begun] if each else None,
+        until=np.minimum(truth.until[begun], stopped) if each and truth.until is not None else None,
+        found={key: reached(value, stopped) for key, value in truth.found.items()},
+    )
+
+
+def reached(found: Any, stopped: float) -> Any:
+    """What was found, without what happened first after a moment."""
+    return [one for one in found if one["first"] < stopped] if isinstance(found, list) else found
 
 
 def event_document(truth: Truth, fleet: Fleet, path: Path) -> dict[str, Any]:

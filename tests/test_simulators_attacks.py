@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devices.registry import enroll
+from devices.enroll_columns import enroll_columns
 from simulators.city import City, Message
-from simulators.fleet import build, districts, rows, zones_of
+from simulators.fleet import build, districts, pieces, zones_of
 from simulators.messages import Kind
 from simulators.scenario_file import read
 from simulators.schedule import Shares
@@ -30,7 +30,7 @@ def test_what_compromised_devices_send_is_stored_or_quarantined(stack: RunningSt
     zones = [zone for zone in zones_of("bac-giang") if zone.code in ("215", "216")]
     fleet = build(districts(zones, 20, people=1000), 4321)
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
-        enroll(connection, rows(fleet))
+        enroll_columns(connection, lambda: pieces(fleet))
     time.sleep(2.5)  # ingest looks every second
     path = tmp_path / "own.yaml"
     path.write_text(json.dumps({"events": EVENTS}))

@@ -13,7 +13,7 @@ from devices.behaviour import CURVES, DRIVERS, misspelt
 from devices.behaviour import RHYTHMS as WORDS_OF_RHYTHM
 from devices.family import FAMILIES, Metric
 from devices.laws import behaves
-from devices.profile import PROFILES, Profile
+from devices.profile import PROFILES, BadProfile, Profile, profile_from
 from simulators import draw
 from simulators.behaviour import BehaviourError, default_section, values, voices
 from simulators.behaviour_around import DRIVERS as AROUND
@@ -155,6 +155,12 @@ def test_values_depend_on_device_time_and_place_alone(profile: Profile, size: in
             assert apart[name].tobytes() == said[at].tobytes(), name
 
 
+def test_behaviour_that_names_no_metrics_is_no_profile() -> None:
+    document = {"title": {"vi": "X", "en": "X"}, "family": "soil", "interval_s": 60, "behaviour": 5, "examples": []}
+    with pytest.raises(BadProfile, match="behaviour is 5; expected metrics with a section each"):
+        profile_from("odd", document)
+
+
 def test_behaviour_of_an_unknown_metric_is_named() -> None:
     with pytest.raises(BehaviourError, match=r"native-meter.*no_such"):
         voices(one_metric("no_such", "meter", {"curve": "day"}))
@@ -261,6 +267,9 @@ def test_every_word_of_the_vocabulary_has_somebody_who_does_it() -> None:
 @pytest.mark.parametrize(
     ("section", "words"),
     [
+        (5, "5 is no section; expected curve and its keys"),
+        ({"curve": ["day"]}, "curve ['day']; expected one of"),
+        ({"curve": "day", "follows": ["heat"]}, "follows is ['heat']; expected names with a number each"),
         ({"curve": "wave"}, "curve wave; expected one of battery, choice"),
         ({"curve": "day", "mean": "7"}, "mean is '7'; expected a number"),
         ({"curve": "day", "mean": 7, "hold": 5}, "hold means nothing to curve day; expected decimals, follows"),
@@ -280,7 +289,7 @@ def test_every_word_of_the_vocabulary_has_somebody_who_does_it() -> None:
         ({"curve": "day", "mean": 7, "decimals": 1.5}, "decimals is 1.5; expected a whole number from 0 to 9"),
     ],
 )
-def test_a_wrong_section_is_told_with_what_is_allowed(section: dict[str, Any], words: str) -> None:
+def test_a_wrong_section_is_told_with_what_is_allowed(section: Any, words: str) -> None:
     profile = one_metric("ph", "soil", section)
     (told,) = speaks_true(profile)
     assert told.startswith("profile native-soil: behaviour of ph: ")

@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Played:
         path.write_text(json.dumps({"events": [event]}))
         self.scenario: Scenario = read([str(path)], FLEET, START, SECONDS, speed)
         self.truth: Truth = self.scenario[0].truth(FLEET)
-        self.loud, self.quiet = (said(one, speed) for one in (self.scenario, QUIET))
+        self.loud, self.quiet = said(self.scenario, speed), undisturbed(speed)
 
     def of(self, device: int) -> list[Message]:
         """What a device sent, in order."""
@@ -62,6 +63,11 @@ class Played:
 def said(scenario: Scenario, speed: float) -> list[Message]:
     city = City(FLEET, start=START, boot=BOOT, speed=speed, shares=UNFAILING, scenario=scenario)
     return list(city.each(city.until(START + SECONDS)))
+
+
+@cache
+def undisturbed(speed: float) -> list[Message]:
+    return said(QUIET, speed)
 
 
 def values(message: Message) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from devices.registry import enroll
+from devices.enroll_columns import enroll_columns
 from dothi.commands import simulate
 from dothi.commands.simulate_run import stop_on_signals
 from dothi.errors import Refused, WrongUsage
@@ -29,7 +29,7 @@ from simulators.capacity import Figures, Range, Slo, Step, failure, next_rate, s
 from simulators.city import City
 from simulators.conserve import Fate, Found, Kept, digest_of, judge, packed, rank
 from simulators.curves import Curves, class_of, quantile
-from simulators.fleet import rows as enrolment
+from simulators.fleet import pieces
 from simulators.messages import Kind, Messages
 from simulators.report_html import page
 from simulators.report_words import HEADS
@@ -285,7 +285,7 @@ def test_sigterm_asks_for_an_end() -> None:
 def known(stack: RunningStack) -> RunningStack:
     """The stack, in which the devices of `city_of` are enrolled; cities of every seed have the same."""
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
-        enroll(connection, enrolment(city_of().fleet))
+        enroll_columns(connection, lambda: pieces(city_of().fleet))
     time.sleep(2.5)
     return stack
 

@@ -5,6 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from devices.profile import PROFILES
 from devices.reading import Reading
+from dothi.commands.simulate_scenarios import app
+from dothi.errors import WrongUsage
 from simulators.city import City
 from simulators.draw import Ints
 from simulators.effects.catalogue import SORTS
 from simulators.fleet import build, districts, native_name, zones_of
 from simulators.messages import Kind, Messages
 from simulators.scenario import QUIET, Scenario, Truth
-from simulators.scenario_file import parse, read, shipped
+from simulators.scenario_file import parse, read, shipped, text_of
 from simulators.scenario_terms import ScenarioError
 from simulators.schedule import Shares
 from simulators.truth import write
+from tests.json_schema import faults
 
 START, SECONDS, SPEED = 1_764_547_200.0, 3600.0, 2.0  # 2025-12-01 00:00 UTC; every device speaks at least twice
 BY_LOT = ("duplicates", "out_of_order")
@@ -32,6 +37,7 @@ BY_LOT = ("duplicates", "out_of_order")
 UNFAILING = Shares(late=0.0, duplicate=0.0, faulty=0.0)
 FLEET = build(districts(zones_of("bac-giang"), 50, people=1000), 1)
 
+SCHEMA = json.loads(files("simulators").joinpath("truth.schema.json").read_text("utf-8"))
 Line = tuple[float, int, int, int, int, bool, bytes]
 """Due, sender, boot, seq, kind, again, payload."""
 
@@ -115,6 +121,29 @@ def test_the_same_is_said_in_whatever_slices_and_shards(name: str) -> None:
     assert pieces == at_once
 
 
+@pytest.mark.parametrize("name", ["bad-day", "gateway-cut", "power-cut", "late-burst", "disorder"])
+def test_nothing_is_sent_again_that_was_not_sent_before(name: str) -> None:
+    said = city(played(name), Shares(late=0.02, duplicate=0.2, faulty=0.0))
+    messages = said.until(START + SECONDS)
+    keys = list(zip(messages.device.tolist(), messages.boot.tolist(), messages.seq.tolist(), strict=True))
+    once = {key for key, again in zip(keys, messages.again.tolist(), strict=True) if not again}
+    late = {key for key, kind in zip(keys, messages.kind.tolist(), strict=True) if kind == Kind.LATE}
+    assert {key for key, again in zip(keys, messages.again.tolist(), strict=True) if again} <= once | late
+
+
+@pytest.mark.parametrize("factor", [1e9, -1000, 1e-7])
+def test_packets_say_what_payloads_say_however_wrong_the_unit(factor: float, tmp_path: Path) -> None:
+    wrong = {"kind": "wrong_unit", "metric": "pm25", "factor": factor, "share": 1}
+    said = city((*played("bad-day"), *played(file_of(tmp_path, wrong))))
+    said.until(START + 0.5 * SECONDS)
+    messages = said.until(START + 0.55 * SECONDS)
+    packets = said.packets(messages)
+    body, begin = packets.body.tobytes(), 0
+    for end, payload in zip(packets.ends.tolist(), said.payloads(messages), strict=True):
+        assert body[begin:end].endswith(payload)
+        begin = end
+
+
 @pytest.mark.parametrize("name", [name for name in shipped() if name != "sensor-faults"])
 def test_what_is_sent_is_legal_unless_it_is_marked(name: str) -> None:
     for device, said in loud(name).items():
@@ -139,12 +168,24 @@ def test_truth_names_the_devices_and_every_time_lies_inside_the_event(name: str,
     scenario = played(name)
     write(tmp_path / "truth.json", scenario, FLEET, start=START, seconds=SECONDS, boot=1000)
     document = json.loads((tmp_path / "truth.json").read_bytes())
+    assert list(faults(SCHEMA, document)) == []
     for event, effect in zip(document["events"], scenario, strict=True):
         devices, truth = event["devices"], effect.truth(FLEET)
         assert devices["ids"] == FLEET.ids(truth.devices.astype(np.int64))
         assert devices["count"] == len(truth.devices) > 0
         for since, until in zip(devices.get("from", ()), devices.get("to", ()), strict=True):
             assert event["start"] <= since < until <= event["end"]
+
+
+def test_what_had_not_begun_when_a_run_was_stopped_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "truth.json", played("bad-day"), FLEET, start=START, seconds=0.45 * SECONDS)
+    document = json.loads((tmp_path / "truth.json").read_bytes())
+    stopped = document["run"]["end"]
+    begun = {
+        effect.truth(FLEET).id for effect in played("bad-day") if effect.truth(FLEET).start < START + 0.45 * SECONDS
+    }
+    assert {event["id"] for event in document["events"]} == begun
+    assert all(event["start"] < event["end"] <= stopped for event in document["events"])
 
 
 def test_many_devices_are_ranges_or_a_file_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +195,7 @@ def test_many_devices_are_ranges_or_a_file_beside(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("simulators.truth.MOST_RANGES", 60)
     write(tmp_path / "truth.json", played(*names), FLEET, start=START, seconds=None)
     cut, late, _ = (event["devices"] for event in json.loads((tmp_path / "truth.json").read_bytes())["events"])
+    assert list(faults(SCHEMA, json.loads((tmp_path / "truth.json").read_bytes()))) == []
     assert sum(one["count"] for one in cut["ranges"]) == cut["count"] == len(wanted[0])
     assert {one["first"] for one in cut["ranges"]} <= set(FLEET.ids(wanted[0]))
     rows = gzip.decompress((tmp_path / late["file"]).read_bytes()).decode().splitlines()
@@ -198,6 +240,7 @@ BAD: list[tuple[dict[str, Any], Sequence[str]]] = [
     ({"cause": 7}, ["cause 7"]),
     ({"kind": "stuck"}, ["metric missing"]),
     ({"kind": "stuck", "metric": "colour"}, ["metric colour", "report"]),
+    ({"kind": "bias", "metric": "event_kind", "by": 1}, ["metric event_kind", "a number"]),
     ({"kind": "drift", "metric": "pm25", "per_h": 0}, ["per_h 0", "not 0"]),
     ({"kind": "river_rise", "levels_m": [5, 4, 6]}, ["levels_m", "each above"]),
     ({"kind": "forest_gate", "who": "tiger"}, ["who tiger", "person or vehicle"]),
@@ -296,3 +339,45 @@ def outcome(name: str) -> str:
         return f"played {len(played(name))}"
     except ScenarioError as refusal:
         return str(refusal)
+
+
+# The command
+
+
+def test_the_command_lists_shows_and_checks() -> None:
+    listed = CliRunner().invoke(app, ["--json"])
+    assert [one["scenario"] for one in json.loads(listed.stdout)] == list(shipped())
+    assert CliRunner().invoke(app, []).stdout.count("power-cut") == 1
+    shown = CliRunner().invoke(app, ["show", "power-cut"])
+    assert shown.stdout == text_of("power-cut")
+    checked = CliRunner().invoke(app, ["check", "power-cut", "--for", "100", "--people", "1000", "--json"])
+    (event,) = json.loads(checked.stdout)
+    assert (event["event"], event["from_s"], event["to_s"]) == ("power-cut/dark", 20, 50)
+    assert event["alarms"] == [{"kind": "power_cut", "severity": "critical", "one_per": "cause", "metric": None}]
+    table = CliRunner().invoke(app, ["check", "bad-day", "--people", "1000"]).stdout
+    assert "10 districts" in table
+    assert "│ fire " in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["show", "nowhere"], "--scenario nowhere: no such scenario"),
+        (["check", "nowhere"], "--scenario nowhere: no such scenario"),
+        (["check", "monsoon", "--province", "bac-kan"], "monsoon: event rain: area 220; allowed: each once of 058"),
+        (["check", "rush-hour", "--province", "atlantis"], "--province atlantis: unknown; allowed: bac-giang"),
+    ],
+)
+def test_the_command_refuses_in_one_line(arguments: list[str], told: str) -> None:
+    refused = CliRunner().invoke(app, arguments)
+    assert isinstance(refused.exception, WrongUsage)
+    assert told in str(refused.exception)
+    assert "\n" not in str(refused.exception)
+
+
+def test_every_alarm_is_written_up() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scenarios.md").read_text("utf-8")
+    table = page[page.index("| alarm |") :]
+    alarms = {alarm.kind for name in shipped() for effect in played(name) for alarm in effect.truth(FLEET).alarms}
+    assert alarms
+    assert all(f"`{alarm}`" in table for alarm in alarms)

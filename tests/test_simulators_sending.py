@@ -1,7 +1,10 @@
 """Laws of sending: every message has one fate, whatever brokers and connections do, and what is told is true."""
 
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import paho.mqtt.client as paho
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -215,6 +219,23 @@ def test_what_waits_too_long_is_given_up_and_counted() -> None:
     assert not len(line.bytes_due(START - 1.0))
     assert len(sent_in(line.bytes_due(START + PATIENCE_S + 1.205))) == 100 - 21
     assert (tally.unsent, tally.sent) == (121, 79)
+
+
+def test_a_connection_that_is_gone_keeps_no_more_than_a_bounded_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was in flight waits for its connection; of what piled up since, the newest are kept."""
+    monkeypatch.setattr("simulators.line.MOST_WAITING", 250)
+    line = Line(tally := Tally())
+    for number, piece in enumerate(pieces_of([100] * 10)):
+        line.offer(piece)
+        if not number:
+            assert len(sent_in(line.bytes_due(START + 0.305))) == 31
+            line.lost()
+        line.give_up(START + 1.0)
+    assert (tally.sent, tally.unsent) == (31, 1000 - 31 - 250)
+    assert sum(len(rows) for rows in line.settled()) == 600
+    again = sent_in(line.bytes_due(START + 10.0))
+    assert [number for _, number, repeated in again if repeated] == list(range(31))
+    assert [number for _, number, _ in sent_in(line.bytes_due(START + 10.0))][:1] == [750]
 
 
 def test_a_packet_identifier_means_one_message_at_a_time_over_several_rounds() -> None:
@@ -490,3 +511,22 @@ def test_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("SSL_CERT_FILE")
         with pytest.raises(BrokerError, match=r"certificate"):
             Run(tmp_path, [Broker(broker.url.replace("mqtt:", "mqtts:"))], rate=10.0, seconds=1.0, patience_s=1.0)
+
+
+def test_the_sending_process_ends_with_the_one_that_writes(broker: Mosquitto, tmp_path: Path) -> None:
+    script = tmp_path / "writes.py"
+    script.write_text(
+        "import threading, time\n"
+        "from tests.test_simulators_sending import Broker, city_of, drive\n"
+        "start = time.time()\n"
+        f"drive(city_of(100.0, start), [Broker('{broker.url}')], start=start, seconds=None, stop=threading.Event())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, str(script)], env=environment) as process:
+        children: list[psutil.Process] = []
+        while not children:
+            assert process.poll() is None
+            children = psutil.Process(process.pid).children()
+            time.sleep(0.05)
+        process.kill()
+    assert psutil.wait_procs(children, timeout=20)[1] == []

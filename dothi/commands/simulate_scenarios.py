@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 
-from devices.area import ZONES
 from dothi.commands.options import AsJson
 from dothi.errors import WrongUsage
 from dothi.output import console, print_json, print_table
@@ -18,6 +17,7 @@ from simulators.scenario_file import ScenarioFile, parse, read, shipped, text_of
 
 START_S = 1_767_200_400.0  # 2026-01-01T00:00:00+07:00: a check is the same whenever it is made
 PEOPLE, DENSITY = 20_000, 100.0
+SHOWN_AREAS = 3
 
 app = typer.Typer(help="What may happen to a simulated city.", invoke_without_command=True)
 Named = Annotated[str, typer.Argument(help="A shipped scenario, or a YAML file.")]
@@ -35,8 +35,8 @@ def scenarios(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         print_json([summary(scenario) for scenario in listed])
         return
-    rows = [(one.name, one.title["vi"], one.title["en"], f"{one.lasts:g}", ", ".join(kinds(one))) for one in listed]
-    print_table(("scenario", "tên", "title", "made for a run of s", "kinds"), rows)
+    rows = [(one.name, one.title["vi"], one.title["en"], f"{one.lasts:g}") for one in listed]
+    print_table(("scenario", "tên", "title", "made for s"), rows)
 
 
 @app.command()
@@ -75,24 +75,28 @@ def check(
     if as_json:
         print_json([truth_document(truth, fleet) for truth in found])
         return
-    head = ("event", "kind", "from s", "to s", "devices", "areas", "alarms")
-    rows = [(*truth_document(truth, fleet).values(),) for truth in found]
-    print_table(head, [(*row[:5], " ".join(row[5]), ", ".join(row[6]) or None) for row in rows])
+    print_table(("event", "from s", "to s", "devices", "areas", "alarms"), [row_of(truth, fleet) for truth in found])
 
 
 def truth_document(truth: Truth, fleet: Fleet) -> dict[str, Any]:
     """One event in short: times in s after the start of the run."""
-    names = {zone.code: zone.name_vi for zone in ZONES}
-    areas = [f"{fleet.areas[number]} {names[fleet.areas[number]]}" for number in sorted({*fleet.area[truth.devices]})]
     return {
         "event": truth.id,
         "kind": truth.kind,
         "from_s": round(truth.start - START_S, 3),
         "to_s": round(truth.end - START_S, 3),
         "devices": len(truth.devices),
-        "areas": areas,
-        "alarms": [f"{alarm.kind} ({alarm.severity}, one per {alarm.one_per})" for alarm in truth.alarms],
+        "areas": [fleet.areas[number] for number in sorted({*fleet.area[truth.devices].tolist()})],
+        "alarms": [alarm._asdict() for alarm in truth.alarms],
     }
+
+
+def row_of(truth: Truth, fleet: Fleet) -> tuple[object, ...]:
+    """The same for a person: many districts are counted, the scenario's name is left out."""
+    event, _, start, end, devices, areas, _ = truth_document(truth, fleet).values()
+    where = " ".join(areas) if len(areas) <= SHOWN_AREAS else f"{len(areas)} districts"
+    alarms = ", ".join(f"{alarm.kind} ({alarm.severity})" for alarm in truth.alarms)
+    return event.partition("/")[2], f"{start:g}", f"{end:g}", f"{devices:,}", where, alarms or None
 
 
 def summary(scenario: ScenarioFile) -> dict[str, Any]:

@@ -17,7 +17,7 @@ KNOWN_WITHIN_S = 2.5
 PROGRESS_S = 2.0
 
 
-def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event) -> None:
+def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event, known_s: float = KNOWN_WITHIN_S) -> None:
     """Make the fleet known, all of it or nothing; waits until ingest has noticed devices that are new.
 
     Raises Refused when it cannot be enrolled or is stopped.
@@ -29,7 +29,7 @@ def enroll_fleet(url: str, fleet: Fleet, stop: threading.Event) -> None:
         raise Refused(f"the fleet cannot be enrolled: {str(error).strip().splitlines()[0]}") from None
     stderr.print(f"{len(fleet):,} devices enrolled ({result.new:,} new, {result.changed:,} changed)", highlight=False)
     if result.new or result.changed:
-        stop.wait(KNOWN_WITHIN_S)
+        stop.wait(known_s)
 
 
 def progress(devices: int, stop: threading.Event) -> Callable[[int], None]:

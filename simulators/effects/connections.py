@@ -21,11 +21,12 @@ class Cut(Happening):
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
-        event, cut = self.event, self.sent(messages)
-        if not len(cut):
+        event, made = self.event, first_due(messages)
+        if not overlaps(made, event.start, event.end):
             return messages
+        cut = np.flatnonzero(event.mask[messages.sender] & (made >= event.start) & (made < event.end))
         sender, due, kind = messages.sender[cut], messages.due.copy(), messages.kind.copy()
-        passed = (due[cut] - event.start) / event.seconds
+        passed = (made[cut] - event.start) / event.seconds
         back = event.end + event.draws(fleet, sender, "back") * event.given["back"]
         due[cut] = back + passed * event.given["drain"]
         kind[cut] = np.where(kind[cut] == Kind.FRESH, int(Kind.LATE), kind[cut])
@@ -91,6 +92,14 @@ class PowerCut(Happening):
     def outages(self, fleet: Fleet) -> tuple[Outage, ...]:
         """As `Happening` says."""
         return (Outage(self.event.devices, self.event.start, self.event.end, True),)
+
+
+def first_due(messages: Messages) -> Floats:
+    """When each message was due; of one that is sent again, the moment after it was due for the first time: what
+    became of the first becomes of the second.
+    """
+    again = messages.again & (messages.kind != Kind.LATE)  # a late one does not tell when it was due
+    return np.where(again, (messages.time + 1) / 1000.0, messages.due)
 
 
 BUFFERS = share(0.7, "share of the devices that hold what they could not send; of the others it is lost")

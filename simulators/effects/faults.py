@@ -106,7 +106,7 @@ class ClockSkew(Happening):
         return replace(messages, time=time, kind=marked(messages, wrong, Kind.SKEWED))
 
 
-METRIC = Parameter("metric", None, 0, 0, "the metric that is wrong; all of the event's families report it")
+METRIC = Parameter("metric", None, 0, 0, "the number that is wrong; all of the event's families report it")
 
 
 def one_each(kind: str, severity: str) -> Expected:

@@ -16,14 +16,14 @@ import psycopg
 from psycopg import sql
 
 from devices.area import ZONES
-from devices.registry import enroll
+from devices.enroll_columns import enroll_columns
 from dothi.load.conservation import Sent, account, spoken
 from dothi.load.stored import Enrolled, enrolled
 from simulators.blocks import split
 from simulators.city import City
 from simulators.conserve import Fate
 from simulators.curves import Curves
-from simulators.fleet import Fleet, build, districts, rows
+from simulators.fleet import Fleet, build, districts, pieces
 from simulators.messages import Messages
 from simulators.schedule import Shares
 from simulators.spool import Spool, messages_of, slices
@@ -49,7 +49,7 @@ def main() -> None:
         fleet = build(districts([z for z in ZONES if z.province == "bac-giang"], asked.density, people=asked.people), 1)
         url = stack.document["database"]
         with psycopg.connect(url, autocommit=True) as connection:
-            enroll(connection, rows(fleet))
+            enroll_columns(connection, lambda: pieces(fleet))
             path, city, lost = said(Path(folder), fleet, asked.messages)
             known = enrolled(connection, fleet, spoken(split([path], fleet, Path(folder))))
             fill(connection, fleet, known, path)

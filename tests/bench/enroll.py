@@ -1,8 +1,10 @@
 """How fast a file is enrolled: parse, checks, COPY, and the registry with all that hangs on it.
 
-    python -m tests.bench.enroll --dir DIR --devices 1000000
+    python -m tests.bench.enroll --dir DIR --devices 1000000 [--tokens] [--full]
+    python -m tests.bench.enroll --dir DIR --devices 3700000 --columns
 
-Enrols a new file, then the same file again, then dry; DIR is a running stack, whose registry keeps the devices.
+Enrols a new file dry, for good, and again; or as many devices by columns, and again. DIR is a running stack, whose
+registry keeps the devices: by columns it is quickest when there is none yet.
 """
 
 import argparse
@@ -12,13 +14,17 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import psycopg
 
 from devices.area import ZONES
+from devices.credentials import issue_tokens
 from devices.enroll import Terms
+from devices.enroll_columns import Columns, enroll_columns
 from devices.enroll_file import Outputs, enroll_file, lines_of
 from devices.enroll_read import pieces
 from devices.enroll_stage import nothing
@@ -81,7 +87,11 @@ def main() -> None:
     parser.add_argument("--mark", default=f"b{int(time.time()) % 1_000_000}")
     parser.add_argument("--tokens", action="store_true")
     parser.add_argument("--full", action="store_true", help="owner, serial, day and tags as well")
+    parser.add_argument("--columns", action="store_true", help="no file, but columns")
     arguments = parser.parse_args()
+    if arguments.columns:
+        measure_columns(arguments)
+        return
     terms = Terms({p.name: p.route for p in PROFILES.values()}, frozenset(zone.code for zone in ZONES))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "devices.csv"
@@ -105,6 +115,44 @@ def measure(path: Path, terms: Terms, arguments: argparse.Namespace) -> None:
             began = time.monotonic()
             found = find(connection, text, 100)
             sys.stdout.write(f"find {text!r}: {len(found)} in {1000 * (time.monotonic() - began):.1f} ms\n")
+    tell_memory()
+
+
+def measure_columns(arguments: argparse.Namespace) -> None:
+    """By columns, twice; then tokens for 45,000 of them."""
+    devices = arguments.devices
+    with psycopg.connect(stack_at(arguments.dir).database, autocommit=True) as connection:
+        clock = Clock(connection.info.backend_pid)
+        for what in ("enrol", "again"):
+            done = enroll_columns(connection, lambda: columns(devices, arguments.mark))
+            clock.tell(f"{what} by columns {done}", devices)
+        some = next(columns(min(devices, 45_000), arguments.mark, 45_000)).device
+        clock.start()
+        issue_tokens(connection, some)
+        clock.tell("tokens", len(some))
+    tell_memory()
+
+
+def columns(devices: int, mark: str, size: int = 50_000) -> Iterator[Columns]:
+    """Devices around the middle of the zones in turn, the same each time."""
+    zones, kinds = len(ZONES), len(KINDS)
+    for start in range(0, devices, size):
+        numbers = range(start, min(start + size, devices))
+        chance = np.random.default_rng(start)
+        lat = chance.normal([ZONES[number % zones].lat for number in numbers], 0.01).round(5)
+        lon = chance.normal([ZONES[number % zones].lon for number in numbers], 0.01).round(5)
+        yield Columns(
+            [f"{mark}-{number:07d}" for number in numbers],
+            [KINDS[number // zones % kinds] for number in numbers],
+            [ZONES[number % zones].code for number in numbers],
+            [f"{PLACES[number % len(PLACES)]} {number}" for number in numbers],
+            lat.tolist(),
+            lon.tolist(),
+        )
+
+
+def tell_memory() -> None:
+    """The most that this process had."""
     sys.stdout.write(f"memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB\n")
 
 

@@ -24,10 +24,10 @@ import psycopg
 from numpy.typing import NDArray
 
 from devices import credentials
-from devices.registry import enroll
+from devices.enroll_columns import enroll_columns
 from dothi.output import print_json, print_table
 from dothi.stack import machine
-from simulators.fleet import Fleet, build, districts, rows, zones_of
+from simulators.fleet import Fleet, build, districts, pieces, zones_of
 from simulators.preflight import check_sockets, listeners_of, processes_for, refusal
 from simulators.preflight import machine as here
 from simulators.scenario import Outage
@@ -112,7 +112,7 @@ def require(
 def known(stack: RunningStack, fleet: Fleet) -> tuple[NDArray[np.bytes_], float]:
     """A token for each device, and how long it took to issue them."""
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
-        enroll(connection, rows(fleet))
+        enroll_columns(connection, lambda: pieces(fleet))
         began = time.monotonic()
         issued = credentials.issue(connection, fleet.ids())
         took = time.monotonic() - began
