@@ -367,6 +367,7 @@ def test_a_run_reports_what_the_broker_acknowledged(stack: RunningStack, tmp_pat
     )
     assert (counted["missing"], counted["stored_not_noted"]) == (0, 0)
     assert counted["settled"]
+    assert 0 < counted["platform"]["settled"] == counted["platform"]["messages"]
     assert stored(stack, summary["boot"]) == counted["stored"]
     delays = summary["delays_s"]
     assert delays["answer"]["count"] == len(acknowledged)

@@ -353,6 +353,11 @@ def test_a_process_that_dies_ends_the_run_with_a_word(fleet: Fleet, broker: Gate
 # Laws that need no broker
 
 
+def test_a_process_of_devices_carries_no_driver_of_a_database() -> None:
+    program = "import sys, simulators.sockets_child; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+
+
 @given(part=st.integers(1, 5), more=st.integers(0, 3), parts=st.integers(1, 7))
 def test_shards_of_shards_are_disjoint_and_complete(part: int, more: int, parts: int) -> None:
     fleet = build(districts(zones_of("bac-giang"), 100, people=300), 1)
