@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -78,7 +79,8 @@ class Crowd:
             for place, order in enumerate(self._guests.orders(self._processes)):
                 self._children.append(started())
                 self._lines[self._children[-1].line] = place
-                self._children[-1].line.send(order)
+                with suppress(OSError):
+                    self._children[-1].line.send(order)
         except BaseException:
             ended(self._children)
             raise
@@ -124,7 +126,8 @@ class Crowd:
 
     def _say(self, word: object) -> None:
         for line in self._lines:
-            line.send(word)
+            with suppress(OSError):  # of one that is gone the line itself tells
+                line.send(word)
 
     def _turn(self, start: float) -> None:
         for line in wait(list(self._lines), LOOK_S):

@@ -6,12 +6,13 @@ import time
 from contextlib import closing
 
 from simulators import sockets_packets as mqtt
+from simulators.publish import BrokerError
 from simulators.sockets_wire import Address, failure_name
 
 AGAIN_S, ANSWER_S = 0.25, 5.0
 
 
-class SocketsError(Exception):
+class SocketsError(BrokerError):
     """Devices cannot come in, or a process of theirs has ended; the message says which and why."""
 
 

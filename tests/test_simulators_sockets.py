@@ -231,6 +231,7 @@ def test_a_killed_broker_costs_nobody_a_message(fleet: Fleet, broker: Gated, tok
     assert np.all(rows["code"] < NO_ANSWER)
 
 
+@pytest.mark.full
 def test_tls_with_the_authority_of_the_stack(
     fleet: Fleet, broker: Gated, tokens: Tokens, platform: Platform, tmp_path: Path
 ) -> None:
@@ -350,6 +351,11 @@ def test_a_process_that_dies_ends_the_run_with_a_word(fleet: Fleet, broker: Gate
 
 
 # Laws that need no broker
+
+
+def test_a_process_of_devices_carries_no_driver_of_a_database() -> None:
+    program = "import sys, simulators.sockets_child; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
 
 
 @given(part=st.integers(1, 5), more=st.integers(0, 3), parts=st.integers(1, 7))

@@ -105,7 +105,7 @@ class Brokers:
         """Where devices come in at one of our brokers."""
         plan = self._plan
         port = self._ports[f"broker {shard} tls"] if plan.tls_port is None else plan.tls_port + shard
-        most = broker.most_connections(machine.open_files()) // plan.shards
+        most = broker.most_connections(machine.open_files())  # of each process, whatever the others have
         return broker.Tls(plan.tls_address, port, self.certificates, most)
 
     def areas_of(self, shard: int) -> tuple[str, ...]:

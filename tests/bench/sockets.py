@@ -1,7 +1,7 @@
 """Tens of thousands of devices with connections of their own: coming, staying, and a storm of those who lost power.
 
     python -m tests.bench.sockets [--connections 45000] [--brokers 3] [--storm 15000] [--tls] [--json]
-    python -m tests.bench.sockets --mqttx PATH       the same number of connections per process with mqttx bench beside
+    python -m tests.bench.sockets --rival     also 15,000 connections of MQTT.js, the library of `mqttx bench conn`
 
 A whole stack in a temporary folder; each device has its own token. CPU seconds are those of the processes named.
 """
@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +39,8 @@ from tests.stack import RunningStack, running_stack
 
 KNOWN_S, COMING_S = 3.0, 90.0
 QUIET_S, DARK_S, AFTER_S = 10.0, 5.0, 20.0
-MQTTX_CONNECTIONS = 5_000
+RIVAL_CONNECTIONS = 15_000
+RIVALS = Path(__file__).parent / "rivals"
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     arguments.add_argument("--processes", type=int, default=None)
     arguments.add_argument("--tls", action="store_true")
     arguments.add_argument("--listen", action="store_true")
-    arguments.add_argument("--mqttx", type=Path, default=None)
+    arguments.add_argument("--rival", action="store_true")
     arguments.add_argument("--json", action="store_true")
     asked = arguments.parse_args()
     machine.open_files()
@@ -61,8 +61,8 @@ def main() -> None:
         running_stack(Path(folder), "--broker-shards", str(asked.brokers)) as stack,
     ):
         figures = measured(stack, asked)
-        if asked.mqttx:
-            figures |= beside(stack, asked.mqttx)
+        if asked.rival:
+            figures |= beside(stack)
     if asked.json:
         print_json(figures)
     else:
@@ -147,35 +147,31 @@ class Brokers:
         return sum(sum(process.cpu_times()[:2]) for process in self._processes)
 
 
-def beside(stack: RunningStack, program: Path) -> dict[str, Any]:
-    """What mqttx bench takes for connections, all its processes, with the gateway's account."""
-    where = urlsplit(stack.document["broker"])
-    command = [str(program), "bench", "conn", "-c", str(MQTTX_CONNECTIONS), "-i", "1"]
-    command += [
-        "-h",
-        where.hostname or "",
-        "-p",
-        str(where.port),
-        "-u",
-        where.username or "",
-        "-P",
-        where.password or "",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0) as process:
-        try:
+def beside(stack: RunningStack) -> dict[str, Any]:
+    """What MQTT.js takes for connections, with the gateway's account at the first broker."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["npm", "install", "--silent", "--prefix", folder, "mqtt@5"], check=True)
+        (Path(folder) / "rival.js").write_text((RIVALS / "connections.js").read_text())
+        command = ["node", str(Path(folder) / "rival.js"), stack.document["broker"], str(RIVAL_CONNECTIONS)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
             one = psutil.Process(process.pid)
-            time.sleep(2.0)
-            broker = psutil.Process(stack.document["processes"]["broker"][0])
-            most, came, deadline = 0, 0, time.monotonic() + 60
-            while came < MQTTX_CONNECTIONS and time.monotonic() < deadline:
-                time.sleep(0.5)
-                came = sum(1 for line in broker.net_connections("tcp4") if line.status == psutil.CONN_ESTABLISHED)
-                with suppress(psutil.NoSuchProcess):
-                    family = [one, *one.children(recursive=True)]
-                    most = max(most, sum(part.memory_info().rss for part in family))
-            return {"mqttx_connections": came, "mqttx_bytes_per_connection": round(most / max(came, 1))}
-        finally:
-            process.kill()
+            said = [process.stdout.readline()]
+            before, began = one.memory_info().rss - one.memory_info().shared, time.monotonic()
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            said.append(process.stdout.readline())
+            took, after, spent = time.monotonic() - began, one.memory_info(), sum(one.cpu_times()[:2])
+            process.stdin.close()
+    assert said == ["ready\n", "there\n"]
+    return {
+        "rival_connections": RIVAL_CONNECTIONS,
+        "rival_connects_per_s": round(RIVAL_CONNECTIONS / took, 1),
+        "rival_cpu_s": round(spent, 2),
+        "rival_memory_mb": round((after.rss - after.shared) / 2**20, 1),
+        "rival_bytes_per_connection": round((after.rss - after.shared - before) / RIVAL_CONNECTIONS),
+    }
 
 
 if __name__ == "__main__":
