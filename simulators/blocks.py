@@ -11,7 +11,7 @@ from simulators.draw import Ints
 from simulators.fleet import Fleet
 from simulators.spool import slices
 
-BLOCK = 2_000_000
+BLOCK = 1_000_000
 """Messages of a block, give or take those of one device."""
 
 

@@ -265,7 +265,7 @@ def test_why_a_step_was_not_sustained(change: dict[str, Any], told: str) -> None
         (["run", "--speed", "-1"], "--speed -1: "),
         (["run", "--speed", "2", "--rate", "5"], "one of the two"),
         (["run", "--for", "-1"], "--for -1: "),
-        (["run", "--tls"], "only together with --sockets"),
+        (["run", "--tls"], "--tls without --sockets"),
         (["run", "--scenario", "nothing"], "--scenario nothing: "),
         (["run", "--settle-s", "-1"], "--settle-s -1: "),
         (["run", "--report", "out", "--no-account"], "--report out and --no-account"),
