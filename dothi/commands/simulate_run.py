@@ -153,7 +153,7 @@ def way_of(
     else:
         check_multiplexed(brokers, sending.fleet)
     if enrolled:
-        enroll_fleet(stack.database, sending.fleet, stop)
+        enroll_fleet(stack, sending.fleet, stop)
     if asked.sockets:
         with connected(stack, sending, doors, processes, asked.tls, stop, progress) as way:
             yield way
