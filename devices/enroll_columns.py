@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,17 +57,20 @@ class Known(NamedTuple):
 def enroll_columns(connection: Connection, pieces: Pieces, told: Told = nothing) -> Enrolled:
     """Enrol all devices of all pieces or none; what is there already is brought up to date. Raises NotEnrolled.
 
-    `pieces` is asked for them up to twice and says the same each time. One piece is held at a time: tens of thousands
-    of devices in each are best. `told` is called with the number of further devices that are done with.
+    `pieces` is asked for them several times and says the same each time. One piece is held at a time: tens of thousands
+    of devices in each are best. `told` is called after each piece with the number of further devices that are done.
     """
     with connection.transaction(), connection.cursor() as cursor:
-        lock_registry(cursor)
+        empty = is_empty(cursor)
+        if empty:
+            lock_registry(cursor)
+            empty = is_empty(cursor)
         known = Known(
             {name: f"{number}\t{family}" for name, number, family in cursor.execute(PROFILES).fetchall()},
             dict(cursor.execute("select code, id from registry.area").fetchall()),
         )
         try:
-            if cursor.execute("select from registry.device limit 1").fetchone() is None:
+            if empty:
                 result = straight(cursor, checked(pieces(), known), known, told)
             else:
                 result = beside_others(cursor, lambda: checked(pieces(), known), told)
@@ -75,6 +79,11 @@ def enroll_columns(connection: Connection, pieces: Pieces, told: Told = nothing)
     if result.new >= MANY:
         connection.execute("analyze registry.device")
     return result
+
+
+def is_empty(cursor: Cursor) -> bool:
+    """Whether there is no device at all."""
+    return cursor.execute("select from registry.device limit 1").fetchone() is None
 
 
 def checked(pieces: Iterable[Columns], known: Known) -> Iterator[Columns]:
@@ -105,33 +114,40 @@ def straight(cursor: Cursor, pieces: Iterable[Columns], known: Known, told: Told
 
 
 def beside_others(cursor: Cursor, pieces: Pieces, told: Told) -> Enrolled:
-    """Stage and settle what does not stand in the registry, profile by profile and area by area, just as it should."""
-    with ThreadPoolExecutor(1) as aside:  # the database looks at its devices while we look at ours
+    """Stage and settle what does not stand in the registry just as it should, for each profile in each area."""
+    unchanged: dict[Group, int] = {}
+    if len([*islice(pieces(), 2)]) > 1:  # a single piece is not worth looking at all of the registry
+        wanted, there = both_digests(cursor, pieces, told)
+        unchanged = {group: digest[0] for group, digest in wanted.items() if there.get(group) == digest}
+        told(sum(unchanged.values()))
+        if len(unchanged) == len(wanted):
+            return Enrolled(0, 0, sum(unchanged.values()))
+    result = settle_all(cursor, stage_text(cursor, texts(pieces(), unchanged, told), lock_registry, STAGED))
+    return result._replace(unchanged=result.unchanged + sum(unchanged.values()))
+
+
+def both_digests(cursor: Cursor, pieces: Pieces, told: Told) -> tuple[dict[Group, Digest], dict[Group, Digest]]:
+    """Of what is wanted, and of what is there: the database looks at its devices while we look at ours."""
+    with ThreadPoolExecutor(1) as aside:
         asked = aside.submit(lambda: cursor.execute(DIGESTS).fetchall())
-        wanted = digests(pieces())
-        there = {(profile, area): (count, digest) for profile, area, count, digest in asked.result()}
-    same = {group for group, digest in wanted.items() if there.get(group) == digest}
-    unchanged = sum(wanted[group][0] for group in same)
-    told(unchanged)
-    if len(same) == len(wanted):
-        return Enrolled(0, 0, unchanged)
-    result = settle_all(cursor, stage_text(cursor, texts(pieces(), same, told), columns=STAGED))
-    return result._replace(unchanged=result.unchanged + unchanged)
+        wanted = digests(pieces(), told)
+        return wanted, {(profile, area): (count, digest) for profile, area, count, digest in asked.result()}
 
 
-def digests(pieces: Iterable[Columns]) -> dict[Group, Digest]:
+def digests(pieces: Iterable[Columns], told: Told) -> dict[Group, Digest]:
     """What DIGESTS would say of these devices if they stood in the registry."""
     places: dict[Group, int] = {}
     counts, together = np.zeros(MOST_GROUPS, np.int64), np.zeros(MOST_GROUPS, np.int64)
     for piece in pieces:
         groups = zip(piece.profile, piece.area, strict=True)
         at = np.array([places.setdefault(group, len(places)) for group in groups], np.int64)
-        told = zip(piece.device, piece.name, piece.lat, piece.lon, strict=True)
+        each = zip(piece.device, piece.name, piece.lat, piece.lon, strict=True)
         hashes = b"".join(
-            [sha256(f"{device}\t{name}\t{lat}\t{lon}".encode()).digest() for device, name, lat, lon in told]
+            [sha256(f"{device}\t{name}\t{lat}\t{lon}".encode()).digest() for device, name, lat, lon in each]
         )
         np.bitwise_xor.at(together, at, np.frombuffer(hashes, ">i8")[::4].astype(np.int64))
         counts += np.bincount(at, minlength=MOST_GROUPS)
+        told(0)
     return dict(zip(places, zip(counts.tolist(), together.tolist(), strict=True), strict=False))
 
 
@@ -152,6 +168,7 @@ def texts(pieces: Iterable[Columns], without: Collection[Group], told: Told) -> 
 def rows(piece: Columns) -> Iterator[tuple[str, str, str, str, float, float]]:
     """Devices of a piece as they are written: with names in which nothing ends a line or a column."""
     names: Iterable[str] = piece.name
-    if any(letter in "".join(names) for letter in "\\\t\n\r"):
+    together = "".join(names)
+    if any(letter in together for letter in "\\\t\n\r"):
         names = (name.translate(ESCAPED) for name in names)
     return zip(piece.device, piece.profile, piece.area, names, piece.lat, piece.lon, strict=True)

@@ -13,7 +13,7 @@ from devices.enroll_read import Piece, Record, pieces
 from devices.enroll_stage import Staged, Told, line_of, nothing, stage_text
 from devices.registry import Connection, Enrolled, lock_registry, settle
 
-TOKENS_AT_ONCE = 200_000
+TOKENS_AT_ONCE = 100_000
 MANY = 10_000
 """So many new devices change what the planner should know, and lookups should not wait until it is told by itself."""
 REPORT = """

@@ -3,7 +3,7 @@
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -58,8 +58,11 @@ class Meters:
 class Figures:
     """Everything a worker shows of itself, collected when somebody asks. Times are seconds since 1970."""
 
-    def __init__(self, worker: int, meters: Meters, window: Window, host: Host) -> None:
-        self._worker = str(worker)
+    def __init__(
+        self, worker: int, meters: Meters, window: Window, host: Host, known: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`known`: how many devices the worker knows."""
+        self._worker, self._known = str(worker), known
         self._meters = meters
         self._window = window
         self._host = host
@@ -171,6 +174,7 @@ class Figures:
 
     def _gauges(self) -> Iterator[tuple[str, str, float]]:
         window, sessions = self._window, self._host.sessions
+        yield "devices_known", "Devices of the registry that this worker knows", self._known()
         yield "in_flight_messages", "Messages read and not yet settled", window.messages
         yield "in_flight_bytes", "Bytes read and not yet settled", window.bytes
         yield "window_limit_messages", "Messages in flight at which reading stops", window.most_messages

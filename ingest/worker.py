@@ -67,12 +67,13 @@ async def run(worker: Worker) -> None:
     window, meters, events = Window(), Meters(), Events()
     register = Register(worker.number, events)
     host = Host(window, worker.locks, register.tell)
-    figures = Figures(worker.number, meters, window, host)
+    router = Router(ROUTES)
+    figures = Figures(worker.number, meters, window, host, router.__len__)
     connect = connector(worker)
     writer = Writer(connect, worker.number, meters)
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(carry(worker, window, host, writer, connect, Herald(meters, events))),
+            tasks.create_task(carry(worker, router, window, host, writer, connect, Herald(meters, events))),
             tasks.create_task(report(worker, figures, register, events, connect)),
             tasks.create_task(observe(figures, writer, window, meters)),
         ]
@@ -100,9 +101,10 @@ def connector(worker: Worker) -> Connect:
     return connect
 
 
-async def carry(worker: Worker, window: Window, host: Host, writer: Writer, connect: Connect, herald: Herald) -> None:
+async def carry(
+    worker: Worker, router: Router, window: Window, host: Host, writer: Writer, connect: Connect, herald: Herald
+) -> None:
     """Know the devices, then carry readings until cancelled."""
-    router = Router(ROUTES)
     await first_registry(router, connect)
     host.assign(worker.inboxes)
     async with asyncio.TaskGroup() as tasks:

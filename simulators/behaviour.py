@@ -20,7 +20,7 @@ from devices.profile import Profile
 from simulators.behaviour_around import CENTRE, Around
 from simulators.behaviour_count import Counter
 from simulators.behaviour_gauge import Battery, Gauges
-from simulators.behaviour_state import Choice, Steps
+from simulators.behaviour_state import Choice, Draws, Steps
 from simulators.draw import Floats, Keys
 
 Column = NDArray[Any]
@@ -78,19 +78,34 @@ def values(
 
     `lat`, `lon`: where the devices stand, degrees, one each or one for all; Bắc Giang city unless stated.
     """
-    around = Around(keys, seconds, _each(lat, keys), _each(lon, keys))
-    gauges, alone = _arranged(parts)
-    columns = dict(zip(gauges.names, gauges.at(around), strict=True))
-    columns |= {name: part.at(around) for name, part in alone.items()}
+    together = _together(parts)
+    columns = together.at(Around(keys, seconds, _each(lat, keys), _each(lon, keys), together.drivers))
     return {voice.metric.name: columns[voice.metric.name] for voice in parts}
 
 
-@lru_cache(maxsize=1024)
-def _arranged(parts: tuple[Voice, ...]) -> tuple[Gauges, dict[str, Part]]:
-    """The gauges, which are worked out together, and the others by name."""
-    made = [(voice, voice.alone()) for voice in parts]
-    gauges = [(voice.metric, voice.section, voice.decimals or 0) for voice, part in made if part is None]
-    return Gauges(gauges), {voice.metric.name: part for voice, part in made if part is not None}
+class Together:
+    """The metrics of a profile, arranged so that what is alike is worked out at once."""
+
+    def __init__(self, parts: tuple[Voice, ...]) -> None:
+        made = [(voice, voice.alone()) for voice in parts]
+        self.drivers = sorted({driver for voice in parts for driver in voice.section.get("follows", {})})
+        self._gauges = Gauges([(voice.metric, voice.section, voice.decimals or 0) for voice, part in made if not part])
+        self._counts = {voice.metric.name: part for voice, part in made if isinstance(part, Counter | Battery)}
+        self._states = {voice.metric.name: part for voice, part in made if isinstance(part, Choice | Steps)}
+        drawn = [voice for voice in parts if voice.metric.name in self._states]
+        self._draws = Draws([(voice.metric, voice.section) for voice in drawn if self._states[voice.metric.name].draws])
+
+    def at(self, around: Around) -> dict[str, Column]:
+        """A column per metric."""
+        columns: dict[str, Column] = dict(zip(self._gauges.names, self._gauges.at(around), strict=True))
+        columns |= {name: part.at(around) for name, part in self._counts.items()}
+        words = iter(self._draws.at(around))
+        return columns | {
+            name: part.at(around, next(words) if part.draws else None) for name, part in self._states.items()
+        }
+
+
+_together = lru_cache(maxsize=1024)(Together)
 
 
 def _each(degrees: Any, keys: Keys) -> Floats:

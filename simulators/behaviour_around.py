@@ -1,6 +1,6 @@
 """Where and when devices measure, and what goes on around them there: the drivers that a `behaviour` may follow."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -24,8 +24,13 @@ Driver = Callable[["Around"], Floats]
 class Around:
     """Devices `keys` at `seconds` since 1970, standing at `lat`, `lon` (degrees); what is asked is worked out once."""
 
-    def __init__(self, keys: Keys, seconds: Floats, lat: Floats, lon: Floats) -> None:
+    def __init__(self, keys: Keys, seconds: Floats, lat: Floats, lon: Floats, drivers: Iterable[str] = ()) -> None:
+        """`drivers`: those that will be asked for; what they share of the sky is worked out together."""
+        self._sky = tuple(dict.fromkeys(name for driver in drivers for name in SKY.get(driver, ())))
+        self._fields: dict[str, Floats] = {}
         self.keys, self.seconds, self.lat, self.lon = keys, seconds, lat, lon
+        self.grown: dict[str, Floats] = {}
+        """What rhythms have added up to, by name, as far as somebody asked."""
         self._drivers: dict[str, Floats] = {}
 
     @cached_property
@@ -50,16 +55,6 @@ class Around:
         return np.cos(turn), np.sin(turn)
 
     @cached_property
-    def weather(self) -> Floats:
-        """How warm it is for the season."""
-        return sky.weather(self.place, self.seconds)
-
-    @cached_property
-    def spell(self) -> Floats:
-        """Whether it is a wet spell."""
-        return sky.spell(self.place, self.seconds)
-
-    @cached_property
     def trip(self) -> Trip:
         """Where the vehicles are."""
         return trip(self.keys, self.seconds)
@@ -75,6 +70,13 @@ class Around:
         if name not in self._drivers:
             self._drivers[name] = DRIVERS[name](self)
         return self._drivers[name]
+
+    def field(self, name: str) -> Floats:
+        """One of `sky.FIELDS` where the devices stand."""
+        if name not in self._fields:
+            asked = self._sky if name in self._sky else (name,)
+            self._fields |= sky.fields(self.place, self.seconds, asked)
+        return self._fields[name]
 
     def varied(self, odd: Words, own: float, moving: float) -> Floats:
         """A factor about 1, never below 0.1, with these deviations between devices and over time."""
@@ -92,26 +94,37 @@ def _home(around: Around) -> Floats:
 
 def _humidity(around: Around) -> Floats:
     air = around.driver("heat") + sky.MEAN_HEAT
-    return sky.humidity(around.place, around.seconds, around.clock, air) - sky.MEAN_HUMIDITY
+    return sky.humidity(around.clock, around.field("moist"), air) - sky.MEAN_HUMIDITY
 
 
 def _dust(around: Around) -> Floats:
-    there = sky.dust(around.place, around.seconds, around.clock, around.spell)
+    there = sky.dust(around.clock, around.field("dust"), around.field("spell"))
     return there * around.varied(DUST, 0.12, 0.07)
 
 
+SKY: Mapping[str, tuple[str, ...]] = {
+    "heat": ("weather",),
+    "humidity": ("weather", "moist"),
+    "pressure": ("weather",),
+    "rain": ("spell", "cell"),
+    "wind": ("wind",),
+    "wind_from": ("wind_from",),
+    "sun": ("spell",),
+    "dust": ("dust", "spell"),
+}
+"""What each driver looks at of the sky."""
 DRIVERS: Mapping[str, Driver] = {
     **{name: _rhythm(name) for name in RHYTHMS},
     "home": _home,
-    "heat": lambda around: sky.heat(around.clock, around.weather) - sky.MEAN_HEAT,
+    "heat": lambda around: sky.heat(around.clock, around.field("weather")) - sky.MEAN_HEAT,
     "season": lambda around: sky.HEAT.at(around.clock) - sky.MEAN_HEAT,
     "humidity": _humidity,
-    "pressure": lambda around: sky.pressure(around.clock, around.weather) - sky.MEAN_PRESSURE,
-    "rain": lambda around: sky.rain(around.place, around.seconds, around.clock, around.spell),
+    "pressure": lambda around: sky.pressure(around.clock, around.field("weather")) - sky.MEAN_PRESSURE,
+    "rain": lambda around: sky.rain(around.clock, around.field("spell"), around.field("cell")),
     "wet": lambda around: sky_past.wet(around.place, around.seconds),
-    "wind": lambda around: sky.wind(around.place, around.seconds, around.clock),
-    "wind_from": lambda around: sky.wind_from(around.place, around.seconds, around.clock),
-    "sun": lambda around: sky.sun(around.clock, around.spell),
+    "wind": lambda around: sky.wind(around.clock, around.field("wind")),
+    "wind_from": lambda around: sky.wind_from(around.clock, around.field("wind_from")),
+    "sun": lambda around: sky.sun(around.clock, around.field("spell")),
     "dust": _dust,
     "density": lambda around: around.road.density,
     "flow": lambda around: around.road.flow,

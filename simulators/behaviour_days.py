@@ -42,7 +42,7 @@ def clock(seconds: Floats) -> Clock:
     """Local time of moments given in seconds since 1970 (UTC); days beyond the tables count as their last ones."""
     days = (seconds + LOCAL_OFFSET_S) / DAY_S
     day = np.floor(days)
-    places = np.clip(day.astype(np.int64) - NUMBER[0], 0, len(DATES) - 2)
+    places = np.minimum(np.maximum(day.astype(np.int64) - NUMBER[0], 0), len(DATES) - 2)
     return Clock(places, (days - day) * 24.0)
 
 

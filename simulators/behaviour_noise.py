@@ -29,8 +29,12 @@ _WEIGHTS = np.array([SHARES + SHARES]).T * UNIT
 
 
 class Wander(NamedTuple):
-    """Devices at moments: `own` (n) is the device's word, `nodes` (4, n) and `weights` (4, n) those of its noise."""
+    """Devices at moments: `own` (n) is the device's word, `nodes` (4, n) and `weights` (4, n) those of its noise.
 
+    `key` (n): 64 bits of which `own` are the higher ones.
+    """
+
+    key: Keys
     own: Words
     nodes: Words
     weights: Singles
@@ -44,7 +48,7 @@ def wander(keys: Keys, seconds: Floats) -> Wander:
     turn = step.astype(np.int64).view(np.uint64) * draw.GOLDEN + own + _SCALE
     words = draw.finish(np.concatenate((turn, turn + draw.GOLDEN))) >> _HIGH
     weights = np.concatenate(blend(place - step)) * _WEIGHTS
-    return Wander((own >> _HIGH).astype(np.uint32), words.astype(np.uint32), weights.astype(np.float32))
+    return Wander(own, (own >> _HIGH).astype(np.uint32), words.astype(np.uint32), weights.astype(np.float32))
 
 
 def phase_of(own: Keys) -> Floats:
@@ -73,6 +77,11 @@ def noise(words: Wander, odd: Words) -> Singles:
 def character(words: Wander, odd: Words) -> Singles:
     """Per metric and message what sets the device apart for good: mean 0, deviation 1, never beyond 1.73; (m, n)."""
     return np.asarray(_signed(words.own * odd) * np.float32(UNIT))
+
+
+def shares(words: Wander, odd: Words) -> Floats:
+    """As `character`, but anywhere from 0 to 1."""
+    return np.asarray((words.own * odd) * 2.0**-32, dtype=np.float64)
 
 
 def _signed(words: Words) -> Singles:

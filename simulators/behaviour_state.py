@@ -1,6 +1,6 @@
 """States, and numbers that are chosen from a few: drawn by weight and kept for a while."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from devices.family import Metric
 from simulators import draw
 from simulators.behaviour_around import Around
-from simulators.behaviour_noise import noise, odds, phase_of
+from simulators.behaviour_noise import noise, odds, phase_of, shares
 from simulators.draw import Floats, Keys, salt
 
 BINS = 1 << 16
@@ -27,15 +27,15 @@ class Choice:
         if metric.states:
             self._of = np.array([place_of(metric, option) for option in weights], dtype=np.int64)
         else:
-            self._of = np.array([float(option) for option in weights])
+            self._of = np.array([float(option) + 0.0 for option in weights])  # never -0.0
         self._lot = Lot(np.array([float(weight) for weight in weights.values()]))
-        self._draws = Draws(metric, section)
+        self.draws = len(self._of) > 1
 
-    def at(self, around: Around) -> NDArray[Any]:
-        """Numbers, or indices of states."""
-        if len(self._of) == 1:
+    def at(self, around: Around, words: Keys | None) -> NDArray[Any]:
+        """Numbers, or indices of states, by a random word for each device if it `draws`."""
+        if words is None:
             return np.repeat(self._of, len(around.keys))
-        return np.asarray(self._of[self._lot.drawn(self._draws.at(around))])
+        return np.asarray(self._of[self._lot.drawn(words)])
 
 
 class Steps:
@@ -55,36 +55,39 @@ class Steps:
         left = 1.0 - sum(map(float, others.values()))
         self._others = np.array([-1, *(place_of(metric, state) for state in others)], dtype=np.int64)
         self._lot = Lot(np.array([left, *map(float, others.values())]))
-        self._draws = Draws(metric, section)
+        self.draws = len(self._others) > 1
 
-    def at(self, around: Around) -> NDArray[np.int64]:
-        """Indices of states."""
+    def at(self, around: Around, words: Keys | None) -> NDArray[np.int64]:
+        """Indices of states, as `Choice`."""
         level = sum((amount * around.driver(name) for name, amount in self._follows.items()), np.zeros(1))
         if self._noise:
             level = level + self._noise * noise(around.words, self._odd)[0]
         usual = self._of[np.maximum(np.searchsorted(self._thresholds, level, side="right") - 1, 0)]
-        if len(self._others) == 1:
+        if words is None:
             return np.asarray(usual)
-        other = self._others[self._lot.drawn(self._draws.at(around))]
+        other = self._others[self._lot.drawn(words)]
         return np.where(other < 0, usual, other)
 
 
 class Draws:
-    """Random words that are kept for a while, each device's at its own moments and not for equally long."""
+    """Random words that are kept for a while, for several metrics at once: each device has moments of its own."""
 
-    def __init__(self, metric: Metric, section: Mapping[str, Any]) -> None:
-        self._hold, self._purpose = float(section.get("hold", 600.0)), np.uint64(salt("choice", metric.name))
+    def __init__(self, parts: Sequence[tuple[Metric, Mapping[str, Any]]]) -> None:
+        self._hold = np.array([float(section.get("hold", 600.0)) for _, section in parts]).reshape(-1, 1)
+        self._odd = odds([metric.name for metric, _ in parts], "hold")
+        self._purpose = np.array([salt("choice", metric.name) for metric, _ in parts], dtype=np.uint64).reshape(-1, 1)
 
     def at(self, around: Around) -> Keys:
-        """One word per device and moment."""
-        mine = draw.finish(around.keys ^ self._purpose)
-        place = around.seconds / self._hold + phase_of(mine)
+        """One word per metric (row), device and moment."""
+        if not len(self._odd):
+            return np.empty((0, len(around.keys)), dtype=np.uint64)
+        place = around.seconds / self._hold + shares(around.words, self._odd)
         turn = np.floor(place)
-        number = mine + turn.astype(np.int64).astype(np.uint64) * draw.GOLDEN
-        words = draw.finish(number)
+        number = (around.words.key ^ self._purpose) + turn.astype(np.int64).view(np.uint64) * draw.GOLDEN
+        words = draw.finish(draw.finish(number))
         # What is drawn begins up to half a turn late: until then the word before still holds.
-        waits = np.flatnonzero(place - turn < LATEST * phase_of(words))
-        words[waits] = draw.finish(number[waits] - draw.GOLDEN)
+        waits = place - turn < LATEST * phase_of(words)
+        words[waits] = draw.finish(draw.finish(number[waits] - draw.GOLDEN))
         return words
 
 

@@ -11,7 +11,7 @@ from simulators.draw import Ints
 from simulators.fleet import Fleet
 from simulators.spool import slices
 
-BLOCK = 2_000_000
+BLOCK = 1_000_000
 """Messages of a block, give or take those of one device."""
 
 
@@ -39,6 +39,8 @@ def split(spools: Sequence[Path], fleet: Fleet, folder: Path, most: int = BLOCK)
         for place in np.unique(of).tolist():
             with paths[place].open("ab") as file:
                 file.write(rows[order[edges[place] : edges[place + 1]]].tobytes())
+    if not paths:
+        return []
     spoke = np.flatnonzero(counts)
     by_block = spoke[np.argsort(number[spoke], kind="stable")]
     parts = np.split(by_block, np.searchsorted(number[by_block], np.arange(1, len(paths))))

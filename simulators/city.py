@@ -1,6 +1,7 @@
 """A city speaking: what its devices say when, with what a scenario does to it. Nothing here reads a clock or sends."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -85,8 +86,7 @@ class City:
     def payloads(self, messages: Messages) -> list[bytes]:
         """What each message says."""
         written = [b""] * len(messages)
-        for number, at in self._by_family(messages):
-            said = messages.take(at)
+        for number, at, said in self._by_family(messages):
             for place, payload in zip(at.tolist(), self._said(number, said, self._columns(number, said)), strict=True):
                 written[place] = payload
         return written
@@ -100,11 +100,13 @@ class City:
         """What is not as usual is written one by one: it is little."""
         usual, parts = np.empty(len(messages), dtype=np.bool_), []
         odd: dict[int, bytes] = {}
-        for number, at in self._by_family(messages):
-            said = messages.take(at)
+        for number, at, said in self._by_family(messages):
             columns = self._columns(number, said)
             fits = as_written(said.kind) & complete(columns)
             usual[at] = fits
+            if fits.all():
+                parts.append((number, at, said, columns))
+                continue
             parts.append((number, at[fits], said.take(fits), rows_of(columns, fits)))
             spoilt = self._said(number, said.take(~fits), rows_of(columns, ~fits))
             odd |= zip(at[~fits].tolist(), spoilt, strict=True)
@@ -140,14 +142,15 @@ class City:
         for (area, name), boot, seq, time, kind, again, due, payload in rows:
             yield Message(area, name, boot, seq, time, KINDS[kind], again, due, topic_of(area, name), payload)
 
-    def _by_family(self, messages: Messages) -> Iterator[tuple[int, Ints]]:
-        """The number of each family that speaks, and the places of its messages."""
+    def _by_family(self, messages: Messages) -> Iterator[tuple[int, Ints, Messages]]:
+        """The number of each family that speaks, the places of its messages, and these."""
         family = self.fleet.family[messages.device]
         order = np.argsort(family, kind="stable")
-        ends = np.cumsum(np.bincount(family, minlength=len(self.fleet.families)))
-        for number, at in enumerate(np.split(order, ends[:-1])):
-            if len(at):
-                yield number, at
+        grouped = messages.take(order)
+        edges = [0, *np.cumsum(np.bincount(family, minlength=len(self.fleet.families))).tolist()]
+        for number, (first, last) in enumerate(pairwise(edges)):
+            if last > first:
+                yield number, order[first:last], grouped.take(slice(first, last))
 
     def _columns(self, number: int, messages: Messages) -> dict[str, Column]:
         device, seconds = messages.device.astype(np.int64), messages.time / 1000.0
@@ -165,7 +168,7 @@ def topic_of(area: str, device: str) -> str:
 
 def rows_of(columns: Mapping[str, Column], where: NDArray[np.bool_]) -> dict[str, Column]:
     """The columns where the mask is true."""
-    return {name: column[where] for name, column in columns.items()} if not where.all() else dict(columns)
+    return {name: column[where] for name, column in columns.items()}
 
 
 def members_of(fleet: Fleet, shard: tuple[int, int]) -> NDArray[np.uint32]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -15,11 +16,12 @@ from typing import Any
 
 from simulators.ahead import Routes, written
 from simulators.city import City
-from simulators.line import WINDOW
+from simulators.line import WINDOW, never_sent
+from simulators.messages import Messages
 from simulators.publish import Broker, BrokerError
 from simulators.sender import Order, Told
 from simulators.sender_child import OVER, STOP
-from simulators.spool import Spool
+from simulators.spool import Rows, Spool
 from simulators.tally import Tally
 
 LEAD_S = 1.5
@@ -73,15 +75,18 @@ def drive(
         show = Showing(progress, progress_s, start, counted)
         while not stop.is_set() and not listener.is_over:
             now = time.monotonic() + offset
+            writer.forget(listener.until)
             if not writer.step(now):
                 stop.wait(LOOK_S)
             show.at(now)
         writer.finish(STOP if stop.is_set() else OVER)
-        ended = listener.wait()
+        ended = max(listener.wait(), start)
     finally:
         line.close()
         over(process)
-    return summary(counted, max(ended - start, 0.0), max(0.0, ended - writer.until))
+    behind_s = max(0.0, ended - listener.until)
+    listener.keep(writer.left(listener.until, ended))
+    return summary(counted, ended - start, behind_s)
 
 
 class Writing:
@@ -89,6 +94,7 @@ class Writing:
 
     def __init__(self, city: City, routes: Routes, line: Connection, start: float, end: float) -> None:
         self.until = start
+        self._handed = deque[tuple[float, list[Messages]]]()
         self._city, self._routes, self._line, self._end = city, routes, line, end
         self._step = min(LONGEST_STEP_S, AT_ONCE / max(city.rate_per_s, 1e-9))
 
@@ -97,8 +103,24 @@ class Writing:
         if self.until >= self._end or self.until > now + AHEAD_S:
             return False
         self.until = min(self.until + self._step, self._end)
-        self._send(written(self._city, self._routes, self.until))
+        batch = written(self._city, self._routes, self.until)
+        self._handed.append((self.until, [messages for _, messages, _ in batch.parts]))
+        self._send(batch)
         return True
+
+    def forget(self, until: float) -> None:
+        """The sender has taken all up to there."""
+        while self._handed and self._handed[0][0] <= until:
+            self._handed.popleft()
+
+    def left(self, until: float, ended: float) -> Rows:
+        """What became due before the end and reached the sender too late, or was not even written."""
+        self.forget(until)
+        parts = [messages for _, some in self._handed for messages in some]
+        if self.until < ended:
+            parts.append(self._city.until(ended))
+        whole = Messages.joined(Messages.none(), *parts)
+        return never_sent(whole.take(whole.due < ended))
 
     def finish(self, word: str) -> None:
         """Nothing more is written."""
@@ -116,6 +138,7 @@ class Listener:
 
     def __init__(self, line: Connection, tally: Tally, spool: Spool | None) -> None:
         self._line, self._tally, self._spool = line, tally, spool
+        self.until = 0.0
         self._last: Told | None = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._hear, name="simulated city", daemon=True)
@@ -136,6 +159,11 @@ class Listener:
         assert self._last.ended is not None
         return self._last.ended
 
+    def keep(self, never_sent: Rows) -> None:
+        """Take messages that the sender never had."""
+        self._tally.unsent += len(never_sent)
+        self._note_rows(never_sent)
+
     def _hear(self) -> None:
         try:
             while not self._last:
@@ -148,12 +176,16 @@ class Listener:
 
     def _note(self, told: Told) -> None:
         self._tally.follow(told.tally)
+        self.until = told.until
         for rows in told.rows:
-            self._tally.settle(rows)
-            if self._spool:
-                self._spool.append(rows)
+            self._note_rows(rows)
         if told.refused or told.ended is not None:
             self._last = told
+
+    def _note_rows(self, rows: Rows) -> None:
+        self._tally.settle(rows)
+        if self._spool:
+            self._spool.append(rows)
 
 
 class Showing:
@@ -189,6 +221,6 @@ def over(process: "subprocess.Popen[bytes]") -> None:
 
 
 def summary(tally: Tally, seconds: float, behind_s: float) -> dict[str, Any]:
-    """The tally as a document, with the mean rate. `behind_s`: the last seconds of the run were not even written."""
+    """The tally as a document, with the mean rate. `behind_s`: the last seconds of the run reached no sender."""
     rate = round(tally.sent / seconds, 1) if seconds else 0.0
     return {"seconds": round(seconds, 1), **tally.document(), "rate_per_s": rate, "behind_s": round(behind_s, 3)}

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.enroll_columns import Columns
 from devices.family import FAMILIES
 from devices.profile import PROFILES, Profile
 from simulators import draw
@@ -17,6 +17,9 @@ from simulators.draw import Ints
 from simulators.ground import OPEN, QUARTERS, VILLAGES, ground
 from simulators.mix import Mix, prefix, usual_mix
 from simulators.province import ZONE
+
+if TYPE_CHECKING:
+    from devices.enroll_columns import Columns
 
 DIGITS = 6
 
@@ -143,8 +146,11 @@ def settle(fleet: Fleet, part: slice, district: District, counts: Ints, mix: Mix
     fleet.lat[part], fleet.lon[part] = positions.positions(key, np.repeat(kinds.ravel(), counts.ravel()))
 
 
-def pieces(fleet: Fleet, size: int = 50_000) -> Iterator[Columns]:
+def pieces(fleet: Fleet, size: int = 50_000) -> "Iterator[Columns]":
     """What the registry is told about the devices, so many at a time."""
+    # Here, because a process that sends knows no database: its driver would be a quarter of the memory.
+    from devices.enroll_columns import Columns
+
     profiles = [native_profile(family).name for family in fleet.families]
     labels = [native_profile(family).family.label["vi"] for family in fleet.families]
     places = [ZONE[code].name_vi for code in fleet.areas]

@@ -7,12 +7,13 @@ any search: number n has identifier n mod 65,535 + 1.
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.draw import Ints
+from simulators.draw import Floats, Ints
 from simulators.messages import Messages
 from simulators.packets import Packets
 from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows
@@ -62,11 +63,18 @@ class Piece:
 
     def rows(self, count: int) -> Rows:
         """The first messages as the spool keeps them."""
-        rows = np.empty(count, dtype=ROW)
-        for name in ("device", "sender", "boot", "seq", "time", "due", "kind", "again"):
-            rows[name] = getattr(self.messages, name)[:count]
+        rows = never_sent(self.messages.take(slice(count)))
         rows["late"], rows["answer"], rows["code"] = self.late[:count], self.answer[:count], self.code[:count]
         return rows
+
+
+def never_sent(messages: Messages) -> Rows:
+    """Messages that were not sent, as the spool keeps them."""
+    rows = np.empty(len(messages), dtype=ROW)
+    for field in fields(messages):
+        rows[field.name] = getattr(messages, field.name)
+    rows["late"], rows["answer"], rows["code"] = np.nan, np.nan, NOT_SENT
+    return rows
 
 
 class Line:
@@ -126,17 +134,20 @@ class Line:
             piece.open -= until - at
             self._put_away()
 
-    def answered(self, ids: Ints, codes: NDArray[np.uint8], now: float) -> None:
-        """Take PUBACKs, by packet identifier and reason code; one that nobody waits for changes nothing."""
+    def answered(self, ids: Ints, codes: NDArray[np.uint8], moments: Floats) -> None:
+        """Take PUBACKs, by packet identifier and reason code, and when each came (s since 1970).
+
+        One that nobody waits for changes nothing.
+        """
         places = self._head - 1 - (self._head - ids) % IDS
         for piece in self._pieces:
             if piece.first >= self._head:
                 break
             here = (places >= piece.first) & (places < piece.first + len(piece))
             if here.all():
-                self._settle(piece, places - piece.first, codes, now)
+                self._settle(piece, places - piece.first, codes, moments)
                 break
-            self._settle(piece, places[here] - piece.first, codes[here], now)
+            self._settle(piece, places[here] - piece.first, codes[here], moments[here])
         self._put_away()
 
     def connected(self, receive_maximum: int) -> None:
@@ -192,14 +203,14 @@ class Line:
             packets += [piece.packets(at, at + 1) for at in own.tolist()]
         return b"".join(packets)
 
-    def _settle(self, piece: Piece, places: Ints, codes: NDArray[np.uint8], now: float) -> None:
+    def _settle(self, piece: Piece, places: Ints, codes: NDArray[np.uint8], moments: Floats) -> None:
         if not (places[1:] > places[:-1]).all():
             places, first = np.unique(places, return_index=True)
-            codes = codes[first]
+            codes, moments = codes[first], moments[first]
         waiting = piece.code[places] == NO_ANSWER
         if not waiting.all():
-            places, codes = places[waiting], codes[waiting]
-        piece.answer[places] = now - piece.due[places] - piece.late[places]
+            places, codes, moments = places[waiting], codes[waiting], moments[waiting]
+        piece.answer[places] = moments - piece.due[places] - piece.late[places]
         piece.code[places] = codes
         piece.open -= len(places)
         self._flying = max(self._flying - len(places), 0)

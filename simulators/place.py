@@ -130,14 +130,19 @@ def devices_at(fleet: Fleet, place: Place, families: Sequence[str]) -> Devices:
     return np.sort(found[np.argsort(distance, kind="stable")[:few]])
 
 
-def middle_of(fleet: Fleet, place: Place, devices: Devices) -> Disc:
-    """The point of a place, or of the device nearest to the mean of all, and the distance to the farthest in km."""
+def middle_of(fleet: Fleet, place: Place, devices: Devices, first: str | None = None) -> Disc:
+    """The point of a place, or the device nearest to the mean of all, and the distance to the farthest in km.
+
+    `first`: the family, if there are any of it, of which that device is to be.
+    """
     if place.disc is not None:
         lat, lon, radius = place.disc
         return lat, lon, min(radius, float(away(fleet, devices, lat, lon)[0].max()))
     lat, lon = (float(column[devices].mean(dtype=np.float64)) for column in (fleet.lat, fleet.lon))
-    distance, _ = away(fleet, devices, lat, lon)
-    nearest = devices[int(np.argmin(distance))]
+    those = devices[fleet.family[devices] == fleet.families.index(first)] if first in fleet.families else devices
+    those = those if len(those) else devices
+    distance, _ = away(fleet, those, lat, lon)
+    nearest = those[int(np.argmin(distance))]
     lat, lon = float(fleet.lat[nearest]), float(fleet.lon[nearest])
     return lat, lon, float(away(fleet, devices, lat, lon)[0].max())
 

@@ -21,7 +21,7 @@ BROKER_SPARE_FILES = 64
 """Files that a broker has open besides devices: ingest, gateways, its log and database."""
 PROCESS_BYTES = 60 * 2**20
 """A process of the simulator without its devices."""
-PLAIN_BYTES, TLS_BYTES = 8 * 2**10, 64 * 2**10
+PLAIN_BYTES, TLS_BYTES = 12 * 2**10, 64 * 2**10
 """A connection in simulator, broker and kernel together, both ends on this machine (measured, rounded up)."""
 PER_CORE = 8
 """Processes of the simulator per core beyond which they are in each other's way."""

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
+from simulators.draw import Floats
 from simulators.line import Line
 from simulators.spool import FAILURE
 from simulators.tally import Tally
@@ -26,6 +29,8 @@ from simulators.wire import (
     connect,
 )
 
+PAUSE_S = 0.002
+"""PUBACKs are read so often at most: so exact are the times to PUBACK."""
 KEEPALIVE_S = 30
 QUIET_S = 10.0
 """After so long without a word of ours the broker is asked whether it is there."""
@@ -52,10 +57,11 @@ class Broker(NamedTuple):
 
 
 class Wire(asyncio.Protocol):
-    """One TCP connection. Reading pauses after every piece until `heard` takes it: many PUBACKs at once cost little."""
+    """One TCP connection. Reading pauses for a moment after every piece: many PUBACKs at once cost little."""
 
     def __init__(self, hello: bytes, clock: Clock) -> None:
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
         self.transport: asyncio.Transport | None = None
         self._hello, self._clock = hello, clock
         self._reader, self._arrived = Reader(), deque[tuple[float, bytes]]()
@@ -71,19 +77,26 @@ class Wire(asyncio.Protocol):
         assert self.transport
         self._arrived.append((self._clock(), data))
         self.transport.pause_reading()
+        self._loop.call_later(PAUSE_S, self._resume)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the gateway know."""
         if not self.closed.done():
             self.closed.set_result(None)
 
-    def heard(self) -> list[tuple[float, Heard]]:
-        """What has come since, and when. Raises WireError."""
-        taken = [(moment, self._reader.feed(data)) for moment, data in self._arrived]
+    def heard(self) -> tuple[Heard, Floats] | None:
+        """What has come since, and when each PUBACK was read, s since 1970. Raises WireError."""
+        if not self._arrived:
+            return None
+        moments, chunks = zip(*self._arrived, strict=True)
         self._arrived.clear()
-        if taken and self.transport and not self.transport.is_closing():
+        heard = self._reader.feed(b"".join(chunks))
+        edges = np.cumsum([len(chunk) for chunk in chunks])
+        return heard, np.array(moments)[np.searchsorted(edges, heard.ends)]
+
+    def _resume(self) -> None:
+        if self.transport and not self.transport.is_closing():
             self.transport.resume_reading()
-        return taken
 
     @property
     def has_room(self) -> bool:
@@ -127,15 +140,17 @@ class Gateway:
         if wire is None:
             return
         try:
-            for moment, heard in wire.heard():
+            if said := wire.heard():
                 self._heard_at = now
-                self._take(heard, moment)
+                self._take(*said)
         except WireError as error:
             self.trouble = str(error)
             self._hang_up()
         if self.is_up and self._wire is wire:
             self._write_due(wire, now)
             self._watch(wire, now)
+        elif now - self._heard_at > CONNECT_S:
+            self._hang_up()
 
     def leave(self) -> None:
         """Say goodbye."""
@@ -155,11 +170,11 @@ class Gateway:
         await self._wire.closed
         self.turn(self._clock())  # what came last
 
-    def _take(self, heard: Heard, moment: float) -> None:
+    def _take(self, heard: Heard, moments: Floats) -> None:
         if heard.connack:
             self._admitted(heard.connack.reason, heard.connack.receive_maximum)
         if len(heard.ids):
-            self.line.answered(heard.ids, heard.codes, moment)
+            self.line.answered(heard.ids, heard.codes, moments)
         if heard.closed is not None:
             self._hang_up()
 

@@ -127,7 +127,8 @@ def account_table(document: Mapping[str, Any]) -> str:
     account = document["conservation"]
     total = ["total", *counts(account)]
     families = table(("family", *COUNTED), ([one["family"], *counts(one)] for one in account["by_family"]), total)
-    districts = table(("district", *COUNTED), ([one["area"], *counts(one)] for one in account["by_district"]), total)
+    areas = ([f"{one['area']} {one['name']}", *counts(one)] for one in account["by_district"])
+    districts = table(("district", *COUNTED), areas, total)
     names = ("device", "boot", "seq", "time")
     missing = [[str(one[name]) for name in names] for one in account["first_missing"]]
     named = f"<h3>Missing, the first {len(missing)}</h3>{table((*names[:3], 'time, ms since 1970'), missing)}"

@@ -44,7 +44,7 @@ def event_from(file: str, number: int, document: Any, fleet: Fleet, run: Run) ->
     start, end = times_in(entry, document, run)
     place = place_in(entry, document.get("where"), fleet)
     devices = chosen(entry, sort, kind, document, fleet, place, given)
-    lat, lon, radius = middle_of(fleet, place, devices)
+    lat, lon, radius = middle_of(fleet, place, devices, sort.families[0] if sort.families else None)
     codes = [fleet.areas[number] for number in place.areas if (fleet.area[devices] == number).any()]
     where = {"areas": codes, "lat": round(lat, 5), "lon": round(lon, 5), "radius_km": round(radius, 3)}
     scenario = file.rsplit("/", 1)[-1].removesuffix(".yaml")

@@ -92,6 +92,13 @@ class Schedule:
         order = now[np.argsort(due[now], kind="stable")]
         return self._messages(who[order], turn[order] + 1, due[order])
 
+    def before(self, moments: Floats) -> Ints:
+        """How many messages each device has due before a moment of its own (s since 1970), given already or not."""
+        passed = (moments - self._first) / self._interval
+        sure = np.maximum(np.floor(passed - JITTER).astype(np.int64) + 1, 0)
+        one_more = self._due(np.arange(len(sure)), sure) < moments
+        return np.asarray(sure + one_more, dtype=np.int64)
+
     def _due_before(self, moment: float) -> Ints:
         """Places of the devices that speak before `moment`; all are looked through only every so many calls."""
         if moment > self._horizon:

@@ -10,7 +10,8 @@ from simulators.publish import Broker, BrokerError, Clock, Gateway
 from simulators.spool import Rows
 from simulators.tally import Tally
 
-TICK_S = 0.005
+TICK_S = 0.01
+"""What becomes due within so much time is sent together: a message is late by half of it on average."""
 TOLD_EVERY_S = 0.1
 LINGER_S = 0.05
 
@@ -29,9 +30,13 @@ class Order(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Counts so far, and messages whose fate is known now. `ended`: when it was over, s since 1970; `refused`: why."""
+    """Counts so far, and messages whose fate is known now.
+
+    `until`: batches up to there were taken, s since 1970. `ended`: when it was over, s since 1970; `refused`: why.
+    """
 
     tally: Tally
+    until: float = 0.0
     rows: Sequence[Rows] = ()
     ended: float | None = None
     refused: str | None = None
@@ -119,6 +124,7 @@ class Sender:
         lines = [gateway.line for gateway in self._gateways]
         while self._written_until < end and not self._source.is_over and self._clock() < deadline:
             self._take()
+            self._turn(end)
             await asyncio.sleep(0.001)
         self._turn(end)
         for line in lines:
@@ -128,7 +134,7 @@ class Sender:
             await asyncio.sleep(TICK_S)
         for line in lines:
             line.end()
-        self._source.tell(Told(self.tally, self._settled(), ended=end))
+        self._source.tell(Told(self.tally.snapshot(), self._written_until, self._settled(), ended=end))
 
     async def _leave(self) -> None:
         for gateway in self._gateways:
@@ -138,7 +144,7 @@ class Sender:
     def _tell(self, now: float) -> None:
         if now - self._told_at >= TOLD_EVERY_S:
             self._told_at = now
-            self._source.tell(Told(self.tally, self._settled()))
+            self._source.tell(Told(self.tally.snapshot(), self._written_until, self._settled()))
 
     def _settled(self) -> list[Rows]:
         return [rows for gateway in self._gateways for rows in gateway.line.settled() if len(rows)]

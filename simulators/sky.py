@@ -6,8 +6,9 @@ River delta, rounded: hot and wet from May to September, cool and dry in winter.
 Giang city, moments seconds since 1970, local time is UTC+7.
 """
 
+from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +36,6 @@ CHANGEABLE = of_season([3.2, 3.2, 2.8, 2.2, 1.6, 1.3, 1.2, 1.2, 1.5, 1.9, 2.5, 3
 """Deviation of a day's temperature from the season's, Cel: cold surges come in winter."""
 SUMMER = of_season([0.0, 0.0, 0.1, 0.4, 0.8, 1.0, 1.0, 1.0, 0.8, 0.4, 0.1, 0.0])
 
-CELL_KM, CELL_S = 28.0, 2.5 * 3600.0
-DRIFT_KM_PER_S = (-18.0 / 3600.0, 9.0 / 3600.0)
-"""Rain cells travel to the north-west, 20 km in an hour."""
 DRY_BELOW = 1.5
 HOURLY = 24.0 * 0.0416
 """Scales what exceeds DRY_BELOW so that the year's rain is that of RAIN_MM_PER_DAY; the mean of the excess, counted."""
@@ -50,36 +48,52 @@ class Place(NamedTuple):
     north: Floats
 
 
-def field(place: Place, seconds: Floats, size_km: float, life_s: float, purpose: str) -> Floats:
-    """A field of mean 0 and deviation 1 that changes over about `size_km` and `life_s`."""
-    cells = np.empty((3, *seconds.shape))
-    cells[0], cells[1], cells[2] = place.east / size_km, place.north / size_km, seconds / life_s
+class Field(NamedTuple):
+    """A field of mean 0 and deviation 1 that changes over about `size_km` and `life_s`, and drifts (km/h)."""
+
+    size_km: float
+    life_s: float
+    eastward: float = 0.0
+    northward: float = 0.0
+
+
+FIELDS: Mapping[str, Field] = {
+    "weather": Field(110.0, 2.5 * 86_400.0),  # how warm it is for the season
+    "moist": Field(110.0, 1.5 * 86_400.0),
+    "spell": Field(160.0, 20 * 3600.0),  # wet spells and dry ones
+    "cell": Field(28.0, 2.5 * 3600.0, -18.0, 9.0),  # rain cells travel to the north-west
+    "wind": Field(90.0, 8 * 3600.0),
+    "wind_from": Field(90.0, 8 * 3600.0),
+    "dust": Field(70.0, 40 * 3600.0),
+}
+
+
+def fields(place: Place, seconds: Floats, names: tuple[str, ...]) -> dict[str, Floats]:
+    """These of FIELDS at places and moments, worked out together."""
+    size, life, east, north, purpose = (column.reshape(-1, *seconds.ndim * (1,)) for column in _columns(names))
+    cells = np.empty((3, len(names), *seconds.shape))
+    cells[0], cells[1] = (place.east - east * seconds) / size, (place.north - north * seconds) / size
+    cells[2] = seconds / life
     floors = np.floor(cells)
     x, y, t = floors.astype(np.int64).view(np.uint64)
-    node = x * _X + y * _Y + t * _T + _purpose(purpose)
+    node = x * _X + y * _Y + t * _T + purpose
     words = draw.finish(node + CORNERS.reshape(-1, *node.ndim * (1,))).view(np.int64)
-    (west, south, before), (east, north, after) = blend(_smooth(cells - floors))
-    earlier, later = _over(words[:4], west, east, south, north), _over(words[4:], west, east, south, north)
-    return np.asarray((before * earlier + after * later) * UNIT, dtype=np.float64)
+    (west, south, before), (east_of, north_of, after) = blend(_smooth(cells - floors))
+    earlier, later = (_over(corners, west, east_of, south, north_of) for corners in (words[:4], words[4:]))
+    return dict(zip(names, (before * earlier + after * later) * UNIT, strict=True))
 
 
 @cache
-def _purpose(name: str) -> np.uint64:
-    return np.uint64(salt("sky", name))
+def _columns(names: tuple[str, ...]) -> tuple[NDArray[Any], ...]:
+    """Sizes (km), lives (s), drifts (km/s east, north) and purposes."""
+    rows = [FIELDS[name] for name in names]
+    drifts = [np.array([row[place] for row in rows]) / 3600.0 for place in (2, 3)]
+    purposes = np.array([salt("sky", name) for name in names], dtype=np.uint64)
+    return np.array([row.size_km for row in rows]), np.array([row.life_s for row in rows]), *drifts, purposes
 
 
 def _over(words: NDArray[np.int64], west: Floats, east: Floats, south: Floats, north: Floats) -> Floats:
     return np.asarray((words[0] * west + words[1] * east) * south + (words[2] * west + words[3] * east) * north)
-
-
-def weather(place: Place, seconds: Floats) -> Floats:
-    """How warm it is for the season, in deviations: what makes one day unlike another."""
-    return field(place, seconds, 110.0, 2.5 * 86_400.0, "weather")
-
-
-def spell(place: Place, seconds: Floats) -> Floats:
-    """Wet spells and dry ones, in deviations."""
-    return field(place, seconds, 160.0, 20 * 3600.0, "spell")
 
 
 def heat(now: Clock, weather: Floats) -> Floats:
@@ -87,10 +101,10 @@ def heat(now: Clock, weather: Floats) -> Floats:
     return HEAT.at(now) + CHANGEABLE.at(now) * weather + 3.6 * _wave(now, 14.2)
 
 
-def humidity(place: Place, seconds: Floats, now: Clock, air: Floats) -> Floats:
+def humidity(now: Clock, moist: Floats, air: Floats) -> Floats:
     """Relative humidity, 0.2 to 1, at an air temperature in Cel: the warmer of one day, the drier."""
-    moist = 0.05 * field(place, seconds, 110.0, 1.5 * 86_400.0, "moist")
-    return np.clip(HUMIDITY.at(now) + moist - 0.032 * (air - HEAT.at(now)), 0.2, 1.0)
+    usual = HUMIDITY.at(now) + 0.05 * moist
+    return np.minimum(np.maximum(usual - 0.032 * (air - HEAT.at(now)), 0.2), 1.0)
 
 
 def pressure(now: Clock, weather: Floats) -> Floats:
@@ -99,40 +113,37 @@ def pressure(now: Clock, weather: Floats) -> Floats:
     return PRESSURE.at(now) - 0.8 * CHANGEABLE.at(now) * weather + tide
 
 
-def wind(place: Place, seconds: Floats, now: Clock) -> Floats:
+def wind(now: Clock, fresh: Floats) -> Floats:
     """Wind, m/s: calm at night, fresh in the afternoon."""
-    return np.maximum(2.1 + 0.8 * _wave(now, 14.5) + 0.8 * field(place, seconds, 90.0, 8 * 3600.0, "wind"), 0.2)
+    return np.maximum(2.1 + 0.8 * _wave(now, 14.5) + 0.8 * fresh, 0.2)
 
 
-def wind_from(place: Place, seconds: Floats, now: Clock) -> Floats:
+def wind_from(now: Clock, turned: Floats) -> Floats:
     """Where the wind comes from, deg: north-east in winter, south-east in summer."""
-    return np.mod(WIND_FROM.at(now) + 25.0 * field(place, seconds, 90.0, 8 * 3600.0, "wind from"), 360.0)
+    return np.mod(WIND_FROM.at(now) + 25.0 * turned, 360.0)
 
 
 def sun(now: Clock, spell: Floats) -> Floats:
     """Sunshine on level ground, kW/m2: where it may rain there are clouds."""
-    cloud = np.clip(0.5 + 0.35 * spell, 0.0, 1.0)
+    cloud = np.minimum(np.maximum(0.5 + 0.35 * spell, 0.0), 1.0)
     return DAYS.height(now) * (1.0 - 0.65 * cloud)
 
 
-def rain(place: Place, seconds: Floats, now: Clock, spell: Floats) -> Floats:
+def rain(now: Clock, spell: Floats, cell: Floats) -> Floats:
     """Rain, mm/h: cells that travel through wet spells; in summer most of it in the late afternoon."""
-    moved = Place(place.east - DRIFT_KM_PER_S[0] * seconds, place.north - DRIFT_KM_PER_S[1] * seconds)
-    wet = 0.9 * spell + 0.7 * field(moved, seconds, CELL_KM, CELL_S, "cell")
-    excess = np.maximum(wet + 0.35 * SUMMER.at(now) * _wave(now, 17.0) - DRY_BELOW, 0.0)
-    return excess**1.5 * RAIN_MM_PER_DAY.at(now) / HOURLY
+    wet = 0.9 * spell + 0.7 * cell + 0.35 * SUMMER.at(now) * _wave(now, 17.0)
+    return np.maximum(wet - DRY_BELOW, 0.0) ** 1.5 * RAIN_MM_PER_DAY.at(now) / HOURLY
 
 
 def rain_at(place: Place, seconds: Floats) -> Floats:
     """Rain at any places and moments, mm/h."""
-    return rain(place, seconds, clock(seconds), spell(place, seconds))
+    return rain(clock(seconds), **fields(place, seconds, ("spell", "cell")))
 
 
-def dust(place: Place, seconds: Floats, now: Clock, spell: Floats) -> Floats:
+def dust(now: Clock, spread: Floats, spell: Floats) -> Floats:
     """Particles as a share of the year's mean: much in still winter nights, little in summer and wet spells."""
-    spread = np.maximum(1.0 + 0.3 * field(place, seconds, 70.0, 40 * 3600.0, "dust"), 0.25)
-    washed = 1.0 - 0.3 * np.clip(spell - 0.5, 0.0, 1.0)
-    return DUST.at(now) * spread * washed * (1.0 + 0.3 * _wave(now, 4.0))
+    washed = 1.0 - 0.3 * np.minimum(np.maximum(spell - 0.5, 0.0), 1.0)
+    return DUST.at(now) * np.maximum(1.0 + 0.3 * spread, 0.25) * washed * (1.0 + 0.3 * _wave(now, 4.0))
 
 
 def _smooth(part: NDArray[np.float64]) -> Floats:

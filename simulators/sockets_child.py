@@ -9,8 +9,10 @@ import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+from psutil import Process
+
 from simulators.sockets_count import Counts, Times
-from simulators.sockets_part import Order, Part, Told
+from simulators.sockets_part import Order, Part, Told, memory_of
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,17 +23,17 @@ def main(arguments: Sequence[str]) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with Connection(int(arguments[0])) as line:
         try:
-            order: Order = line.recv()
-            rehearse(order, line)
+            before = memory_of(Process())
+            rehearse(line.recv(), before, line)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return  # nobody is there any more who wants to know
         except (OSError, MemoryError) as error:
             line.send(Told(Counts(), Times(), trouble=str(error) or "no memory left"))
 
 
-def rehearse(order: Order, line: Connection) -> None:
+def rehearse(order: Order, before: int, line: Connection) -> None:
     """From the first connection to the last."""
-    part = Part(order)
+    part = Part(order, before)
     try:
         part.run(line)
     finally:

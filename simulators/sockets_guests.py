@@ -12,8 +12,8 @@ from simulators.fleet import Fleet
 from simulators.preflight import port_range
 from simulators.sockets_manner import USUAL_MANNER, Manner
 from simulators.sockets_part import Order
-from simulators.sockets_probe import wait_admitted
-from simulators.sockets_wire import Address
+from simulators.sockets_probe import SocketsError, wait_admitted
+from simulators.sockets_wire import Address, failure_name
 
 PER_SOURCE = 10_000
 """Connections from one source address: fewer than the ports that a machine gives away by itself (28,000)."""
@@ -38,9 +38,9 @@ class Guests:
         return members_of(self.fleet, self.shard)
 
     def orders(self, processes: int) -> list[Order]:
-        """What each process is told."""
+        """What each process is told. Raises SocketsError for a broker whose name nobody knows."""
         everyone, (first, last) = self.members, port_range()
-        addresses = tuple(Address.of(url) for url, _ in self.brokers)
+        addresses = tuple(found(url) for url, _ in self.brokers)
         orders = []
         for part in range(processes):
             shard = divided(self.shard, part, processes)
@@ -63,6 +63,17 @@ class Guests:
             if len(own):
                 device = self.fleet.ids(everyone[own[-1:]].astype(np.int64))[0]
                 wait_admitted(Address.of(url), device, bytes(self.tokens[own[-1]]), self.manner.ca, patience_s)
+
+
+def found(url: str) -> Address:
+    """A broker's address, looked up. Raises SocketsError."""
+    address = Address.of(url)
+    try:
+        return address.found()
+    except OSError as error:
+        raise SocketsError(f"broker {address}: {failure_name(error)}") from None
+    except UnicodeError:
+        raise SocketsError(f"broker {address}: no machine can have this name") from None
 
 
 def divided(shard: tuple[int, int], part: int, parts: int) -> tuple[int, int]:

@@ -91,12 +91,13 @@ class Told(NamedTuple):
 class Part:
     """The devices of one process from the first connection to the last."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, before: int) -> None:
+        """`before`: bytes of the process when it knew of no device."""
         self._offset = time.time() - time.monotonic()  # a step of the wall clock moves nothing
         self._order, self._me = order, psutil.Process()
         self._members = members_of(order.fleet, order.shard)
         self.counts, self._times = Counts(began=self.now()), Times()
-        self._before = memory_of(self._me)
+        self._before = before
         self._links = Links(
             order.fleet,
             self._members,

@@ -18,11 +18,12 @@ FAILURES = {
 
 
 class Address(NamedTuple):
-    """Where a broker listens."""
+    """Where a broker listens. `ip`: what the name stands for, once it was looked up."""
 
     host: str
     port: int
     tls: bool
+    ip: str = ""
 
     @classmethod
     def of(cls, url: str) -> "Address":
@@ -35,6 +36,12 @@ class Address(NamedTuple):
     def is_local(self) -> bool:
         """Whether it is on the loopback interface, where this machine has sixteen million addresses of its own."""
         return self.host.startswith("127.") or self.host == "localhost"
+
+    def found(self) -> "Address":
+        """With the name looked up: once, as no name is looked up without waiting. Raises OSError."""
+        family = socket.AF_INET if self.is_local else socket.AF_UNSPEC
+        answers = socket.getaddrinfo(self.host, self.port, family, socket.SOCK_STREAM)
+        return self._replace(ip=str(answers[0][4][0]))
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -145,7 +152,8 @@ class Tls:
 
 def begun(address: Address, source: str | None) -> socket.socket:
     """A socket that is about to be connected. Raises OSError."""
-    new = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+    ip = address.ip or address.host
+    new = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
     try:
         new.setblocking(False)
         new.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
@@ -153,7 +161,7 @@ def begun(address: Address, source: str | None) -> socket.socket:
             # The port is chosen when the destination is known: as many connections as ports to each broker.
             new.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             new.bind((source, 0))
-        if (code := new.connect_ex((address.host, address.port))) not in (0, EINPROGRESS):
+        if (code := new.connect_ex((ip, address.port))) not in (0, EINPROGRESS):
             raise OSError(code, os.strerror(code))
     except OSError:
         new.close()

@@ -1,6 +1,6 @@
 """Messages by what became of them, and how long they took."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ class Tally:
     codes: Ints = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
     lateness: Histogram = field(default_factory=Histogram)
     answers: Histogram = field(default_factory=Histogram)
+
+    def snapshot(self) -> "Tally":
+        """As it is now, for another thread or process."""
+        return replace(self, codes=self.codes.copy())
 
     def follow(self, other: "Tally") -> None:
         """Take over what another one has counted, but for what is counted by rows."""

@@ -118,13 +118,15 @@ def ranges_of(fleet: Fleet, devices: np.ndarray[Any, np.dtype[np.int64]]) -> lis
 def lines(truth: Truth, fleet: Fleet) -> Iterator[bytes]:
     """The devices as CSV: device,from,to."""
     yield b"device,from,to\n"
+    same = f",{utc(truth.start)},{utc(truth.end)}\n"
     for begin in range(0, len(truth.devices), AT_ONCE):
         piece = slice(begin, begin + AT_ONCE)
         ids = fleet.ids(truth.devices[piece].astype(np.int64))
-        since = [truth.start] * len(ids) if truth.since is None else truth.since[piece].tolist()
-        until = [truth.end] * len(ids) if truth.until is None else truth.until[piece].tolist()
-        rows = zip(ids, since, until, strict=True)
-        yield "".join(f"{device},{utc(one)},{utc(other)}\n" for device, one, other in rows).encode()
+        if truth.since is None or truth.until is None:
+            yield "".join(f"{device}{same}" for device in ids).encode()
+        else:
+            rows = zip(ids, truth.since[piece].tolist(), truth.until[piece].tolist(), strict=True)
+            yield "".join(f"{device},{utc(one)},{utc(other)}\n" for device, one, other in rows).encode()
 
 
 def told(found: Any) -> Any:

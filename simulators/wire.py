@@ -46,15 +46,16 @@ class Connack(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What a piece of the stream held: identifier and reason code of each PUBACK, and the CONNACK.
+    """What a piece of the stream held: of each PUBACK identifier, reason code, and where it ends in the piece.
 
     `closed`: the reason code with which the broker says goodbye.
     """
 
     ids: Ints
     codes: NDArray[np.uint8]
-    connack: Connack | None
-    closed: int | None
+    ends: Ints
+    connack: Connack | None = None
+    closed: int | None = None
 
 
 def connect(client_id: str, user: str | None, password: str | None, *, keepalive: int, session_s: int) -> bytes:
@@ -74,17 +75,14 @@ class Reader:
 
     def feed(self, chunk: bytes) -> Heard:
         """All packets that are whole by now. Raises WireError."""
-        stream = self._rest + chunk
+        stream, before = self._rest + chunk, len(self._rest)
         packets = _alike(stream)
         if packets is None:
             heard, end = _mixed(stream)
         else:
-            heard, end = (
-                _heard(packets[:, 2], packets[:, 3], packets[:, 4] if packets.shape[1] > 4 else None),
-                packets.size,
-            )
+            heard, end = _all_of(packets), packets.size
         self._rest = stream[end:]
-        return heard
+        return heard._replace(ends=heard.ends - before)
 
 
 def _alike(stream: bytes) -> NDArray[np.uint8] | None:
@@ -111,12 +109,15 @@ def _mixed(stream: bytes) -> tuple[Heard, int]:
         at = begin + size
     data, place = np.frombuffer(stream, dtype=np.uint8), np.array(starts, dtype=np.int64)
     codes = np.where(data[place + 1] > 2, data[np.minimum(place + 4, len(data) - 1)], 0).astype(np.uint8)
-    return _told(_heard(data[place + 2], data[place + 3], codes), others), at
+    ids = data[place + 2].astype(np.int64) << 8 | data[place + 3]
+    return _told(Heard(ids, codes, place + 2 + data[place + 1]), others), at
 
 
-def _heard(high: NDArray[np.uint8], low: NDArray[np.uint8], codes: NDArray[np.uint8] | None) -> Heard:
-    ids = high.astype(np.int64) << 8 | low
-    return Heard(ids, np.zeros(len(ids), dtype=np.uint8) if codes is None else codes, None, None)
+def _all_of(packets: NDArray[np.uint8]) -> Heard:
+    count, width = packets.shape
+    ids = packets[:, 2].astype(np.int64) << 8 | packets[:, 3]
+    codes = packets[:, 4] if width > 4 else np.zeros(count, dtype=np.uint8)
+    return Heard(ids, codes, np.arange(width, packets.size + 1, width))
 
 
 def _told(heard: Heard, others: list[tuple[int, bytes]]) -> Heard:

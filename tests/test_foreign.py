@@ -179,7 +179,7 @@ def test_uplinks_of_every_device_are_stored_with_their_values(old_stack: Running
         (packet,) = opener_of(ROUTES[one.inbox])(one.topic, one.payload)
         assert isinstance(packet, Packet)
         found = chosen("lorawan", packet)
-        if isinstance(found, Rejected):
+        if isinstance(found, Rejected) or found.how == "common":  # what several profiles agree on names none
             continue
         for reading in found.results:
             if isinstance(reading, Reading) and reading.time is not None and reading.seq >= 0:

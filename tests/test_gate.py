@@ -1,6 +1,7 @@
 """The gate at the broker: its table against a dictionary, and what it lets in and keeps out on a real broker."""
 
 import json
+import struct
 import threading
 import time
 import urllib.request
@@ -19,7 +20,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from devices import credentials
-from devices.gate.table import ID_BYTES, KICKS, Hashes, Seen, Table, create, fnv1a, fnv1a_all, place_all
+from devices.gate.table import ID_BYTES, KICKS, SEEN, Hashes, Seen, Table, create, fnv1a, fnv1a_all, place_all
+from dothi.stack.admission import losing
 from dothi.stack.door import Door, heard, message
 from dothi.stack.gate import without_executable_stack
 from tests.stack import RunningStack
@@ -79,6 +81,25 @@ def test_a_full_table_says_so_and_a_ring_takes_what_fits(tmp_path: Path) -> None
         table.put("one-more", (None, None))
     assert table.kick(["d-0001"] * (KICKS + 5)) == KICKS
     assert table.kick(["d-0001"]) == 0
+    table.close()
+
+
+def test_a_change_that_comes_twice_changes_nothing(tmp_path: Path) -> None:
+    """Whoever is killed between writing a change and noting it writes it again at the next start."""
+    table = create(tmp_path / "table", {})
+    old, new = sha256(b"old").digest(), sha256(b"new").digest()
+    table.put("dev-1", (old, new))
+    used = SEEN + table._place("dev-1", add=False)
+    table._map[used : used + 8] = struct.pack("<II", 7, 8)
+    for hashes, left in (((old, new), (7, 8)), ((old, None), (7, 8)), ((new, None), (0, 8)), ((new, old), (0, 0))):
+        before = table.tokens("dev-1")
+        assert losing(table, [("dev-1", hashes)]) == (["dev-1"] if {*before} - {*hashes, None} else [])
+        for _ in range(2):
+            table.put("dev-1", hashes)
+            seen = table.seen("dev-1")
+            assert seen is not None
+            assert seen.used_at == left
+            assert losing(table, [("dev-1", hashes)]) == []
     table.close()
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from devices.alias import NoSuchAlias, remove_alias
 from devices.enroll import DEVICE_ID, Row
 from devices.pending import NATIVE, Proposal, Sample, Stranger, area_of, device_id, propose, strangers
 from devices.registry import enroll
@@ -297,6 +298,21 @@ def test_a_name_is_taken_away_and_is_unknown_again(stack: RunningStack) -> None:
     assert shown["history"][-1]["state"] == shown["state"]
     assert "is it tasmota:Pend_Kept?" in str(refusal(stack, "alias", "remove", "tasmota:pend_kept"))
     assert refusal(stack, "alias", "remove", "Pend_Kept").exit_code == 2
+
+
+def test_with_a_lorawan_name_goes_the_eui(stack: RunningStack) -> None:
+    eui = "70b3d500000000aa"
+    row = Row("pend-eui", "milesight-am103", "215", route="lorawan", foreign_id=eui, eui=eui, given=frozenset(("eui",)))
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        enroll(connection, [row])
+        assert remove_alias(connection, "lorawan", eui, None) == "pend-eui"
+        enroll(connection, [row._replace(device="pend-eui-2")])  # it is free for another
+        with pytest.raises(NoSuchAlias, match="no device is called"):
+            remove_alias(connection, "lorawan", "70b3d500000000ab", None)
+    assert stack.query("select device, eui from registry.device where device like 'pend-eui%%' order by 1") == [
+        ("pend-eui", None),
+        ("pend-eui-2", eui),
+    ]
 
 
 # --- names that strangers choose, and two people at once

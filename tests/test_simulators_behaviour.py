@@ -193,7 +193,7 @@ def sections(metric: Metric) -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(st.fixed_dictionaries({"curve": st.just(name)} | must, optional=may) for name, must, may in curves)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(asked=st.data())
 def test_whatever_passes_as_a_section_stays_legal_and_counters_never_fall(asked: st.DataObject) -> None:
     family = asked.draw(st.sampled_from(list(FAMILIES.values())))

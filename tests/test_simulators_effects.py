@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulators.city import City, Message
 from simulators.draw import Floats
@@ -18,7 +20,7 @@ from simulators.fleet import build, districts, zones_of
 from simulators.messages import Kind
 from simulators.scenario import QUIET, Scenario, Truth
 from simulators.scenario_file import read
-from simulators.schedule import Shares
+from simulators.schedule import Schedule, Shares
 from simulators.truth import event_document
 
 START, SECONDS, BOOT = 1_764_547_200.0, 3600.0, 1000
@@ -273,6 +275,18 @@ def test_after_a_power_cut_devices_count_from_one_in_another_boot(tmp_path: Path
         assert [m.seq for m in after] == list(range(1, len(after) + 1))
         assert after
     assert played.scenario[0].outages(FLEET)[0].restart
+
+
+@given(after=st.floats(-100, 4000), speed=st.floats(0.5, 8))
+@settings(max_examples=50, deadline=None)
+def test_how_much_was_said_before_a_moment_is_what_was_said(after: float, speed: float) -> None:
+    members = np.arange(len(FLEET), dtype=np.uint32)
+    moments = START + after + np.linspace(0, 100, len(FLEET))
+    clocks = Schedule(FLEET, members, start=START, boot=1, speed=speed, shares=UNFAILING)
+    counted = clocks.before(moments)
+    said = clocks.until(float(moments.max()))
+    early = said.device[said.due < moments[said.device]]
+    assert np.array_equal(counted, np.bincount(early, minlength=len(FLEET)))
 
 
 def test_some_counters_forget_when_the_power_was_cut(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from dothi.commands.simulate_run import stop_on_signals
 from dothi.errors import Refused, WrongUsage
 from dothi.load.conservation import Account, account, document
 from dothi.load.report import FORMAT, SECTIONS, read
+from dothi.load.settling import verdict_of
 from simulators.capacity import Figures, Range, Slo, Step, failure, next_rate, sustained
 from simulators.city import City
 from simulators.conserve import Fate, Found, Kept, digest_of, judge, packed, rank
@@ -41,6 +43,7 @@ from tests.stack import RunningStack
 RUN = ("simulate", "run", "--area", "216", "--area", "215", "--people", "200")
 CLEAN = Shares(late=0.0, duplicate=0.0, faulty=0.0)
 START = 1_764_547_200.0
+CHARTS = 6
 
 
 # Set arithmetic
@@ -174,6 +177,29 @@ def test_a_spool_cut_off_in_a_row_gives_the_whole_ones(tmp_path: Path) -> None:
     assert [rows["device"].tolist() for rows in slices([spool.path], 1)] == [[1], [2]]
 
 
+# Waiting for the platform
+
+
+@pytest.mark.parametrize(
+    ("waited", "still", "in_hand", "held", "counted", "verdict"),
+    [
+        (0.0, 0.0, 0, 0, False, None),
+        (2.0, 2.0, 0, 0, False, None),
+        (4.0, 4.0, 0, 0, False, True),
+        (4.0, 4.0, 5, 0, False, None),
+        (4.0, 4.0, 0, 5, False, None),
+        (40.0, 31.0, 0, 5, False, False),
+        (1.5, 1.5, 0, 5, True, True),
+        (1.5, 1.5, 3, 0, True, None),
+        (11.0, 0.0, 300, 0, True, True),
+    ],
+)
+def test_when_the_platform_has_dealt_with_everything(
+    waited: float, still: float, in_hand: int, held: int, counted: bool, verdict: bool | None
+) -> None:
+    assert verdict_of(waited, still, in_hand, held, counted) is verdict
+
+
 # The search for the highest rate
 
 
@@ -239,7 +265,7 @@ def test_why_a_step_was_not_sustained(change: dict[str, Any], told: str) -> None
         (["run", "--speed", "-1"], "--speed -1: "),
         (["run", "--speed", "2", "--rate", "5"], "one of the two"),
         (["run", "--for", "-1"], "--for -1: "),
-        (["run", "--tls"], "only together with --sockets"),
+        (["run", "--tls"], "--tls without --sockets"),
         (["run", "--scenario", "nothing"], "--scenario nothing: "),
         (["run", "--settle-s", "-1"], "--settle-s -1: "),
         (["run", "--report", "out", "--no-account"], "--report out and --no-account"),
@@ -367,6 +393,7 @@ def test_a_run_reports_what_the_broker_acknowledged(stack: RunningStack, tmp_pat
     )
     assert (counted["missing"], counted["stored_not_noted"]) == (0, 0)
     assert counted["settled"]
+    assert 0 < counted["platform"]["settled"] == counted["platform"]["messages"]
     assert stored(stack, summary["boot"]) == counted["stored"]
     delays = summary["delays_s"]
     assert delays["answer"]["count"] == len(acknowledged)
@@ -383,8 +410,18 @@ def stored(stack: RunningStack, boot: int) -> int:
     return len(stack.query(" union all ".join(parts)))
 
 
+ACCOUNT = {"due", "not_sent", "sent", "unanswered", "refused", "unheard", "acknowledged", "stored", "duplicate"}
+ACCOUNT |= {"quarantined", "quarantined_not_kept", "missing"}
+
+
 def check_report(folder: Path, acknowledged: int) -> None:
     told = read(folder)
+    whole = {"stored_unacknowledged", "stored_not_noted", "by_family", "by_district", "first_missing"}
+    assert told["conservation"].keys() == ACCOUNT | whole | {"settled", "ledger", "platform"}
+    assert all(line.keys() == ACCOUNT | {"family"} for line in told["conservation"]["by_family"])
+    assert all(line.keys() == ACCOUNT | {"area", "name"} for line in told["conservation"]["by_district"])
+    assert told["rates"]["per_s"].keys() == {"due", "sent", "acknowledged", "stored"}
+    assert told["delays"]["whole_s"].keys() == {"late", "answer", "received", "queryable"}
     assert (told["format"], set(SECTIONS) - told.keys()) == (FORMAT, set())
     assert sum(told["rates"]["per_s"]["acknowledged"]) * told["rates"].get("step_s", 1) == acknowledged
     assert {"simulator", "broker", "database", "workers"} <= told["processes"]["cpu_s"].keys()
@@ -415,13 +452,14 @@ def test_devices_with_connections_of_their_own_are_accounted_for_whatever_happen
 
 
 @pytest.mark.stack
-def test_sigint_ends_a_run_with_its_report(stack: RunningStack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pause_s", [0.0, 3.0])
+def test_sigint_ends_a_run_with_its_report(stack: RunningStack, tmp_path: Path, pause_s: float) -> None:
     command = [sys.executable, "-m", "dothi", *RUN, "--dir", str(stack.folder), "--report", str(tmp_path), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "Ctrl-C stops" not in process.stderr.readline():
             assert process.poll() is None
-        time.sleep(2.0)
+        time.sleep(pause_s)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -443,6 +481,37 @@ def test_a_run_that_lost_something_says_so_and_fails(stack: RunningStack, tmp_pa
     assert done.returncode == 1
     assert re.search(r"missing: no-21\d-\d+ boot \d+ seq 2 time \d+", done.stdout)
     assert "acknowledged messages are missing" in done.stdout
+
+
+@pytest.mark.full
+@pytest.mark.stack
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+def test_a_browser_without_a_network_draws_every_chart(stack: RunningStack, tmp_path: Path) -> None:
+    stack.dothi(*RUN, "--rate", "300", "--for", "3", "--report", str(tmp_path / "out"))
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom")
+    page_at, profile = (tmp_path / "out/report.html").as_uri(), f"--user-data-dir={tmp_path / 'profile'}"
+    no_network = "--host-resolver-rules=MAP * ~NOTFOUND"
+    drawn = subprocess.run(
+        ["chromium", *flags, profile, no_network, page_at], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert drawn.stdout.count('class="main-svg"') >= 2 * CHARTS
+    assert drawn.stdout.count('class="scatterlayer') == CHARTS
+
+
+@pytest.mark.full
+@pytest.mark.stack
+def test_an_interrupted_search_tells_what_is_known(stack: RunningStack) -> None:
+    asked = ("--area", "216", "--people", "400", "--from", "50", "--step-s", "5", "--json", "--dir", str(stack.folder))
+    command = [sys.executable, "-m", "dothi", "simulate", "capacity", *asked]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "sustained" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    told = json.loads(out)
+    assert process.returncode == 0
+    assert (told["complete"], told["messages_per_s"]) == (False, 50)
 
 
 @pytest.mark.full

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -27,7 +27,7 @@ from simulators.messages import Kind, Messages
 from simulators.scenario import QUIET, Scenario, Truth
 from simulators.scenario_file import parse, read, shipped, text_of
 from simulators.scenario_terms import ScenarioError
-from simulators.schedule import Shares
+from simulators.schedule import USUAL, Shares
 from simulators.truth import write
 from tests.json_schema import faults
 
@@ -118,6 +118,13 @@ def test_the_same_is_said_in_whatever_slices_and_shards(name: str) -> None:
         said = city(scenario, shard=(part, 2))
         for turn in range(1, 4):
             pieces.update(lines(said, said.until(START + turn * step)))
+    assert pieces == at_once
+
+
+def test_slices_do_not_matter_either_where_messages_are_late_twice_and_faulty() -> None:
+    whole, parts = city(played("bad-day"), USUAL), city(played("bad-day"), USUAL)
+    at_once = Counter(lines(whole, whole.until(START + SECONDS)))
+    pieces = Counter(line for turn in range(1, 5) for line in lines(parts, parts.until(START + turn * SECONDS / 4)))
     assert pieces == at_once
 
 
@@ -326,6 +333,7 @@ TEXTS = st.recursive(
     key=st.sampled_from(["kind", "id", "start", "for", "where", "families", "share", "count", "devices", "cause"]),
     value=TEXTS,
 )
+@settings(max_examples=60, deadline=None)
 def test_whatever_stands_in_an_entry_is_played_or_refused(
     key: str, value: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

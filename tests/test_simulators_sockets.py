@@ -30,11 +30,12 @@ from simulators.fleet import Fleet, build, districts, zones_of
 from simulators.scenario import Outage
 from simulators.schedule import Shares
 from simulators.sockets import Crowd
-from simulators.sockets_guests import Guests, broker_of, divided
+from simulators.sockets_guests import Guests, broker_of, divided, found
 from simulators.sockets_manner import Manner
 from simulators.sockets_outbox import Outbox
 from simulators.sockets_part import Rehearsal
 from simulators.sockets_probe import SocketsError
+from simulators.sockets_wire import Address
 from simulators.spool import NO_ANSWER, NOT_SENT, Rows, Spool, read
 from simulators.tally import Tally
 from tests.gated import Gated, tokens_of
@@ -351,6 +352,21 @@ def test_a_process_that_dies_ends_the_run_with_a_word(fleet: Fleet, broker: Gate
 
 
 # Laws that need no broker
+
+
+def test_a_process_of_devices_carries_no_driver_of_a_database() -> None:
+    program = "import sys, simulators.sockets_child; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+
+
+def test_a_brokers_name_is_looked_up_once_and_loopback_has_many_addresses_in_ipv4_only() -> None:
+    address = Address.of("mqtts://gateway:secret@localhost")
+    assert (str(address), address.tls, address.is_local) == ("localhost:8883", True, True)
+    assert address.found().ip == "127.0.0.1"
+    away = Address.of("mqtt://[::1]:1884")
+    assert (away.is_local, away.found().ip, away.port) == (False, "::1", 1884)
+    with pytest.raises(SocketsError, match=r"broker a{64}:1883: no machine can have this name"):
+        found(f"mqtt://{'a' * 64}")
 
 
 @given(part=st.integers(1, 5), more=st.integers(0, 3), parts=st.integers(1, 7))

@@ -25,6 +25,16 @@ def test_what_devices_with_their_own_tokens_say_is_stored(stack: RunningStack) -
     assert kept[0][0] >= 150
 
 
+@pytest.mark.full
+def test_a_summary_in_words_over_tls_from_two_processes(stack: RunningStack) -> None:
+    done = stack.dothi("simulate", "run", "--sockets", "--tls", "--processes", "2", *SMALL, "--no-account")
+    assert "150 of 150 devices connected, from 2 processes" in done.stderr
+    cells = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
+    rows = {row[1]: row[2] for row in cells if len(row) == 4}
+    assert rows["sent"] == rows["acknowledged"]
+    assert rows["connected"] == "150"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -235,10 +235,10 @@ PLAIN = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00"
 def test_what_is_no_tls_is_not_answered(stack: RunningStack, device: Device, first: bytes) -> None:
     address = urlsplit(stack.document["tls"])
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as plain:
-        plain.sendall(first)
-        plain.shutdown(socket.SHUT_WR)
         answer = b""
-        with suppress(ConnectionError):
+        with suppress(OSError):  # the other side may have hung up
+            plain.sendall(first)
+            plain.shutdown(socket.SHUT_WR)
             while got := plain.recv(4096):
                 answer += got
     assert answer[:1] in (b"", b"\x15")  # nothing, or an alert

@@ -69,7 +69,8 @@ def accept(
         choices, left = choose(desk, meant(asked, inbox.strangers(connection, start, MOST_PENDING)))
         if not everyone:
             refuse_all(left, len(left) + len(choices))
-        enrol(connection, choices)
+        if choices:
+            enrol(connection, choices)
     heard = [choice.stranger for choice in choices if not choice.stranger.private]
     done = Replayed()
     if heard:

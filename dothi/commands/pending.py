@@ -14,6 +14,7 @@ from devices import pending as inbox
 from devices.pending import Proposal, Sample, Stranger
 from dothi import pending_file
 from dothi.commands.options import AsJson, Folder
+from dothi.errors import WrongUsage
 from dothi.output import console, print_json, print_line, shown
 from dothi.settings import stack_at
 from dothi.times import moment
@@ -40,6 +41,8 @@ def pending(
 
     Example: dothi devices pending --since 1h
     """
+    if as_json and as_csv:
+        raise WrongUsage("--json and --csv: choose one of them")
     with psycopg.connect(stack_at(folder).database, autocommit=True) as connection:
         start = moment("--since", since, datetime.now(UTC))
         found = inbox.strangers(connection, start, limit)

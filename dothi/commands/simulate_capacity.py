@@ -78,7 +78,7 @@ def capacity_command(
     brokers = brokers_of(stack)
     stop = stop_on_signals()
     if enrolled:
-        enroll_fleet(stack.database, fleet, stop)
+        enroll_fleet(stack, fleet, stop)
     search = Search(stack, brokers, fleet, step_s, settle_s, Slo(late_ms, lag_s, p99_ms), asked.document())
     with spoken_plainly(), shown() as progress:
         search.run(Range(first, most), stop, progress)

@@ -23,7 +23,8 @@ from dothi.load.report import checked_folder, read, write
 from dothi.load.run import SETTLE_S
 from dothi.load.screen import print_report
 from dothi.load.send import Multiplexed, Sending, Way, accounted, brief, plain
-from dothi.load.sockets import checked_processes, connected, doors_of
+from dothi.load.sockets import Asked as WayAsked
+from dothi.load.sockets import check_multiplexed, checked_processes, connected, doors_of
 from dothi.output import print_json, print_table
 from simulators.city import members_of, natural_rate
 from simulators.fleet import Fleet
@@ -33,7 +34,6 @@ from simulators.shard import shard_of
 LIVELY_RATE = 300.0
 """Messages per second at which a small city looks alive and a laptop stays cool."""
 NAMES = ("seed", "boot")
-SENDERS = {(False, False): "multiplexed", (True, False): "sockets", (True, True): "sockets, TLS"}
 MOST_SETTLE_S = 86_400.0
 
 
@@ -65,6 +65,12 @@ def run_command(
         bool, typer.Option("--sockets", help="A connection of its own for each device, with a new token for each.")
     ] = False,
     tls: Annotated[bool, typer.Option("--tls", help="Over TLS; together with --sockets.")] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Deal the connections of --sockets to so many; else as the machine bears it."
+        ),
+    ] = None,
     enrolled: Enroll = True,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.json and report.html, which needs no network.")
@@ -97,11 +103,10 @@ def run_command(
         asked = checked(Asked(province, people, density, preset, area or (), mix, seed))
         check_pace(seconds, speed, rate)
         check_account(account, report, settle_s)
-        if tls and not sockets:
-            raise WrongUsage("--tls: only together with --sockets; gateways come in as the stack's document says")
+        way_asked = WayAsked(sockets, tls, processes).checked()
         part = shard_of(shard)
         fleet = fleet_of(asked)
-        told = asked.document() | {"sender": SENDERS.get((sockets, tls)), "scenarios": scenario or []}
+        told = asked.document() | {"sender": way_asked.document(), "scenarios": scenario or []}
         sending = Sending(
             fleet=fleet,
             pace=pace_of(fleet, speed, rate),
@@ -122,7 +127,7 @@ def run_command(
     with (
         spoken_plainly(),
         shown() as progress,
-        way_of(stack, sending, enrolled, sockets, tls, stop, progress) as way,
+        way_of(stack, sending, enrolled, way_asked, stop, progress) as way,
     ):
         if account:
             document = accounted(stack, way, sending, out, stop, progress)
@@ -136,20 +141,21 @@ def way_of(
     stack: settings.Stack,
     sending: Sending,
     enrolled: bool,
-    sockets: bool,
-    tls: bool,
+    asked: WayAsked,
     stop: threading.Event,
     progress: Progress,
 ) -> Iterator[Way]:
     """The way to the brokers while the block runs, with all it needs: devices that are known, connections of theirs."""
-    brokers, doors, processes = brokers_of(stack), doors_of(stack, tls) if sockets else [], 0
-    if sockets:
+    brokers, doors, processes = brokers_of(stack), doors_of(stack, asked.tls) if asked.sockets else [], 0
+    if asked.sockets:
         members = members_of(sending.fleet, sending.shard)
-        processes = checked_processes(stack, sending.fleet, members, doors, tls)
+        processes = checked_processes(stack, sending.fleet, members, doors, asked)
+    else:
+        check_multiplexed(brokers, sending.fleet)
     if enrolled:
-        enroll_fleet(stack.database, sending.fleet, stop)
-    if sockets:
-        with connected(stack, sending, doors, processes, tls, stop, progress) as way:
+        enroll_fleet(stack, sending.fleet, stop)
+    if asked.sockets:
+        with connected(stack, sending, doors, processes, asked.tls, stop, progress) as way:
             yield way
     else:
         yield Multiplexed(brokers)
@@ -232,5 +238,16 @@ def pace_of(fleet: Fleet, speed: float | None, rate: float | None) -> float:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The summary as a table."""
-    rows = [(name.replace("_", " "), f"{value:,}" if name not in NAMES else value) for name, value in summary.items()]
+    rows = [(name.replace("_", " "), value if name in NAMES else in_words(value)) for name, value in summary.items()]
     print_table(("simulated city", "count"), rows)
+
+
+def in_words(value: Any) -> str:
+    """A number, or how many for each reason.
+
+    >>> in_words(12000), in_words({"not authorised": 3, "no answer": 1}), in_words({})
+    ('12,000', '3 not authorised, 1 no answer', '0')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} {reason}" for reason, count in value.items()) or "0"
+    return f"{value:,}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from devices.area import ZONES
 from dothi.load.stored import Connection, Enrolled, Window, cut_since, enrolled, found_in, kept_since
 from simulators.blocks import BLOCK, Block, split
 from simulators.conserve import Fate, Judged, Kept, Payloads, judge
@@ -109,6 +110,7 @@ def named(fleet: Fleet, rows: Rows) -> list[dict[str, Any]]:
     return [dict(zip(("device", *FIELDS), row, strict=True)) for row in listed]
 
 
+NAME = {zone.code: zone.name_vi for zone in ZONES}
 FIELDS = ("boot", "seq", "time", "due")
 
 
@@ -121,7 +123,9 @@ def document(total: Account, fleet: Fleet) -> dict[str, Any]:
         "stored_unacknowledged": total.unasked,
         "stored_not_noted": total.strays,
         "by_family": [{"family": name, **line(counts)} for name, counts in families if counts.any()],
-        "by_district": [{"area": name, **line(counts)} for name, counts in areas if counts.any()],
+        "by_district": [
+            {"area": code, "name": NAME.get(code, code), **line(counts)} for code, counts in areas if counts.any()
+        ],
         "first_missing": total.missing,
     }
 

@@ -14,6 +14,7 @@ import psycopg
 
 from dothi.errors import Refused
 from dothi.load import conservation, place, report
+from dothi.load.acks import Acks, asking
 from dothi.load.probe import Probe, chosen
 from dothi.load.sampler import Sampler, over_time
 from dothi.load.settling import Ledger, held, ledger, settled
@@ -72,7 +73,7 @@ def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> 
     try:
         with recording_in(folder or run.stack.folder) as record:
             before = state(run.stack)
-            with Sampler(run.stack, run.city.start) as sampler, probing(run) as probe:
+            with Sampler(run.stack, run.city.start) as sampler, probing(run) as probe, listening(run) as acks:
                 summary, spools = send(record, sampler)
                 waited = settled(
                     run.stack.database,
@@ -84,11 +85,15 @@ def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> 
             curves = sender_curves(run, spools, sampler)
             sent = conservation.Sent(run.city.fleet, spools, run.city.payloads, run.city.start, before.cut)
             total = conservation.account(run.stack.database, sent, curves, told.counting, run.most)
-            queryable = probe.delays(spools)
+            queryable, platform = probe.delays(spools), acks.document(spools)
     except psycopg.Error as error:
         raise Refused(f"the run cannot be accounted for: {str(error).strip().splitlines()[0]}") from None
     own = ledger(run.stack.database).since(before.ledger)
-    account = conservation.document(total, run.city.fleet) | {"settled": waited, "ledger": own}
+    account = conservation.document(total, run.city.fleet) | {
+        "settled": waited,
+        "ledger": own,
+        "platform": platform,
+    }
     delays = curves.delays_document()
     delays["whole_s"]["queryable"] = report.seen_quantiles(queryable) | {"family": probe.family}
     document = report.assemble(
@@ -119,6 +124,11 @@ def probing(run: Run) -> Probe:
     """The probe of a run."""
     family, devices = chosen(run.city.fleet, run.city.members.astype(np.int64), run.speed)
     return Probe(run.stack.reader, run.city.fleet, family, devices)
+
+
+def listening(run: Run) -> Acks:
+    """Who hears what the platform acknowledges."""
+    return Acks(run.stack, run.city.fleet, asking(run.city.fleet, run.city.members.astype(np.int64)))
 
 
 @contextlib.contextmanager

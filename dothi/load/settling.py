@@ -78,7 +78,7 @@ def settled(
         if (counted, waiting) != before:
             before, moved = (counted, waiting), now
         all_counted = expected is not None and counted is not None and counted.received >= expected
-        verdict = _verdict(now - begun, now - moved, in_hand, waiting, all_counted)
+        verdict = verdict_of(now - begun, now - moved, in_hand, waiting, all_counted)
         if verdict is not None:
             return verdict
         told(now - begun, in_hand + waiting)
@@ -86,7 +86,7 @@ def settled(
     return False
 
 
-def _verdict(waited: float, still: float, in_hand: int, waiting: int, all_counted: bool) -> bool | None:
+def verdict_of(waited: float, still: float, in_hand: int, waiting: int, all_counted: bool) -> bool | None:
     """Whether it is settled; None: not to be said yet. Where nothing moves for long, waiting longer would not help."""
     if all_counted:
         return True if waited >= BUSY_S or (not in_hand and still >= COUNTED_S) else None

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import psycopg
@@ -16,23 +16,57 @@ from dothi.errors import Refused, WrongUsage
 from dothi.load.progress import Progress
 from dothi.load.send import Sending
 from dothi.output import stderr
+from dothi.sending import pages
 from dothi.settings import Stack
+from dothi.stack.broker import most_connections
 from dothi.stack.machine import open_files
 from simulators.city import City, members_of
 from simulators.fleet import Fleet
-from simulators.preflight import check_sockets, listeners_of, machine, processes_for, refusal
+from simulators.preflight import (
+    Shortfall,
+    check_gateways,
+    check_sockets,
+    listeners_of,
+    machine,
+    processes_for,
+    refusal,
+)
+from simulators.publish import Broker
 from simulators.sockets import LEAD_S, Crowd
 from simulators.sockets_guests import Guests, broker_of
 from simulators.sockets_manner import Manner
 from simulators.sockets_part import Rehearsal
 from simulators.sockets_probe import SocketsError
+from simulators.sockets_wire import Address
 from simulators.spool import Spool
 
+GATEWAYS = 2
+"""Connections to each broker that carry the messages of all."""
 Members = NDArray[np.uint32]
 COME_S, COME_PER_S = 15.0, 200.0
 """How long devices may take to connect: so long, and as long as so many a second take."""
 Door = tuple[str, Sequence[str]]
 """URL of a broker and the areas that it serves."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How devices come. `sockets`: each with a connection of its own. `processes`: None: as the machine bears it."""
+
+    sockets: bool = False
+    tls: bool = False
+    processes: int | None = None
+
+    def checked(self) -> "Asked":
+        """Refuse what is said of connections that there are not. Raises WrongUsage."""
+        for name, said in (("--tls", self.tls), ("--processes", self.processes is not None)):
+            if said and not self.sockets:
+                raise WrongUsage(f"{name} without --sockets: allowed: with --sockets")
+        return self
+
+    def document(self) -> str:
+        """For the report."""
+        return "multiplexed" if not self.sockets else "sockets, TLS" if self.tls else "sockets"
 
 
 class Sockets:
@@ -49,7 +83,8 @@ class Sockets:
         """As in `dothi.load.send.Way`."""
         told = Rehearsal(city.start, city.boot, sending.pace, scenario=city.scenario)
         path = folder / "sent.spool" if folder else None
-        with Spool(path) if path else nullcontext() as spool:
+        shown = pages(sending.metrics_port, self._crowd.totals.tally)
+        with shown, Spool(path) if path else nullcontext() as spool:
             summary = self._crowd.speak(told, seconds=sending.seconds, stop=stop, spool=spool)
         return summary, [path] if path else []
 
@@ -63,17 +98,30 @@ def doors_of(stack: Stack, tls: bool) -> list[Door]:
     return [(entry[name], tuple(entry.get("areas") or ())) for entry in entries]
 
 
-def checked_processes(stack: Stack, fleet: Fleet, members: Members, doors: Sequence[Door], tls: bool) -> int:
-    """How many processes bear these connections. Raises WrongUsage naming every limit that is too low."""
+def checked_processes(stack: Stack, fleet: Fleet, members: Members, doors: Sequence[Door], asked: Asked) -> int:
+    """How many processes there will be. Raises WrongUsage naming every limit that is too low."""
     open_files()
-    here = machine()
-    processes = processes_for(len(members), here)
+    addresses = [Address.of(url) for url, _ in doors]
+    here = machine(all(address.is_local for address in addresses))
+    processes = asked.processes or processes_for(len(members), here)
     many = np.bincount(broker_of(fleet, members, [areas for _, areas in doors]), minlength=len(doors)).tolist()
-    names = [str(urlsplit(url).port) for url, _ in doors]
-    listeners = listeners_of(names, many, stack.document.get("processes", {}).get("broker", ()))
-    if why := refusal(check_sockets(len(members), listeners, here, processes=processes, tls=tls)):
-        raise WrongUsage(f"--sockets: {why}")
+    listeners = listeners_of(list(map(str, addresses)), many, stack.document.get("processes", {}).get("broker", ()))
+    if asked.tls:  # all TLS listeners of `dothi up` together take what one process may have open
+        listeners = [one._replace(most=one.files and most_connections(one.files) // len(doors)) for one in listeners]
+    refuse(check_sockets(len(members), listeners, here, processes=processes, tls=asked.tls))
     return processes
+
+
+def check_multiplexed(brokers: Sequence[Broker], fleet: Fleet) -> None:
+    """Raises WrongUsage naming every limit that is too low for a few connections that carry the messages of all."""
+    open_files()
+    refuse(check_gateways(GATEWAYS * len(brokers), len(fleet), machine()))
+
+
+def refuse(shortfalls: Sequence[Shortfall]) -> None:
+    """Raise WrongUsage when something is too small, a line for each."""
+    if why := refusal(shortfalls):
+        raise WrongUsage(why)
 
 
 @contextmanager
@@ -95,8 +143,9 @@ def connected(
         crowd = Crowd(guests, processes=processes, progress=progress.sending, progress_s=progress.every_s)
         with crowd:
             came = crowd.come(stop, COME_S + len(tokens) / COME_PER_S)
-            if came < len(tokens) and not stop.is_set():
-                stderr.print(f"{came:,} of {len(tokens):,} devices are connected; the others go on trying")
+            rest = "" if came == len(tokens) else "; the others go on trying"
+            said = f"{came:,} of {len(tokens):,} devices connected, from {processes} processes{rest}"
+            stderr.print(said, highlight=False, soft_wrap=True)
             yield Sockets(crowd)
     except SocketsError as error:
         raise Refused(str(error)) from None

@@ -10,10 +10,10 @@ import numpy as np
 from simulators.draw import Floats, Ints
 from simulators.effects.event import NOWHERE, Event, Happening, Part, counters, overlaps, quiet
 from simulators.effects.kinds import Sort, always, duration, share
-from simulators.effects.sequence import counted
 from simulators.fleet import Fleet
 from simulators.messages import Kind, Messages
 from simulators.scenario import Alarm, Outage
+from simulators.schedule import Schedule
 
 
 class Cut(Happening):
@@ -54,7 +54,8 @@ class PowerCut(Happening):
         super().__init__(event)
         self._up = event.end + event.draws(fleet, event.devices, "back") * float(event.given["back"])
         self._forgets = event.draws(fleet, event.devices, "resets") < event.given["resets"]
-        self._said = counted(fleet, event.devices, self._up, event.run_start, event.speed)
+        clocks = Schedule(fleet, event.devices, start=event.run_start, boot=0, speed=event.speed)
+        self._said = clocks.before(self._up)
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""

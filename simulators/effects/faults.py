@@ -177,7 +177,7 @@ SORTS = {
         {},
         always(Alarm("battery", "minor", "device"), Alarm("silent", "minor", "device")),
         lambda event, _fleet: BatteryDeath(event),
-        "connection",
+        "battery",
         1,
     ),
     "clock_skew": Sort(

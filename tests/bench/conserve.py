@@ -6,7 +6,6 @@ few, and the time and memory it takes are printed. Memory is the peak of this pr
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -53,22 +52,30 @@ def main() -> None:
             path, city, lost = said(Path(folder), fleet, asked.messages)
             known = enrolled(connection, fleet, spoken(split([path], fleet, Path(folder))))
             fill(connection, fleet, known, path)
+        before = peak_mib()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
         began, used = time.monotonic(), time.process_time()
         sent = Sent(fleet, [path], city.payloads, city.start, {})
         total = account(url, sent, Curves(city.start, 600.0))
         count = path.stat().st_size // 43
         assert (total.count(Fate.MISSING), total.strays) == (lost, 0), (total.count(Fate.MISSING), lost, total.strays)
         seconds, cpu = time.monotonic() - began, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures = {
         "messages": count,
         "devices": len(fleet),
         "seconds": round(seconds, 1),
         "own_cpu_s_per_100k": round(cpu / count * 1e5, 3),
-        "peak_mib": round(peak),
+        "peak_mib": peak_mib(),
+        "peak_before_mib": before,
         "minutes_for_37_million": round(seconds / count * 37e6 / 60, 1),
     }
     print(json.dumps(figures))  # noqa: T201 - a bench prints
+
+
+def peak_mib() -> int:
+    """The most memory that this process has had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def said(folder: Path, fleet: Fleet, messages: int) -> tuple[Path, City, int]:

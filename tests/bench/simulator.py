@@ -3,16 +3,19 @@
     python -m tests.bench.simulator                                 3.7 million devices, 150,000 messages/s, 20 s
     python -m tests.bench.simulator --rate 50000 --seconds 60 --out bench/simulator.json
     python -m tests.bench.simulator --rival mqttjs --rival paho     the same messages/s as far as they get, in turn
+    python -m tests.bench.simulator --lines 10 --mqttx "node mqttx-cli/bin/index.js"    beside `mqttx bench pub`
 
 The brokers are configured as the stack's own, without credentials and persistence. The rivals publish payloads of the
 same size at QoS 1 over as many connections: `mqttjs` is MQTT.js, the library of `mqttx bench pub`, installed by npm
-into a folder that goes afterwards; `paho` is paho-mqtt, one thread a connection.
+into a folder that goes afterwards; `paho` is paho-mqtt, one thread a connection. `mqttx` itself (MQTTX CLI, where there
+is one) sends one message per connection and millisecond at most, so it needs a connection for each 1,000 messages/s.
 """
 
 import argparse
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -40,6 +43,8 @@ from tests.mosquitto import Mosquitto, mosquitto
 RIVALS = Path(__file__).parent / "rivals"
 LEAD_S = 2.0
 PER_100K = 1e5
+PAYLOAD = 195
+"""Bytes, as a city's are on average."""
 
 
 class Timed(City):
@@ -127,9 +132,21 @@ def rival(name: str, folder: Path, broker: Mosquitto, rate: float, seconds: floa
         command = ["node", str(folder / "rival.js")]
     else:
         command = [sys.executable, str(RIVALS / "paho_threads.py")]
-    asked = [str(broker.port), str(lines), str(rate), str(seconds), "195"]
+    asked = [str(broker.port), str(lines), str(rate), str(seconds), str(PAYLOAD)]
     said = json.loads(subprocess.run([*command, *asked], check=True, capture_output=True, text=True).stdout)
     return {"rival": name, "cpu_s_per_100k": round(said["cpu_s"] / max(said["acknowledged"], 1) * PER_100K, 3), **said}
+
+
+def mqttx(command: str, broker: Mosquitto, rate: float, seconds: float) -> dict[str, Any]:
+    """One run of `mqttx bench pub`: so many messages as are due in `seconds`, acknowledged, on one broker."""
+    lines, most = max(1, round(rate / 1000)), round(rate * seconds)
+    topic, payload = "dothi/v1/213/me-213-%i/up", "x" * PAYLOAD
+    asked = f"bench pub -h 127.0.0.1 -p {broker.port} -c {lines} -i 1 -im 1 -q 1 -t {topic} -m {payload} -L {most}"
+    begun, before = time.monotonic(), cpu_s(resource.RUSAGE_CHILDREN)
+    subprocess.run([*shlex.split(command), *asked.split()], check=False, capture_output=True, timeout=20 * seconds)
+    used, took = cpu_s(resource.RUSAGE_CHILDREN) - before, time.monotonic() - begun
+    costs = {"cpu_s": used, "cpu_s_per_100k": round(used / most * PER_100K, 3)}
+    return {"rival": "mqttx", "connections": lines, "sent": most, "rate_per_s": round(most / took, 1), **costs}
 
 
 def show(run: dict[str, Any], rivals: list[dict[str, Any]]) -> None:
@@ -157,6 +174,7 @@ def main() -> None:
     parser.add_argument("--brokers", type=int, default=2)
     parser.add_argument("--lines", type=int, default=2, help="connections to each broker")
     parser.add_argument("--rival", choices=["mqttjs", "paho"], action="append", default=[])
+    parser.add_argument("--mqttx", help="command of the MQTTX CLI, to run `bench pub` of it, too")
     parser.add_argument("--rival-rate", type=float, default=20_000.0, help="messages/s asked of a rival")
     parser.add_argument("--out", type=Path, help="also write the figures there, as JSON")
     asked = parser.parse_args()
@@ -168,6 +186,8 @@ def main() -> None:
             rival(one, Path(name), brokers[0], asked.rival_rate, min(asked.seconds, 10.0), asked.brokers * asked.lines)
             for one in asked.rival
         ]
+        if asked.mqttx:
+            rivals.append(mqttx(asked.mqttx, brokers[0], asked.rival_rate, min(asked.seconds, 10.0)))
     show(run, rivals)
     if asked.out:
         asked.out.parent.mkdir(parents=True, exist_ok=True)

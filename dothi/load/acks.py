@@ -1,0 +1,97 @@
+"""What devices that ask would be told by the platform: a sample of their `…/ack` topics, listened to during a run."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+
+from dothi.settings import Stack
+from simulators.draw import Ints
+from simulators.fleet import Fleet, native_profile
+from simulators.messages import Kind
+from simulators.spool import ROW, Rows, acknowledged, slices
+
+DEVICES = 50
+READABLE = [kind for kind in Kind if kind <= Kind.ALL_OUT_OF_RANGE]
+"""Kinds of messages whose number the platform can read, whatever else is wrong with them."""
+
+
+def asking(fleet: Fleet, members: Ints) -> Ints:
+    """Some devices (indices) whose profiles ask for acknowledgements, those that speak most often."""
+    profiles = [native_profile(family) for family in fleet.families]
+    asks = np.array([profile.acknowledge for profile in profiles])
+    some = members[asks[fleet.family[members]]]
+    interval = np.array([profile.interval_s for profile in profiles])[fleet.family[some]]
+    return np.sort(some[np.argsort(interval, kind="stable")[:DEVICES]])
+
+
+class Acks:
+    """Listens, over a connection to each broker, while the block runs."""
+
+    def __init__(self, stack: Stack, fleet: Fleet, devices: Ints) -> None:
+        self._devices, self._names = devices, dict(zip(fleet.ids(devices), devices.tolist(), strict=True))
+        areas = [fleet.areas[area] for area in fleet.area[devices].tolist()]
+        self._topics = [f"dothi/v1/{area}/{name}/ack" for area, name in zip(areas, self._names, strict=True)]
+        self._told: dict[tuple[int, int], tuple[int, int]] = {}
+        entries = stack.document.get("brokers") or [{"url": stack.broker}]
+        self._clients = [self._client(entry["url"]) for entry in entries if entry["url"]]
+
+    def __enter__(self) -> "Acks":
+        for client, url in self._clients:
+            with contextlib.suppress(OSError):  # a broker that is away is the sender's matter to tell
+                client.connect(url.hostname or "127.0.0.1", url.port or 1883)
+                client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client, _url in self._clients:
+            client.disconnect()
+            client.loop_stop()
+
+    def document(self, spools: Sequence[Path]) -> dict[str, int]:
+        """Messages of the sample that a broker acknowledged, and those of them that the platform did, too.
+
+        A message that cannot be read as far as its number leaves a gap, beyond which the platform cannot acknowledge:
+        what its device sent afterwards is left out.
+        """
+        parts = [rows[np.isin(rows["device"], self._devices) & acknowledged(rows)] for rows in slices(spools)]
+        sample = np.concatenate([np.empty(0, dtype=ROW), *parts])
+        gap: dict[tuple[int, int], int] = {}
+        for device, boot, seq in named(sample[~np.isin(sample["kind"], READABLE)]):
+            gap[device, boot] = min(seq, gap.get((device, boot), seq))
+        told = [row for row in named(sample) if row[2] < gap.get(row[:2], row[2] + 1)]
+        settled = sum(self._is_settled(*row) for row in told)
+        return {"devices": len(self._devices), "messages": len(told), "settled": settled}
+
+    def _is_settled(self, device: int, boot: int, seq: int) -> bool:
+        first, last = self._told.get((device, boot), (1, 0))
+        return first <= seq <= last
+
+    def _client(self, url: str) -> tuple[Client, Any]:
+        parts = urlsplit(url)
+        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        if parts.scheme == "mqtts":
+            client.tls_set()
+        client.username_pw_set(unquote(parts.username or ""), unquote(parts.password or ""))
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        return client, parts
+
+    def _on_connect(self, client: Client, *_: object) -> None:
+        if self._topics:
+            client.subscribe([(topic, 0) for topic in self._topics])
+
+    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        said, device = json.loads(message.payload), self._names[message.topic.split("/")[3]]
+        self._told[device, said.get("boot", 0)] = (said["first"], said["seq"])
+
+
+def named(rows: Rows) -> list[tuple[int, int, int]]:
+    """Device, boot and number of each row."""
+    return list(zip(*(rows[name].tolist() for name in ("device", "boot", "seq")), strict=True))
