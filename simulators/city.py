@@ -11,14 +11,24 @@ from simulators.behaviour import Column, values, voices
 from simulators.draw import Ints
 from simulators.fleet import Fleet, native_profile
 from simulators.messages import KINDS, Kind, Messages, as_written
-from simulators.packets import IDENTIFIER, NO_PROPERTIES, Block, Packets, in_line, packet, packets_of, with_apart
+from simulators.packets import (
+    IDENTIFIER,
+    NO_PROPERTIES,
+    Block,
+    Packets,
+    Paper,
+    in_line,
+    packet,
+    packets_of,
+    with_apart,
+)
 from simulators.payload import Writer, complete, spoil
 from simulators.scenario import QUIET, Scenario, Slice, happen
 from simulators.schedule import USUAL, Schedule, Shares
 from simulators.topics import Topics
 
-PIECE = 65_536
-"""Messages whose packets are written at once: a matrix of about 30 MB."""
+PIECE = 131_072
+"""Messages whose packets are written at once: a matrix of about 40 MB."""
 
 
 class Message(NamedTuple):
@@ -64,7 +74,7 @@ class City:
         self.members = members_of(fleet, shard)
         self.rate_per_s = natural_rate(fleet, shares) * speed * (len(self.members) / max(len(fleet), 1))
         self._writers = [Writer(voices(native_profile(family))) for family in fleet.families]
-        self._topics = Topics(fleet)
+        self._topics, self._paper = Topics(fleet), Paper()
         self._schedule = Schedule(fleet, self.members, start=start, boot=boot, speed=speed, shares=shares)
         self._held, self._since = Messages.none(), start
 
@@ -115,7 +125,7 @@ class City:
         places = np.flatnonzero(~usual)
         named = zip(self._named(messages.take(places)), places.tolist(), strict=True)
         alone = [packet(topic_of(area, name).encode(), odd[at]) for (area, name), at in named]
-        return with_apart(packets_of(blocks), places, alone)
+        return with_apart(packets_of(blocks, self._paper), places, alone)
 
     def _said(self, number: int, messages: Messages, columns: Mapping[str, Column]) -> list[bytes]:
         writer = self._writers[number]

@@ -5,6 +5,7 @@ layout is that of MQTT 5.0 (OASIS, 2019), section 3.3, at QoS 1 without properti
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,11 @@ LENGTH, IDENTIFIER = b"\1\1", b"\1\1"  # places that are filled in when the size
 NO_PROPERTIES = b"\0"
 LONGEST = 16_383
 """Bytes behind the length that two bytes of length can say."""
+
+SHORT = 2 + 128
+"""Packets below this size say their length in one byte."""
+STRETCH = 1_024
+"""Rows whose holes are dropped at once: few enough to stay in the cache of a core."""
 
 Part = bytes | Field
 
@@ -45,24 +51,52 @@ class Block(NamedTuple):
     parts: Sequence[Part]
 
 
-def packets_of(blocks: Sequence[Block]) -> Packets:
-    """The packets of all messages of the blocks, in the order of their places."""
+class Paper:
+    """Memory that packets are written on, the same again and again: fresh pages would cost as much as the writing."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, dtype=np.uint8)
+
+    def sheet(self, count: int, width: int) -> NDArray[np.uint8]:
+        """A matrix with anything in it; the one given before is no longer valid."""
+        if len(self._bytes) < count * width:
+            self._bytes = np.empty(count * width, dtype=np.uint8)
+        return self._bytes[: count * width].reshape(count, width)
+
+
+def packets_of(blocks: Sequence[Block], paper: Paper | None = None) -> Packets:
+    """The packets of all messages of the blocks, in the order of their places. `paper`: written on, if there is any."""
     if not blocks:
         return Packets(np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-    matrix, topic = _matrix(blocks)
-    there = matrix != HOLE
+    grouped, place, topic, most = _matrix(blocks, paper or Paper())
+    count, width = len(place), grouped.shape[1]
+    body, sizes = np.empty(most, dtype=np.uint8), np.empty(count, dtype=np.int64)
+    rows, there = np.empty((STRETCH, width), dtype=np.uint8), np.empty((STRETCH, width), dtype=np.bool_)
+    end = 0
+    for first in range(0, count, STRETCH):
+        here = place[first : first + STRETCH]
+        some, mask = rows[: len(here)], there[: len(here)]
+        grouped.take(here, axis=0, out=some, mode="clip")
+        np.not_equal(some, HOLE, out=mask)
+        sizes[first : first + STRETCH] = _with_lengths(some, mask)
+        written = some[mask]
+        body[end : end + len(written)] = written
+        end += len(written)
+    ends = np.cumsum(sizes)
+    ids = ends - sizes + (5 - (sizes < SHORT)) + topic
+    body[ids] = body[ids + 1] = 0
+    return Packets(body[:end], ends, ids)
+
+
+def _with_lengths(rows: NDArray[np.uint8], there: NDArray[np.bool_]) -> Ints:
+    """Bytes of each packet, once its length is written into its row: one byte of it, or two."""
     sizes = _row_sums(there)
     behind = sizes - len(PUBLISH_QOS_1 + LENGTH)
     short = behind < 128
-    there[short, 2] = False
-    sizes -= short
-    ends = np.cumsum(sizes)
-    body, starts = matrix[there], ends - sizes
-    body[starts + 1] = np.where(short, behind, behind & 127 | 128)
-    body[starts[~short] + 2] = behind[~short] >> 7
-    ids = starts + 3 - short + 2 + topic
-    body[ids] = body[ids + 1] = 0
-    return Packets(body, ends, ids)
+    there[:, 2] = ~short
+    rows[:, 1] = np.where(short, behind, behind & 127 | 128)
+    rows[:, 2] = behind >> 7
+    return np.asarray(sizes - short, dtype=np.int64)
 
 
 def with_apart(usual: Packets, places: Ints, apart: Sequence[tuple[bytes, int]]) -> Packets:
@@ -81,14 +115,10 @@ def with_apart(usual: Packets, places: Ints, apart: Sequence[tuple[bytes, int]])
 
 
 def _spliced(body: NDArray[np.uint8], gaps: Ints, pieces: Sequence[bytes]) -> NDArray[np.uint8]:
-    whole = bytearray()
-    rest, before = body.data, 0
-    for gap, piece in zip(gaps.tolist(), pieces, strict=True):
-        whole += rest[before:gap]
-        whole += piece
-        before = gap
-    whole += rest[before:]
-    return np.frombuffer(whole, dtype=np.uint8)
+    edges = [0, *gaps.tolist(), len(body)]
+    stretches = [body.data[first:last] for first, last in pairwise(edges)]
+    between = [part for both in zip(stretches, pieces, strict=False) for part in both]
+    return np.frombuffer(bytearray().join([*between, stretches[-1]]), dtype=np.uint8)
 
 
 def in_line(pieces: Sequence[Packets]) -> Packets:
@@ -119,21 +149,26 @@ def length(size: int) -> bytes:
     return bytes(digits)
 
 
-def _matrix(blocks: Sequence[Block]) -> tuple[NDArray[np.uint8], Ints]:
-    """One row per message, as wide as the widest (a multiple of eight), and the bytes of each topic."""
+def _matrix(blocks: Sequence[Block], paper: Paper) -> tuple[NDArray[np.uint8], Ints, Ints, int]:
+    """One row per message, as wide as the widest (a multiple of eight), block by block.
+
+    With it the row and the bytes of topic of each message, and the most bytes that all packets can have.
+    """
     whole = [(block, [PUBLISH_QOS_1 + LENGTH, *block.parts]) for block in blocks]
-    width = max(sum(map(_width, parts)) for _, parts in whole) + 7 & ~7
+    widths = [sum(map(_width, parts)) for _, parts in whole]
+    width = max(widths) + 7 & ~7
     if width > LONGEST:
         raise ValueError(f"a message of up to {width} bytes; packets of at most {LONGEST} are written")
     count = sum(len(block.at) for block in blocks)
-    grouped, topic = np.empty((count, width), dtype=np.uint8), np.empty(count, dtype=np.int64)
+    grouped, topic = paper.sheet(count, width), np.empty(count, dtype=np.int64)
     place, first = np.empty(count, dtype=np.int64), 0
     for block, parts in whole:
         _fill(grouped[first : first + len(block.at)], parts)
         place[block.at] = np.arange(first, first + len(block.at))
         topic[block.at] = block.topic
         first += len(block.at)
-    return grouped.take(place, axis=0), topic
+    most = sum(wide * len(block.at) for block, wide in zip(blocks, widths, strict=True))
+    return grouped, place, topic, most
 
 
 def _width(part: Part) -> int:

@@ -9,6 +9,7 @@ because a real city's devices are not perfect:
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,55 +71,55 @@ class Schedule:
         self._sent = np.zeros(len(members), dtype=np.int64)
         self._next = self._first.copy()
         self._since, self._horizon = start, -np.inf
-        self._soon: Ints = np.empty(0, dtype=np.int64)
+        self._soon, self._soon_next = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
 
     def until(self, moment: float) -> Messages:
         """The messages due before `moment` (s since 1970) that were not given yet, in order of becoming due.
 
         After them those of them that are sent again, which may become due after `moment`.
         """
-        index = self._due_before(moment)
-        if not len(index):
+        near = self._due_before(moment)
+        if not len(near):
             return Messages.none()
-        most = np.floor((moment - self._first[index]) / self._interval[index] + JITTER).astype(np.int64) + 1
-        counts = most - self._sent[index]
+        index = self._soon[near]
+        sent, own = self._sent[index], Rhythm(self._key[index], self._first[index], self._interval[index])
+        most = np.floor((moment - own.first) / own.interval + JITTER).astype(np.int64) + 1
+        counts = most - sent
         place = np.repeat(np.arange(len(index)), counts)
-        who = index[place]
-        turn = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts - self._sent[index], counts)
-        due = self._due(who, turn)
+        turn = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts - sent, counts)
+        due = own.of(place).due(turn)
         now = np.flatnonzero(due < moment)
-        self._sent[index] += np.bincount(place[now], minlength=len(index))
-        self._next[index] = self._due(index, self._sent[index])
-        order = now[np.argsort(due[now], kind="stable")]
-        return self._messages(who[order], turn[order] + 1, due[order])
+        sent += np.bincount(place[now], minlength=len(index))
+        self._sent[index] = sent
+        self._next[index] = self._soon_next[near] = own.due(sent)
+        order = now[in_order(due[now])]
+        who = place[order]
+        return self._messages(own.key[who], self._members[index[who]], turn[order] + 1, due[order])
 
     def before(self, moments: Floats) -> Ints:
         """How many messages each device has due before a moment of its own (s since 1970), given already or not."""
         passed = (moments - self._first) / self._interval
         sure = np.maximum(np.floor(passed - JITTER).astype(np.int64) + 1, 0)
-        one_more = self._due(np.arange(len(sure)), sure) < moments
+        one_more = Rhythm(self._key, self._first, self._interval).due(sure) < moments
         return np.asarray(sure + one_more, dtype=np.int64)
 
     def _due_before(self, moment: float) -> Ints:
-        """Places of the devices that speak before `moment`; all are looked through only every so many calls."""
+        """Places in `_soon` of the devices that speak before `moment`; all are looked through every so many calls."""
         if moment > self._horizon:
             self._horizon = moment + LOOK_AHEAD * max(moment - self._since, 0.0)
             self._soon = np.flatnonzero(self._next < self._horizon)
+            self._soon_next = self._next[self._soon]
         self._since = moment
-        return np.asarray(self._soon[self._next[self._soon] < moment], dtype=np.int64)
+        return np.flatnonzero(self._soon_next < moment)
 
-    def _due(self, index: Ints, turn: Ints) -> Floats:
-        """When each device speaks its message number `turn` (from 0): no error adds up over a long run."""
-        shift = (2.0 * draw.uniform(self._key[index], salt("jitter"), turn) - 1.0) * JITTER
-        moved = turn + np.where(turn == 0, 0.0, shift)  # the first is on time, so that a run has its full rate at once
-        return np.asarray(self._first[index] + moved * self._interval[index], dtype=np.float64)
-
-    def _messages(self, index: Ints, seq: Ints, due: Floats) -> Messages:
-        keys, device = self._key[index], self._members[index]
+    def _messages(self, keys: draw.Keys, device: NDArray[np.uint32], seq: Ints, due: Floats) -> Messages:
         kinds = self._kinds(keys, seq)
-        age = LATE_FROM_S * (LATE_TO_S / LATE_FROM_S) ** draw.uniform(keys, salt("age"), seq)
-        time = np.floor((due - np.where(kinds == Kind.LATE, age, 0.0)) * 1000.0).astype(np.int64)
-        boot, first = np.full(len(index), self._boot, dtype=np.int64), np.zeros(len(index), dtype=np.bool_)
+        moment = due.copy()
+        late = np.flatnonzero(kinds == Kind.LATE)
+        age = draw.uniform(keys[late], salt("age"), seq[late])
+        moment[late] -= LATE_FROM_S * (LATE_TO_S / LATE_FROM_S) ** age
+        time = np.floor(moment * 1000.0).astype(np.int64)
+        boot, first = np.full(len(seq), self._boot, dtype=np.int64), np.zeros(len(seq), dtype=np.bool_)
         once = Messages(device, device, boot, seq, time, due, kinds, first)
         twice = np.flatnonzero(draw.uniform(keys, salt("twice"), seq) < self.shares.duplicate)
         return Messages.joined(once, self._repeated(once.take(twice), keys[twice])) if len(twice) else once
@@ -130,7 +131,35 @@ class Schedule:
 
     def _kinds(self, keys: draw.Keys, seq: Ints) -> NDArray[np.uint8]:
         lot = draw.uniform(keys, salt("kind"), seq)
-        fault = draw.pick(keys, salt("fault"), seq, np.ones(len(FAULTS)))
-        kinds = np.where(lot < self.shares.faulty, np.array(FAULTS)[fault], int(Kind.FRESH))
-        late = (lot >= self.shares.faulty) & (lot < self.shares.faulty + self.shares.late)
-        return np.asarray(np.where(late, int(Kind.LATE), kinds), dtype=np.uint8)
+        kinds = np.full(len(keys), Kind.FRESH, dtype=np.uint8)
+        kinds[lot < self.shares.faulty + self.shares.late] = Kind.LATE
+        odd = np.flatnonzero(lot < self.shares.faulty)
+        kinds[odd] = np.array(FAULTS)[draw.pick(keys[odd], salt("fault"), seq[odd], np.ones(len(FAULTS)))]
+        return kinds
+
+
+class Rhythm(NamedTuple):
+    """Of some devices the key, when each speaks first (s since 1970), and its interval (s)."""
+
+    key: draw.Keys
+    first: Floats
+    interval: Floats
+
+    def of(self, place: Ints) -> "Rhythm":
+        """Of these of them."""
+        return Rhythm(self.key[place], self.first[place], self.interval[place])
+
+    def due(self, turn: Ints) -> Floats:
+        """When each device speaks its message number `turn` (from 0): no error adds up over a long run."""
+        shift = (2.0 * draw.uniform(self.key, salt("jitter"), turn) - 1.0) * JITTER
+        moved = turn + np.where(turn == 0, 0.0, shift)  # the first is on time, so that a run has its full rate at once
+        return np.asarray(self.first + moved * self.interval, dtype=np.float64)
+
+
+def in_order(due: Floats) -> Ints:
+    """Places by rising number, equal ones as they stand; that there are any is rare, and sorting without them quick."""
+    order = np.argsort(due)
+    rising = due[order]
+    if (rising[1:] == rising[:-1]).any():
+        return np.argsort(due, kind="stable")
+    return order
