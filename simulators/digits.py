@@ -21,9 +21,10 @@ Field = NDArray[Any]
 
 
 def texts(words: list[bytes]) -> Field:
-    """A table of words, as long as the longest."""
+    """A table of words, as long as the longest; bytes of a width that a number has are copied sooner as one."""
     width = max(map(len, words))
-    return np.frombuffer(b"".join(word.ljust(width, b"\xff") for word in words), dtype=f"V{width}")
+    table = np.frombuffer(b"".join(word.ljust(width, b"\xff") for word in words), dtype=f"V{width}")
+    return table.view(f"u{width}") if width in (1, 2, 4, 8) else table
 
 
 def _groups(words: list[bytes]) -> NDArray[np.uint32]:
@@ -38,9 +39,11 @@ _SIX = _groups([b"%02d" % number for number in range(GROUP)])
 
 
 def whole(numbers: Ints) -> list[Field]:
-    """The fields of numbers from 0, without leading zeros, highest digits first."""
-    fields: list[Field] = []
+    """The fields of numbers from 0, without leading zeros, highest digits first; no holes where all are as long."""
     most = int(numbers.max(initial=0))
+    if most >= GROUP and (long := len(str(most))) == len(str(numbers.min())):
+        return _as_long(numbers, long)
+    fields: list[Field] = []
     while most >= GROUP:
         rest = numbers // GROUP
         index = numbers - rest * GROUP + GROUP * (rest > 0)
@@ -49,8 +52,20 @@ def whole(numbers: Ints) -> list[Field]:
     return [(_UPPER if fields else _LAST)[numbers], *fields]
 
 
+def _as_long(numbers: Ints, digits: int) -> list[Field]:
+    """The fields of numbers that have so many digits, or fewer and leading zeros."""
+    fields: list[Field] = []
+    while digits > 4:
+        rest = numbers // GROUP
+        fields.insert(0, texts_of(4)[numbers - rest * GROUP])
+        numbers, digits = rest, digits - 4
+    return [texts_of(digits)[numbers], *fields]
+
+
 def six(numbers: Ints) -> list[Field]:
     """The fields of numbers from 0 below 100,000,000 as `%06d` writes them."""
+    if numbers.max(initial=0) < 10**6:
+        return _as_long(numbers, 6)
     rest = numbers // GROUP
     return [_SIX[rest], _LAST[numbers - rest * GROUP + GROUP]]
 
@@ -80,15 +95,7 @@ def _behind(numbers: Ints, decimals: int) -> list[Field]:
         return [_fraction(decimals)[numbers]]
     unit = 10 ** (decimals - 4)
     front = numbers // unit
-    return [_fraction(4)[front], *_tail(numbers - front * unit, decimals - 4)]
-
-
-def _tail(numbers: Ints, digits: int) -> list[Field]:
-    if digits <= 4:
-        return [texts_of(digits)[numbers]]
-    unit = 10 ** (digits - 4)
-    front = numbers // unit
-    return [texts_of(4)[front], *_tail(numbers - front * unit, digits - 4)]
+    return [_fraction(4)[front], *_as_long(numbers - front * unit, decimals - 4)]
 
 
 @cache

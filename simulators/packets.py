@@ -5,7 +5,6 @@ layout is that of MQTT 5.0 (OASIS, 2019), section 3.3, at QoS 1 without properti
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -55,22 +54,25 @@ class Paper:
     """Memory that packets are written on, the same again and again: fresh pages would cost as much as the writing."""
 
     def __init__(self) -> None:
-        self._bytes = np.empty(0, dtype=np.uint8)
+        self._sheets = (np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.uint8))
 
-    def sheet(self, count: int, width: int) -> NDArray[np.uint8]:
-        """A matrix with anything in it; the one given before is no longer valid."""
-        if len(self._bytes) < count * width:
-            self._bytes = np.empty(count * width, dtype=np.uint8)
-        return self._bytes[: count * width].reshape(count, width)
+    def sheets(self, first: int, second: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """So many bytes each, with anything in them; those given before are no longer valid."""
+        if len(self._sheets[0]) < first or len(self._sheets[1]) < second:
+            self._sheets = np.empty(first, dtype=np.uint8), np.empty(second, dtype=np.uint8)
+        return self._sheets[0][:first], self._sheets[1][:second]
 
 
 def packets_of(blocks: Sequence[Block], paper: Paper | None = None) -> Packets:
-    """The packets of all messages of the blocks, in the order of their places. `paper`: written on, if there is any."""
+    """The packets of all messages of the blocks, in the order of their places.
+
+    `paper`: holds them until it is written on again.
+    """
     if not blocks:
         return Packets(np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-    grouped, place, topic, most = _matrix(blocks, paper or Paper())
+    grouped, place, topic, body = _matrix(blocks, paper or Paper())
     count, width = len(place), grouped.shape[1]
-    body, sizes = np.empty(most, dtype=np.uint8), np.empty(count, dtype=np.int64)
+    sizes = np.empty(count, dtype=np.int64)
     rows, there = np.empty((STRETCH, width), dtype=np.uint8), np.empty((STRETCH, width), dtype=np.bool_)
     end = 0
     for first in range(0, count, STRETCH):
@@ -100,9 +102,9 @@ def _with_lengths(rows: NDArray[np.uint8], there: NDArray[np.bool_]) -> Ints:
 
 
 def with_apart(usual: Packets, places: Ints, apart: Sequence[tuple[bytes, int]]) -> Packets:
-    """`usual` with a few packets put between them: at rising `places` among all, (packet, where its identifier is)."""
+    """A copy of `usual` with a few packets put between: at rising `places`, (packet, where its identifier is)."""
     if not apart:
-        return usual
+        return usual._replace(body=usual.body.copy())
     is_usual = np.ones(len(usual.ends) + len(places), dtype=np.bool_)
     is_usual[places] = False
     starts = np.concatenate(([0], usual.ends))
@@ -115,10 +117,14 @@ def with_apart(usual: Packets, places: Ints, apart: Sequence[tuple[bytes, int]])
 
 
 def _spliced(body: NDArray[np.uint8], gaps: Ints, pieces: Sequence[bytes]) -> NDArray[np.uint8]:
-    edges = [0, *gaps.tolist(), len(body)]
-    stretches = [body.data[first:last] for first, last in pairwise(edges)]
-    between = [part for both in zip(stretches, pieces, strict=False) for part in both]
-    return np.frombuffer(bytearray().join([*between, stretches[-1]]), dtype=np.uint8)
+    whole = np.empty(len(body) + sum(map(len, pieces)), dtype=np.uint8)
+    target, source, before, end = whole.data, body.data, 0, 0
+    for gap, piece in zip([*gaps.tolist(), len(body)], [*pieces, b""], strict=True):
+        middle = end + gap - before
+        target[end:middle] = source[before:gap]
+        before, end = gap, middle + len(piece)
+        target[middle:end] = piece
+    return whole
 
 
 def in_line(pieces: Sequence[Packets]) -> Packets:
@@ -149,10 +155,10 @@ def length(size: int) -> bytes:
     return bytes(digits)
 
 
-def _matrix(blocks: Sequence[Block], paper: Paper) -> tuple[NDArray[np.uint8], Ints, Ints, int]:
+def _matrix(blocks: Sequence[Block], paper: Paper) -> tuple[NDArray[np.uint8], Ints, Ints, NDArray[np.uint8]]:
     """One row per message, as wide as the widest (a multiple of eight), block by block.
 
-    With it the row and the bytes of topic of each message, and the most bytes that all packets can have.
+    With it the row and the bytes of topic of each message, and room for all packets.
     """
     whole = [(block, [PUBLISH_QOS_1 + LENGTH, *block.parts]) for block in blocks]
     widths = [sum(map(_width, parts)) for _, parts in whole]
@@ -160,15 +166,16 @@ def _matrix(blocks: Sequence[Block], paper: Paper) -> tuple[NDArray[np.uint8], I
     if width > LONGEST:
         raise ValueError(f"a message of up to {width} bytes; packets of at most {LONGEST} are written")
     count = sum(len(block.at) for block in blocks)
-    grouped, topic = paper.sheet(count, width), np.empty(count, dtype=np.int64)
+    most = sum(wide * len(block.at) for block, wide in zip(blocks, widths, strict=True))
+    sheet, body = paper.sheets(count * width, most)
+    grouped, topic = sheet.reshape(count, width), np.empty(count, dtype=np.int64)
     place, first = np.empty(count, dtype=np.int64), 0
     for block, parts in whole:
         _fill(grouped[first : first + len(block.at)], parts)
         place[block.at] = np.arange(first, first + len(block.at))
         topic[block.at] = block.topic
         first += len(block.at)
-    most = sum(wide * len(block.at) for block, wide in zip(blocks, widths, strict=True))
-    return grouped, place, topic, most
+    return grouped, place, topic, body
 
 
 def _width(part: Part) -> int:
