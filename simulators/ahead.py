@@ -33,7 +33,7 @@ def written(city: City, routes: Routes, moment: float) -> Batch:
     """The messages due before `moment` with their packets, by line."""
     messages = city.until(moment)
     line = routes.line_of(messages.sender.astype(np.int64))
-    order = np.argsort(line, kind="stable")
+    order = np.argsort(line.astype(np.min_scalar_type(routes.lines)), kind="stable")  # by digits, if they are few
     messages = messages.take(order)
     packets = city.packets(messages)
     edges = np.searchsorted(line[order], np.arange(routes.lines + 1)).tolist()

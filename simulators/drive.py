@@ -16,6 +16,7 @@ from typing import Any
 
 from simulators.ahead import Routes, written
 from simulators.city import City
+from simulators.letters import receive, send
 from simulators.line import WINDOW, never_sent
 from simulators.messages import Messages
 from simulators.publish import Broker, BrokerError
@@ -28,7 +29,7 @@ LEAD_S = 1.5
 """A city that starts so long after it is made is never behind: connections stand and the first messages are written."""
 AHEAD_S = 1.5
 """Messages are written this long before they are due."""
-AT_ONCE = 50_000
+AT_ONCE = 100_000
 """Messages that are written at once: many cost less than a few at a time, in bounded memory."""
 LONGEST_STEP_S = 1.0
 LOOK_S = 0.1
@@ -128,7 +129,7 @@ class Writing:
 
     def _send(self, said: object) -> None:
         try:
-            self._line.send(said)
+            send(self._line, said)
         except OSError:
             return  # the sender is gone, and the listener knows why
 
@@ -167,7 +168,7 @@ class Listener:
     def _hear(self) -> None:
         try:
             while not self._last:
-                told: Told = self._line.recv()
+                told: Told = receive(self._line)
                 self._note(told)
         except EOFError:
             return
@@ -207,7 +208,7 @@ def started(order: Order) -> tuple["subprocess.Popen[bytes]", Connection]:
     with theirs:
         command = [sys.executable, "-m", "simulators.sender_child", str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()], process_group=0)
-    ours.send(order)
+    send(ours, order)
     return process, ours
 
 

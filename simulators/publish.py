@@ -29,7 +29,7 @@ from simulators.wire import (
     connect,
 )
 
-PAUSE_S = 0.002
+PAUSE_S = 0.005
 """PUBACKs are read so often at most: so exact are the times to PUBACK."""
 KEEPALIVE_S = 30
 QUIET_S = 10.0

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 
+from simulators.letters import receive, send
 from simulators.line import Batch
 from simulators.publish import BrokerError
 from simulators.sender import Order, Sender, Told
@@ -59,7 +60,7 @@ class Correspondence:
 
     def _hear(self) -> None:
         try:
-            while (said := self._line.recv()) not in (STOP, OVER):
+            while (said := receive(self._line)) not in (STOP, OVER):
                 self._batches.put(said)
             if said == STOP:
                 self._stopped.set()
@@ -70,7 +71,7 @@ class Correspondence:
     def _speak(self) -> None:
         try:
             while told := self._news.get():
-                self._line.send(told)
+                send(self._line, told)
         except OSError:
             self._stopped.set()
 
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what happens to connections is told by the counts
     with Connection(int(arguments[0])) as line:
         try:
-            order: Order = line.recv()
+            order: Order = receive(line)
         except EOFError:
             return
         letters = Correspondence(line)

@@ -29,7 +29,7 @@ def wet(place: Place, seconds: Floats) -> Floats:
 def _fallen(place: Place, seconds: Floats) -> Floats:
     """The integral of the rain since midnight, taken as straight between half hours."""
     hour = clock(seconds).hour
-    halves = np.arange(49)[:, np.newaxis] * 0.5
+    halves = np.arange(int(hour.max(initial=0.0) * 2.0) + 2)[:, np.newaxis] * 0.5  # none of what is still to come
     moments: Floats = seconds + (halves - hour) * 3600.0
     rates = rain_at(Place(place.east[np.newaxis], place.north[np.newaxis]), moments)
     part = np.clip((hour - halves[:-1]) / 0.5, 0.0, 1.0)

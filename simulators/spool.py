@@ -45,7 +45,7 @@ class Spool:
 
     def append(self, rows: Rows) -> None:
         """`rows` of dtype `ROW`."""
-        self._file.write(rows.tobytes())
+        self._file.write(np.ascontiguousarray(rows).data)
 
     def __enter__(self) -> Self:
         return self

@@ -64,7 +64,8 @@ class Tally:
 
     def settle(self, rows: Rows) -> None:
         """Take rows of the spool: what they were, and the times. Nothing else is counted by them."""
-        sent = rows[rows["code"] != NOT_SENT]
+        is_sent = rows["code"] != NOT_SENT
+        sent = rows if is_sent.all() else rows[is_sent]
         self.overdue += int(np.count_nonzero(sent["late"] > OVERDUE_S))
         self.late += int(np.count_nonzero(sent["kind"] == Kind.LATE))
         self.duplicated += int(np.count_nonzero(sent["again"]))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from simulators.city import City, natural_rate
 from simulators.drive import drive
 from simulators.fleet import build, districts, zones_of
 from simulators.histogram import Histogram
+from simulators.letters import receive, send
 from simulators.line import PATIENCE_S, Line, Piece
 from simulators.messages import Messages
 from simulators.packets import Packets, packet
@@ -254,6 +256,40 @@ def test_a_packet_identifier_means_one_message_at_a_time_over_several_rounds() -
     assert seen == IDS - 1
     line.answered(np.array([1]), np.zeros(1, dtype=np.uint8), np.array([START + 1.2]))
     assert sent_in(line.bytes_due(START + 1.3))[0][:2] == (IDS, IDS - 1)
+
+
+# Letters
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 300_000), max_size=600), st.integers(0, 2**32))
+def test_what_is_passed_on_arrives_as_it_was_and_may_be_written_to(sizes: list[int], seed: int) -> None:
+    """More arrays than one call takes, empty ones, and ones that no pipe holds at once."""
+    draws = np.random.default_rng(seed)
+    sent = [draws.integers(0, 255, size % 3000 if place else size, dtype=np.uint8) for place, size in enumerate(sizes)]
+    arrived: list[Any] = []
+    ours, theirs = Pipe()
+    with ours, theirs:
+        reading = threading.Thread(target=lambda: arrived.extend(receive(theirs) for _ in range(2)))
+        reading.start()
+        send(ours, sent)
+        send(ours, "over")
+        reading.join()
+    (first, last) = arrived
+    assert last == "over"
+    assert all(one.flags.writeable for one in first)
+    assert [one.tobytes() for one in first] == [one.tobytes() for one in sent]
+
+
+def test_a_letter_that_is_cut_off_is_none() -> None:
+    ours, theirs = Pipe()
+    with ours:
+        with theirs:
+            sizes, letter = [4_000], b""
+            theirs.send((sizes, letter))
+            os.write(theirs.fileno(), b"not all of it")
+        with pytest.raises(EOFError):
+            receive(ours)
 
 
 # Times
