@@ -97,6 +97,11 @@ class Line:
         """Whether nothing waits for a PUBACK."""
         return not self._flying and not len(self._again)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether at least half of the window is free."""
+        return 2 * self._flying < self._window
+
     def offer(self, piece: Piece) -> None:
         """Put messages in line; they become due after those that are there."""
         if len(piece):

@@ -31,6 +31,8 @@ from simulators.wire import (
 
 PAUSE_S = 0.005
 """PUBACKs are read so often at most: so exact are the times to PUBACK."""
+LISTEN_S = 0.02
+"""PUBACKs that were read are taken so often at most, unless the window is full: fewer and larger heaps cost less."""
 KEEPALIVE_S = 30
 QUIET_S = 10.0
 """After so long without a word of ours the broker is asked whether it is there."""
@@ -140,7 +142,7 @@ class Gateway:
         if wire is None:
             return
         try:
-            if said := wire.heard():
+            if self._is_to_listen(wire, now) and (said := wire.heard()):
                 self._heard_at = now
                 self._take(*said)
         except WireError as error:
@@ -169,6 +171,11 @@ class Gateway:
         self._wrote_at = self._heard_at = self._clock()
         await self._wire.closed
         self.turn(self._clock())  # what came last
+
+    def _is_to_listen(self, wire: Wire, now: float) -> bool:
+        """Whether PUBACKs are to be taken: not in every turn, while nothing waits for them."""
+        rests = self.is_up and not wire.closed.done() and self.line.has_room
+        return not rests or now - self._heard_at >= LISTEN_S
 
     def _take(self, heard: Heard, moments: Floats) -> None:
         if heard.connack:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simulators import draw
 from simulators.draw import Floats, Ints, salt
 from simulators.fleet import Fleet, native_profile
-from simulators.messages import Kind, Messages
+from simulators.messages import Kind, Messages, rising
 
 JITTER = 0.05
 """A message is up to this share of its interval early or late."""
@@ -92,7 +92,7 @@ class Schedule:
         sent += np.bincount(place[now], minlength=len(index))
         self._sent[index] = sent
         self._next[index] = self._soon_next[near] = own.due(sent)
-        order = now[in_order(due[now])]
+        order = now[rising(due[now])]
         who = place[order]
         return self._messages(own.key[who], self._members[index[who]], turn[order] + 1, due[order])
 
@@ -154,12 +154,3 @@ class Rhythm(NamedTuple):
         shift = (2.0 * draw.uniform(self.key, salt("jitter"), turn) - 1.0) * JITTER
         moved = turn + np.where(turn == 0, 0.0, shift)  # the first is on time, so that a run has its full rate at once
         return np.asarray(self.first + moved * self.interval, dtype=np.float64)
-
-
-def in_order(due: Floats) -> Ints:
-    """Places by rising number, equal ones as they stand; that there are any is rare, and sorting without them quick."""
-    order = np.argsort(due)
-    rising = due[order]
-    if (rising[1:] == rising[:-1]).any():
-        return np.argsort(due, kind="stable")
-    return order

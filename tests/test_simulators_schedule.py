@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulators.city import City, Message, natural_rate
 from simulators.fleet import build, districts, zones_of
-from simulators.messages import Kind, Messages
+from simulators.messages import Kind, Messages, rising
 from simulators.schedule import USUAL, Shares
 
 BOOT = 1_764_547_200
@@ -102,3 +102,8 @@ def test_duplicates_repeat_a_payload_exactly() -> None:
 def test_impossible_shares_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="share"):
         Shares(**shares)
+
+
+@given(st.lists(st.floats(0.0, 1e10) | st.sampled_from([0.0, 1.0, 1.79e9, 1.79e9 + 2**-22]), max_size=60))
+def test_messages_are_sorted_by_time_and_equal_ones_stay_as_they_are(moments: list[float]) -> None:
+    assert rising(np.array(moments)).tolist() == sorted(range(len(moments)), key=moments.__getitem__)
