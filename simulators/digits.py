@@ -35,14 +35,18 @@ _BARE = [b"%d" % number for number in range(GROUP)]
 _FULL = [b"%04d" % number for number in range(GROUP)]
 _LAST = _groups(_BARE + _FULL)
 _UPPER = _groups([b"", *_BARE[1:], *_FULL])
+_TWO = np.frombuffer(b"".join(word.rjust(2, b"\xff") for word in _BARE[:100]), dtype=np.uint16)
 _SIX = _groups([b"%02d" % number for number in range(GROUP)])
 
 
 def whole(numbers: Ints) -> list[Field]:
     """The fields of numbers from 0, without leading zeros, highest digits first; no holes where all are as long."""
     most = int(numbers.max(initial=0))
-    if most >= GROUP and (long := len(str(most))) == len(str(numbers.min())):
+    long, short = len(str(most)), len(str(numbers.min(initial=most)))
+    if long == short:
         return _as_long(numbers, long)
+    if long == 2:
+        return [_TWO[numbers]]
     fields: list[Field] = []
     while most >= GROUP:
         rest = numbers // GROUP
