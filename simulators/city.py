@@ -153,9 +153,12 @@ class City:
             yield Message(area, name, boot, seq, time, KINDS[kind], again, due, topic_of(area, name), payload)
 
     def _by_family(self, messages: Messages) -> Iterator[tuple[int, Ints, Messages]]:
-        """The number of each family that speaks, the places of its messages, and these."""
+        """The number of each family that speaks, the places of its messages, and these, by device.
+
+        What is known of the devices is then read from memory in the order in which it stands there.
+        """
         family = self.fleet.family[messages.device]
-        order = np.argsort(family, kind="stable")
+        order = _grouped(family, messages.device)
         grouped = messages.take(order)
         edges = [0, *np.cumsum(np.bincount(family, minlength=len(self.fleet.families))).tolist()]
         for number, (first, last) in enumerate(pairwise(edges)):
@@ -174,6 +177,13 @@ class City:
 def topic_of(area: str, device: str) -> str:
     """Where a device publishes its readings."""
     return f"dothi/v1/{area}/{device}/up"
+
+
+def _grouped(family: NDArray[np.uint8], device: NDArray[np.uint32]) -> Ints:
+    """The places of messages by family, device and place: all three in one number, which sorts quickest."""
+    place = np.arange(len(family))
+    width = len(family).bit_length()
+    return np.sort((family.astype(np.int64) << 32 | device) << width | place) & ((1 << width) - 1)
 
 
 def rows_of(columns: Mapping[str, Column], where: NDArray[np.bool_]) -> dict[str, Column]:
