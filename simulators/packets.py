@@ -59,7 +59,7 @@ class Paper:
     def sheets(self, first: int, second: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """So many bytes each, with anything in them; those given before are no longer valid."""
         if len(self._sheets[0]) < first or len(self._sheets[1]) < second:
-            self._sheets = np.empty(first, dtype=np.uint8), np.empty(second, dtype=np.uint8)
+            self._sheets = np.empty(first * 5 // 4, dtype=np.uint8), np.empty(second * 5 // 4, dtype=np.uint8)
         return self._sheets[0][:first], self._sheets[1][:second]
 
 
