@@ -1,4 +1,4 @@
-"""The registry as a worker knows it: 3.7 million devices in some 150 MB, any of them found in about a microsecond."""
+"""The registry as a worker knows it: 3.7 million devices in some 150 MB, any one found in one to two microseconds."""
 
 from typing import NamedTuple
 
