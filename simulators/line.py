@@ -140,7 +140,7 @@ class Line:
             self._put_away()
 
     def answered(self, ids: Ints, codes: NDArray[np.uint8], moments: Floats) -> None:
-        """Take PUBACKs, by packet identifier, reason code and s since 1970; one that nobody waits for changes nothing."""
+        """Take PUBACKs, by identifier, reason code and s since 1970; one that nobody waits for changes nothing."""
         places = self._head - 1 - (self._head - ids) % IDS
         for piece in self._pieces:
             if piece.first >= self._head:
