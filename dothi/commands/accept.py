@@ -72,12 +72,11 @@ def accept(
         if choices:
             enrol(connection, choices)
     heard = [choice.stranger for choice in choices if not choice.stranger.private]
-    done = Replayed()
-    if heard:
+    if choices:
         if not as_json:
-            stderr.print(f"{KNOWN_AFTER_S} s until ingest knows them: what comes meanwhile is kept, too", style="dim")
-        time.sleep(KNOWN_AFTER_S)
-        done = store_kept(stack, heard, start)
+            stderr.print(f"{KNOWN_AFTER_S} s until ingest knows them", style="dim")
+        time.sleep(KNOWN_AFTER_S)  # what comes meanwhile is kept, and of a private route it is lost
+    done = store_kept(stack, heard, start) if heard else Replayed()
     if as_json:
         print_json(document(choices, left, done))
     else:
