@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulators.digits import HOLE, Field
 from simulators.draw import Ints
+from simulators.mqtt import length
 
 PUBLISH_QOS_1 = b"\x32"
 LENGTH, IDENTIFIER = b"\1\1", b"\1\1"  # places that are filled in when the size of each packet is known
@@ -143,16 +144,6 @@ def packet(topic: bytes, payload: bytes) -> tuple[bytes, int]:
     """A PUBLISH packet and the place of its identifier."""
     head = PUBLISH_QOS_1 + length(2 + len(topic) + 2 + 1 + len(payload)) + len(topic).to_bytes(2, "big") + topic
     return head + b"\0\0" + NO_PROPERTIES + payload, len(head)
-
-
-def length(size: int) -> bytes:
-    """MQTT's variable byte integer."""
-    digits = bytearray()
-    while size > 127:
-        digits.append(size & 127 | 128)
-        size >>= 7
-    digits.append(size)
-    return bytes(digits)
 
 
 def _matrix(blocks: Sequence[Block], paper: Paper) -> tuple[NDArray[np.uint8], Ints, Ints, NDArray[np.uint8]]:

@@ -17,17 +17,10 @@ import numpy as np
 
 from simulators.draw import Floats
 from simulators.line import Line
+from simulators.mqtt import PINGREQ, StreamError, reason_name
 from simulators.spool import FAILURE
 from simulators.tally import Tally
-from simulators.wire import (
-    GOODBYE_PACKET,
-    PINGREQ_PACKET,
-    REFUSALS,
-    Heard,
-    Reader,
-    WireError,
-    connect,
-)
+from simulators.wire import GOODBYE_PACKET, Heard, Reader, connect
 
 PAUSE_S = 0.005
 """PUBACKs are read so often at most: so exact are the times to PUBACK."""
@@ -87,7 +80,7 @@ class Wire(asyncio.Protocol):
             self.closed.set_result(None)
 
     def heard(self) -> tuple[Heard, Floats] | None:
-        """What has come since, and when each PUBACK was read, s since 1970. Raises WireError."""
+        """What has come since, and when each PUBACK was read, s since 1970. Raises StreamError."""
         if not self._arrived:
             return None
         moments, chunks = zip(*self._arrived, strict=True)
@@ -145,7 +138,7 @@ class Gateway:
             if self._is_to_listen(wire, now) and (said := wire.heard()):
                 self._heard_at = now
                 self._take(*said)
-        except WireError as error:
+        except StreamError as error:
             self.trouble = str(error)
             self._hang_up()
         if self.is_up and self._wire is wire:
@@ -187,7 +180,7 @@ class Gateway:
 
     def _admitted(self, reason: int, receive_maximum: int) -> None:
         if reason >= FAILURE:
-            self.refusal = REFUSALS.get(reason, f"reason {reason:#04x}")
+            self.refusal = reason_name(reason)
             self._hang_up()
             return
         self.refusal, self._failures, self.is_up = "", 0, True
@@ -206,7 +199,7 @@ class Gateway:
         """Ask a quiet broker, give up a dead one."""
         if now - self._wrote_at > QUIET_S and wire.has_room:
             assert wire.transport
-            wire.transport.write(PINGREQ_PACKET)
+            wire.transport.write(PINGREQ)
             self._wrote_at = now
         if now - self._heard_at > SILENCE_S:
             self._hang_up()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from simulators import sockets_packets as mqtt
+from simulators import mqtt
 from simulators.sockets_wire import Address, Plain, Tls, Wire, failure_name
 
 EVENTS = 512

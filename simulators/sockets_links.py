@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators import sockets_packets as mqtt
+from simulators import mqtt
 from simulators.draw import Floats, Ints
 from simulators.fleet import Fleet
 from simulators.sockets_count import Counts, Times

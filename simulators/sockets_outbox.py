@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from simulators import sockets_packets as mqtt
+from simulators import mqtt
 from simulators.city import City
 from simulators.draw import Ints
 from simulators.messages import Messages

@@ -5,7 +5,7 @@ import ssl
 import time
 from contextlib import closing
 
-from simulators import sockets_packets as mqtt
+from simulators import mqtt
 from simulators.publish import BrokerError
 from simulators.sockets_wire import Address, failure_name
 

@@ -10,32 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.draw import Ints
-from simulators.packets import length
+from simulators.mqtt import StreamError, length, packet, remaining, text, welcome
 
 CONNACK, PUBACK, PINGRESP, DISCONNECT = 0x20, 0x40, 0xD0, 0xE0
-PINGREQ_PACKET = b"\xc0\x00"
 GOODBYE_PACKET = b"\xe0\x07\x00\x05\x11\0\0\0\0"  # the session ends with the connection
 IDS = 65_535
 """Packet identifiers: 1 to 65,535."""
 DUP = 0x08
-
-REFUSALS = {
-    0x84: "it does not speak MQTT 5",
-    0x85: "client id not valid",
-    0x86: "bad user name or password",
-    0x87: "not authorized",
-    0x88: "server unavailable",
-    0x89: "server busy",
-    0x8A: "banned",
-    0x97: "quota exceeded",
-    0x9F: "connection rate exceeded",
-}
-_SIZES = {0x11: 4, 0x13: 2, 0x21: 2, 0x22: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
-_RECEIVE_MAXIMUM, _USER_PROPERTY = 0x21, 0x26
-
-
-class WireError(Exception):
-    """The broker sent what no MQTT 5 broker sends to a publisher."""
 
 
 class Connack(NamedTuple):
@@ -62,9 +43,9 @@ def connect(client_id: str, user: str | None, password: str | None, *, keepalive
     """The CONNECT packet (3.1); the session is kept so long after a loss of the connection."""
     flags = (0x80 if user is not None else 0) | (0x40 if password is not None else 0)
     properties = b"\x11" + session_s.to_bytes(4)
-    body = _text("MQTT") + bytes([5, flags]) + keepalive.to_bytes(2) + length(len(properties)) + properties
-    body += b"".join(_text(word) for word in (client_id, user, password) if word is not None)
-    return b"\x10" + length(len(body)) + body
+    body = text(b"MQTT") + bytes([5, flags]) + keepalive.to_bytes(2) + length(len(properties)) + properties
+    body += b"".join(text(word.encode()) for word in (client_id, user, password) if word is not None)
+    return packet(0x10, body)
 
 
 class Reader:
@@ -74,7 +55,7 @@ class Reader:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> Heard:
-        """All packets that are whole by now. Raises WireError."""
+        """All packets that are whole by now. Raises StreamError."""
         stream, before = self._rest + chunk, len(self._rest)
         packets = _alike(stream)
         if packets is None:
@@ -99,8 +80,8 @@ def _mixed(stream: bytes) -> tuple[Heard, int]:
     starts, at = [], 0
     others: list[tuple[int, bytes]] = []
     while at + 1 < len(stream):
-        size, begin = _length(stream, at + 1)
-        if begin is None or begin + size > len(stream):
+        size, begin = remaining(stream, at + 1)
+        if not begin or begin + size > len(stream):
             break
         if stream[at] == PUBACK and 2 <= size <= 127:
             starts.append(at)
@@ -123,45 +104,10 @@ def _all_of(packets: NDArray[np.uint8]) -> Heard:
 def _told(heard: Heard, others: list[tuple[int, bytes]]) -> Heard:
     for kind, body in others:
         if kind == CONNACK:
-            heard = heard._replace(connack=_connack(body))
+            met = welcome(body)
+            heard = heard._replace(connack=Connack(met.reason, met.window))
         elif kind == DISCONNECT:
             heard = heard._replace(closed=body[0] if body else 0)
         elif kind != PINGRESP:
-            raise WireError(f"a packet of type {kind >> 4}, which no publisher expects")
+            raise StreamError(f"a packet of type {kind >> 4}, which no publisher expects")
     return heard
-
-
-def _connack(body: bytes) -> Connack:
-    if len(body) < 2:
-        raise WireError("a CONNACK that is cut short")
-    return Connack(body[1], _receive_maximum(body[2:]))
-
-
-def _receive_maximum(properties: bytes) -> int:
-    """Property 0x21 (3.2.2.3.3), 65,535 where the broker says nothing."""
-    size, at = _length(properties, 0)
-    end = (at or 0) + size
-    while at is not None and at < end:
-        name, at = properties[at], at + 1
-        if name == _RECEIVE_MAXIMUM:
-            return int.from_bytes(properties[at : at + 2])
-        for _ in range(2 if name == _USER_PROPERTY else 1):
-            at += _SIZES.get(name, 2 + int.from_bytes(properties[at : at + 2]))
-    return IDS
-
-
-def _length(stream: bytes, at: int) -> tuple[int, int | None]:
-    """A variable byte integer and where it ends, None while it is not whole. Raises WireError."""
-    value = 0
-    for place, byte in enumerate(stream[at : at + 4]):
-        value |= (byte & 127) << 7 * place
-        if byte < 128:
-            return value, at + place + 1
-    if len(stream) - at >= 4:
-        raise WireError("a length of more than four bytes")
-    return value, None
-
-
-def _text(word: str) -> bytes:
-    encoded = word.encode()
-    return len(encoded).to_bytes(2) + encoded

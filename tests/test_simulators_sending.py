@@ -32,12 +32,13 @@ from simulators.histogram import Histogram
 from simulators.letters import receive, send
 from simulators.line import PATIENCE_S, Line, Piece
 from simulators.messages import Messages
+from simulators.mqtt import StreamError
 from simulators.packets import Packets, packet
 from simulators.publish import Broker, BrokerError
 from simulators.schedule import USUAL, Shares
 from simulators.spool import FAILURE, NO_ANSWER, NO_SUBSCRIBER, NOT_SENT, ROW, Rows, Spool, read
 from simulators.tally import Tally
-from simulators.wire import DUP, IDS, Connack, Heard, Reader, WireError, connect
+from simulators.wire import DUP, IDS, Connack, Heard, Reader, connect
 from tests.mosquitto import Mosquitto, mosquitto
 
 BOOT = 1_764_547_200
@@ -100,7 +101,7 @@ def test_a_goodbye_tells_why() -> None:
 
 @pytest.mark.parametrize("stream", [b"\x30\x02\x00\x00", b"\x20\x01\x00", b"\x40\xff\xff\xff\xff\xff"])
 def test_what_no_broker_says_to_a_publisher_is_an_error(stream: bytes) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(StreamError):
         Reader().feed(stream)
 
 
@@ -108,7 +109,7 @@ def test_what_no_broker_says_to_a_publisher_is_an_error(stream: bytes) -> None:
 def test_garbage_is_an_error_or_nothing(stream: bytes) -> None:
     try:
         heard = Reader().feed(stream)
-    except WireError:
+    except StreamError:
         return
     assert isinstance(heard, Heard)
 

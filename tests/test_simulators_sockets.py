@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
-from simulators import sockets_packets as mqtt
+from simulators import mqtt
 from simulators.city import members_of
 from simulators.fleet import Fleet, build, districts, zones_of
 from simulators.scenario import Outage

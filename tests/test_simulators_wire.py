@@ -21,7 +21,8 @@ from simulators.digits import HOLE, Field, decimal, six, whole
 from simulators.draw import Floats, Ints
 from simulators.fleet import Fleet, build, districts, native_families, native_profile, pieces, zones_of
 from simulators.messages import Kind, Messages
-from simulators.packets import Block, length, packet, packets_of
+from simulators.mqtt import length
+from simulators.packets import Block, packet, packets_of
 from simulators.payload import Writer, sample
 from simulators.scenario import QUIET, Scenario, Truth
 from simulators.schedule import USUAL, Shares

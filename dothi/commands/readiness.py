@@ -16,11 +16,15 @@ class Queue(TypedDict):
 
 def queue(url: str | None) -> Queue | None:
     """What the page of `up` says of the brokers' queues; None where there is no such page or no broker of ours."""
-    if url is None:
-        return None
+    page = metrics(url) if url else None
+    return None if page is None else queue_in(page)
+
+
+def metrics(url: str) -> str | None:
+    """The page of a process; None where it does not answer."""
     try:
         with urlopen(f"{url}/metrics", timeout=2) as answer:  # noqa: S310 - a loopback address of our own
-            return queue_in(answer.read().decode())
+            return str(answer.read().decode())
     except OSError:
         return None
 

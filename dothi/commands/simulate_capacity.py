@@ -11,7 +11,7 @@ from dothi import settings
 from dothi.commands.options import AsJson, Folder
 from dothi.commands.simulate_options import Enroll, People, PerHundred, Preset, Seed, Settle
 from dothi.commands.simulate_plan import Areas, MixFile, ProvinceName, spoken_plainly
-from dothi.commands.simulate_run import brokers_of, stop_on_signals
+from dothi.commands.simulate_run import stop_on_signals
 from dothi.commands.storage_plan import measured_rows
 from dothi.errors import WrongUsage
 from dothi.load.enroll import enroll_fleet
@@ -20,6 +20,7 @@ from dothi.load.place import disk, machine_document
 from dothi.load.progress import Progress, shown
 from dothi.load.run import SETTLE_S
 from dothi.load.send import Multiplexed, Sending, accounted
+from dothi.load.sockets import brokers_of
 from dothi.output import console, print_json, print_table, stderr
 from dothi.settings import Stack
 from dothi.storage_plan import family_bytes

@@ -24,11 +24,10 @@ from dothi.load.run import SETTLE_S
 from dothi.load.screen import print_report
 from dothi.load.send import Multiplexed, Sending, Way, accounted, brief, plain
 from dothi.load.sockets import Asked as WayAsked
-from dothi.load.sockets import check_multiplexed, checked_processes, connected, doors_of
+from dothi.load.sockets import brokers_of, check_multiplexed, checked_processes, connected
 from dothi.output import print_json, print_table
 from simulators.city import members_of, natural_rate
 from simulators.fleet import Fleet
-from simulators.publish import Broker
 from simulators.shard import shard_of
 
 LIVELY_RATE = 300.0
@@ -146,16 +145,16 @@ def way_of(
     progress: Progress,
 ) -> Iterator[Way]:
     """The way to the brokers while the block runs, with all it needs: devices that are known, connections of theirs."""
-    brokers, doors, processes = brokers_of(stack), doors_of(stack, asked.tls) if asked.sockets else [], 0
+    brokers, processes = brokers_of(stack, asked.tls), 0
     if asked.sockets:
         members = members_of(sending.fleet, sending.shard)
-        processes = checked_processes(stack, sending.fleet, members, doors, asked)
+        processes = checked_processes(stack, sending.fleet, members, brokers, asked)
     else:
         check_multiplexed(brokers, sending.fleet)
     if enrolled:
         enroll_fleet(stack, sending.fleet, stop)
     if asked.sockets:
-        with connected(stack, sending, doors, processes, asked.tls, stop, progress) as way:
+        with connected(stack, sending, brokers, processes, asked.tls, stop, progress) as way:
             yield way
     else:
         yield Multiplexed(brokers)
@@ -218,14 +217,6 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     return stop
-
-
-def brokers_of(stack: settings.Stack) -> list[Broker]:
-    """The brokers of a stack with the areas each one serves."""
-    entries = stack.document.get("brokers") or ([{"url": stack.broker, "areas": []}] if stack.broker else [])
-    if not entries:
-        raise WrongUsage("DOTHI_BROKER_URL is not set; allowed: mqtt://user:password@host:port")
-    return [Broker(entry["url"], tuple(entry.get("areas") or ())) for entry in entries]
 
 
 def pace_of(fleet: Fleet, speed: float | None, rate: float | None) -> float:

@@ -3,12 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from urllib.request import urlopen
 
 import psycopg
 
 from devices.enroll_columns import enroll_columns
 from devices.registry import NotEnrolled
+from dothi.commands.readiness import metrics
 from dothi.errors import Refused
 from dothi.output import stderr
 from dothi.settings import Stack
@@ -62,11 +62,7 @@ def await_known(stack: Stack, devices: int, stop: threading.Event) -> None:
 
 def gauge(url: str, name: str) -> int | None:
     """A number of a process's metrics page; None where it does not answer."""
-    try:
-        with urlopen(f"{url}/metrics", timeout=2) as answer:  # noqa: S310 - a loopback address of our own
-            page = answer.read().decode()
-    except OSError:
-        return None
+    page = metrics(url) or ""
     found = [line.rpartition(" ")[2] for line in page.splitlines() if line.startswith(f"{name}{{")]
     return int(float(found[0])) if found else None
 

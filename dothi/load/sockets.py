@@ -45,8 +45,6 @@ GATEWAYS = 2
 Members = NDArray[np.uint32]
 COME_S, COME_PER_S = 15.0, 200.0
 """How long devices may take to connect: so long, and as long as so many a second take."""
-Door = tuple[str, Sequence[str]]
-"""URL of a broker and the areas that it serves."""
 
 
 @dataclass(frozen=True)
@@ -89,25 +87,26 @@ class Sockets:
         return summary, [path] if path else []
 
 
-def doors_of(stack: Stack, tls: bool) -> list[Door]:
-    """Where devices come in. Raises WrongUsage where there is no such place."""
-    name = "tls" if tls else "url"
-    entries = stack.document.get("brokers") or [{"url": stack.broker, "areas": []}]
-    if not all(entry.get(name) for entry in entries):
+def brokers_of(stack: Stack, tls: bool = False) -> list[Broker]:
+    """The brokers of a stack where devices or gateways come in, with the areas of each. Raises WrongUsage."""
+    entries = stack.document.get("brokers") or ([{"url": stack.broker, "areas": []}] if stack.broker else [])
+    if not entries:
+        raise WrongUsage("DOTHI_BROKER_URL is not set; allowed: mqtt://user:password@host:port")
+    if tls and not all(entry.get("tls") for entry in entries):
         raise WrongUsage("--tls: the brokers of this stack have no listener for it; allowed: without --tls")
-    return [(entry[name], tuple(entry.get("areas") or ())) for entry in entries]
+    return [Broker(entry["tls" if tls else "url"], tuple(entry.get("areas") or ())) for entry in entries]
 
 
-def checked_processes(stack: Stack, fleet: Fleet, members: Members, doors: Sequence[Door], asked: Asked) -> int:
+def checked_processes(stack: Stack, fleet: Fleet, members: Members, brokers: Sequence[Broker], asked: Asked) -> int:
     """How many processes there will be. Raises WrongUsage naming every limit that is too low."""
     open_files()
-    addresses = [Address.of(url) for url, _ in doors]
+    addresses = [Address.of(url) for url, _ in brokers]
     here = machine(all(address.is_local for address in addresses))
     processes = asked.processes or processes_for(len(members), here)
-    many = np.bincount(broker_of(fleet, members, [areas for _, areas in doors]), minlength=len(doors)).tolist()
+    many = np.bincount(broker_of(fleet, members, [areas for _, areas in brokers]), minlength=len(brokers)).tolist()
     listeners = listeners_of(list(map(str, addresses)), many, stack.document.get("processes", {}).get("broker", ()))
     if asked.tls:  # all TLS listeners of `dothi up` together take what one process may have open
-        listeners = [one._replace(most=one.files and most_connections(one.files) // len(doors)) for one in listeners]
+        listeners = [one._replace(most=one.files and most_connections(one.files) // len(brokers)) for one in listeners]
     refuse(check_sockets(len(members), listeners, here, processes=processes, tls=asked.tls))
     return processes
 
@@ -128,7 +127,7 @@ def refuse(shortfalls: Sequence[Shortfall]) -> None:
 def connected(
     stack: Stack,
     sending: Sending,
-    doors: Sequence[Door],
+    brokers: Sequence[Broker],
     processes: int,
     tls: bool,
     stop: threading.Event,
@@ -137,7 +136,7 @@ def connected(
     """Every device of the shard gets a new token and connects; they leave when the block ends. Raises Refused."""
     tokens = issued(stack.database, sending)
     manner = Manner(ca=stack.document.get("ca") if tls else None)
-    guests = Guests(sending.fleet, tokens, doors, manner, sending.shard)
+    guests = Guests(sending.fleet, tokens, brokers, manner, sending.shard)
     try:
         guests.check_doors()
         crowd = Crowd(guests, processes=processes, progress=progress.sending, progress_s=progress.every_s)
@@ -156,7 +155,6 @@ def issued(url: str, sending: Sending) -> NDArray[np.bytes_]:
     members = members_of(sending.fleet, sending.shard).astype(np.int64)
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-            made = credentials.issue(connection, sending.fleet.ids(members))
+            return credentials.issue_tokens(connection, sending.fleet.ids(members))
     except (psycopg.Error, credentials.NoCredential) as error:
         raise Refused(f"no tokens for the devices: {str(error).strip().splitlines()[0]}") from None
-    return np.array([one.token.encode() for one in made])

@@ -1,4 +1,4 @@
-"""The MQTT 5 that a device needs on a connection of its own, as bytes: sections named are those of MQTT 5.0 (OASIS)."""
+"""MQTT 5 as bytes, as far as publishers and devices speak it: sections named are those of MQTT 5.0 (OASIS, 2019)."""
 
 from typing import NamedTuple
 
@@ -87,12 +87,17 @@ def text(said: bytes) -> bytes:
 
 def packet(head: int, body: bytes) -> bytes:
     """A packet with its fixed header, section 2.1."""
-    size, digits = len(body), bytearray()
+    return bytes([head]) + length(len(body)) + body
+
+
+def length(size: int) -> bytes:
+    """A variable byte integer, section 1.5.5."""
+    digits = bytearray()
     while size > 127:
         digits.append(size & 127 | 128)
         size >>= 7
     digits.append(size)
-    return bytes([head]) + digits + body
+    return bytes(digits)
 
 
 def whole(stream: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
@@ -100,6 +105,8 @@ def whole(stream: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     found, at = [], 0
     while len(stream) - at >= 2:
         size, body = remaining(stream, at + 1)
+        if size > LARGEST:
+            raise StreamError(f"a packet of {size} bytes")
         if not body or len(stream) < body + size:
             break
         found.append((stream[at], stream[body : body + size]))
@@ -116,8 +123,6 @@ def remaining(stream: bytes, at: int) -> tuple[int, int]:
         digit = stream[at + place]
         size |= (digit & 127) << 7 * place
         if digit < 128:
-            if size > LARGEST:
-                raise StreamError(f"a packet of {size} bytes")
             return size, at + place + 1
     raise StreamError("a length of five bytes")
 
@@ -126,8 +131,10 @@ def welcome(body: bytes) -> Welcome:
     """Read a CONNACK, section 3.2. Raises StreamError."""
     if len(body) < 2:
         raise StreamError("a CONNACK of less than two bytes")
-    keepalive, window, at = None, 0xFFFF, 3
-    while at < len(body):
+    keepalive, window = None, 0xFFFF
+    size, at = remaining(body, 2)
+    end = min(at + size, len(body))
+    while at < end:
         kind = body[at]
         if kind == 0x13:
             keepalive = int.from_bytes(body[at + 1 : at + 3], "big")
