@@ -21,12 +21,14 @@ class Parameters(NamedTuple):
     `allowed`: deviations per hour that are forgiven, for devices with neighbours and without; `limit`: the sum at which
     it is drift; `most`: an hour counts no more deviations; `weight`: a reading of a device that speaks less than hourly
     counts as many hours as it stands for, at most so many. `evidence`: hours before anything is judged, `alone`: without
-    neighbours. `memory`: of the offsets, days; `scale_memory`: of the deviation, hours. `least`: neighbours with a value.
+    neighbours. `idle`: share of hours with the same mean as the hour before from which a metric is not judged: it rests
+    (no rain, dark) and says little when it does not. `memory`: of the offsets, days; `scale_memory`: of the deviation, hours. `least`: neighbours with a value.
     """
 
     allowed: tuple[float, float] = (1.0, 2.0)
-    limit: tuple[float, float] = (40.0, 60.0)
-    most: float = 8.0
+    limit: tuple[float, float] = (80.0, 90.0)
+    most: float = 6.0
+    idle: float = 0.25
     weight: float = 8.0
     evidence: float = 72.0
     alone: float = 144.0
@@ -55,11 +57,20 @@ class Drift(Detector):
         "mean": State("f4", np.nan),
         "offset": State("f4", np.nan, (PARTS,)),
         "scale": State("f4"),
+        "square": State("f4"),
+        "before": State("f4", np.nan),
+        "idle": State("f4"),
         "hours": State("f4"),
         "up": State("f4"),
         "down": State("f4"),
         "since": State("i8"),
     }
+
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """Gauges; a battery's way down is no drift."""
+        gauges = (place for place, metric in enumerate(family.metrics) if metric.kind == "gauge")
+        return [place for place in gauges if not family.metrics[place].name.startswith("battery_")]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
@@ -149,15 +160,18 @@ class Drift(Detector):
         state, asked = self.state, self.parameters
         part = int((hour + 7) % 24 * PARTS // 24)
         offset = state["offset"][slots, :, part]
-        hours, scale = state["hours"][slots], state["scale"][slots]
+        hours, scale, square = state["hours"][slots], state["scale"][slots], state["square"][slots]
+        short = value.astype("f4")
+        idle = state["idle"][slots]
+        idle = np.where(judged, idle + ((short == state["before"][slots]) - idle) / np.minimum(hours + 1, 48), idle)
         fresh = np.isnan(offset)
         residual = np.where(judged & ~fresh, off - np.where(fresh, 0.0, offset), 0.0)
-        z = np.clip(residual / np.maximum(1.25 * scale, 1e-9), -asked.most, asked.most)
+        z = np.clip(residual / np.maximum(np.maximum(1.25 * scale, np.sqrt(square)), 1e-9), -asked.most, asked.most)
         kind = np.where(has, 0, 1)
         allowed, limit = (np.array(pair)[kind][:, None] for pair in (asked.allowed, asked.limit))
         weight = np.clip(self.fleet.interval_s[slots] / 3600.0, 1.0, asked.weight)[:, None]
         evidence = np.where(has, asked.evidence, asked.alone)[:, None] / np.minimum(weight, 4.0)
-        known = judged & ~fresh & (hours >= evidence)
+        known = judged & ~fresh & (hours >= evidence) & (idle < asked.idle)
         was = state["up"][slots], state["down"][slots]
         up = np.where(known, summed(was[0], z, allowed, weight, limit), was[0])
         down = np.where(known, summed(was[1], -z, allowed, weight, limit), was[1])
@@ -175,6 +189,9 @@ class Drift(Detector):
         pace = np.maximum(1.0 / (hours + 1.0), weight / asked.scale_memory) * trust
         grown = scale + pace * (np.minimum(np.abs(residual), np.where(hours < 24 / weight, np.inf, 4 * scale)) - scale)
         state["scale"][slots] = np.where(seen, grown, scale)
+        tails = square + pace * (np.minimum(np.abs(residual), 12 * scale + 1e-9) ** 2 - square)
+        state["square"][slots] = np.where(seen, tails, square)
+        state["before"][slots], state["idle"][slots] = np.where(judged, short, state["before"][slots]), idle
         state["hours"][slots] = np.minimum(hours + seen, 30_000)
         state["up"][slots], state["down"][slots] = up, down
         state["since"][slots], state["score"][slots] = since, score

@@ -70,7 +70,7 @@ class Implausible(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
-        value = rows.values[:, self.judged]
+        value = rows.values[:, self.judged].astype("f4")  # as it is kept, to be compared
         told = ~np.isnan(value)
         n, row, hold = state["readings"][slot], state["row"][slot], state["hold"][slot]
         impossible = (value < self._least) | (value > self._most)
@@ -84,7 +84,7 @@ class Implausible(Detector):
         idle = np.where(learn, idle + weight * ((value == state["last"][slot]) - idle), idle)
         state["low"][slot] = np.where(learn, np.minimum(state["low"][slot], value), state["low"][slot])
         state["high"][slot] = np.where(learn, np.maximum(state["high"][slot], value), state["high"][slot])
-        state["last"][slot] = np.where(learn, value.astype("f4"), state["last"][slot])
+        state["last"][slot] = np.where(learn, value, state["last"][slot])
         state["readings"][slot] = np.minimum(n + told, 60_000)
         state["idle"][slot], state["row"][slot], state["hold"][slot], state["since"][slot] = idle, row, hold, since
         state["score"][slot] = hold > 0

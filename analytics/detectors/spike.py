@@ -62,7 +62,7 @@ class Spike(Detector):
     def _round(self, rows: Rows) -> Changes:
         assert self.fleet is not None
         state, slot, asked = self.state, rows.slot, self.parameters
-        value, before = rows.values[:, self.judged], state["time"][slot]
+        value, before = rows.values[:, self.judged].astype("f4"), state["time"][slot]  # as it is kept, to be compared
         told = ~np.isnan(value) & (rows.time > before)[:, None]
         state["time"][slot] = np.maximum(before, rows.time)
         apart = (rows.time - before) / 1e6 > asked.contiguous * self.fleet.interval_s[slot]

@@ -10,7 +10,10 @@ from devices.family import Family
 
 
 class Parameters(NamedTuple):
-    """`least`: equal values in a row, at least; `evidence`: pairs of values seen before anything is judged.
+    """`least`: equal values in a row, at least; `evidence`: pairs of values, and `days`, seen before anything is judged.
+
+    `beyond`: how much longer than the longest ordinary run it must be at short intervals, where values follow a smooth
+    curve and stand at its turning points; at hourly ones two values longer are enough.
 
     `chance`: of an ordinary run that long, at one reading per hour; in proportion for shorter intervals, so that the
     false detections of a day do not grow with the rate; never below `least_chance`. `memory`: readings after which the
@@ -19,6 +22,8 @@ class Parameters(NamedTuple):
 
     least: int = 6
     evidence: int = 30
+    days: float = 1.5
+    beyond: float = 0.75
     chance: float = 1e-5
     least_chance: float = 1e-8
     memory: float = 20_000.0
@@ -75,7 +80,9 @@ class Stuck(Detector):
         since = np.where(other, rows.time[:, None], state["since"][slot])
         run = np.where(same, run + 1, np.where(other, 1, run))
         score = np.minimum(run / self._too_long(slot, pairs, equal, again, longest), 1.0)
-        score *= pairs > self.parameters.evidence
+        assert self.fleet is not None
+        a_while = self.parameters.days * 86_400 / self.fleet.interval_s[slot]
+        score *= pairs > np.maximum(self.parameters.evidence, np.minimum(a_while, 4000))[:, None]
         state["last"][slot] = np.where(told, value, state["last"][slot])
         full = pairs > 8192  # what is long ago counts half
         for name, count in (("pairs", pairs), ("same", equal), ("again", again)):
@@ -93,7 +100,8 @@ class Stuck(Detector):
         first = (equal + 0.5) / (pairs + 1.0)
         further = np.maximum(first, (again + 2.0 * first) / (equal + 2.0))
         by_chance = 2.0 + np.log(chance / first) / np.log(np.minimum(further, 0.9999))
-        return np.maximum(np.maximum(np.ceil(by_chance), longest + 2.0), asked.least)
+        beyond = longest * (1.0 + asked.beyond * np.clip(1.0 - hours, 0.0, 1.0)) + 2.0
+        return np.maximum(np.maximum(np.ceil(by_chance), beyond), asked.least)
 
 
 DETECTORS = (Stuck,)
