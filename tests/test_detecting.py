@@ -81,7 +81,7 @@ def test_late_readings_are_not_given(connections: Connections) -> None:
     assert world.found() == []
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.full) for n in range(2, 12))])
 def test_whenever_it_is_killed_it_finds_the_same(connections: Connections, seed: int) -> None:
     """Rounds put together, what is remembered stored each time or never, restarts at any point."""
 
