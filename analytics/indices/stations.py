@@ -114,7 +114,7 @@ class Places:
             if fnmatchcase(device, gauge.device):
                 return self._by_table(gauge)
         station = self.station(name or "")
-        return station and self._at(station, station.levels_m, 0.0, self.levels.set)
+        return self._at(station, station.levels_m, 0.0, self.levels.set) if station else None
 
     def _by_table(self, gauge: Gauge) -> Placed:
         station = self.station(gauge.station)

@@ -9,8 +9,14 @@ from analytics.indices.stations import Places, heights
 from dothi.computing.kind import Column, Columns, Kind, Options, Result, results_from
 from dothi.output import LOCAL
 
-CLASSES = (("below I", "dưới BĐ I"), ("I", "trên BĐ I"), ("II", "trên BĐ II"), ("III", "trên BĐ III"))
-UNKNOWN = ("unknown", "không rõ")
+CLASSES = (
+    ("below I", "dưới BĐ I"),
+    ("above I", "trên BĐ I"),
+    ("above II", "trên BĐ II"),
+    ("above III", "trên BĐ III"),
+    ("unknown", "không rõ"),
+)
+UNKNOWN = 4
 
 
 def reckon(columns: Columns, options: Options) -> list[Result]:
@@ -23,16 +29,16 @@ def reckon(columns: Columns, options: Options) -> list[Result]:
         raise ValueError(f"station {unknown[0]!r} is not in the table {places.levels.set}; there are {known}")
     bounds = np.array([heights(one.levels_m) for one in found if one]).reshape(-1, 3)
     alarm = reached(level, bounds)
-    # Between unknown levels nobody can say: 26 m at a station of which III alone is known to be 27 m.
-    unsure = np.isnan(bounds[:, 0]) & (alarm == 0)
-    words = [UNKNOWN if dark else CLASSES[number] for number, dark in zip(alarm.tolist(), unsure.tolist(), strict=True)]
+    # 26 m at a station of which level III alone is known, 27 m: nobody can say. Nor of a reading that is missing.
+    unsure = (np.isnan(bounds[:, 0]) & (alarm == 0)) | (alarm < 0)
+    words = [CLASSES[number] for number in np.where(unsure, UNKNOWN, alarm).tolist()]
     at = np.where(alarm > 0, alarm - 1, np.maximum(next_level(level, bounds) - 1, 0))
     reference = np.take_along_axis(bounds, at[:, None], axis=1)[:, 0]
     return results_from(
         {
             "station": [one.station for one in found if one],
             "level_m": level,
-            "alarm_level": alarm,
+            "alarm_level": [None if dark else number for number, dark in zip(alarm.tolist(), unsure.tolist(), strict=True)],
             "class": [en for en, _ in words],
             "class_vi": [vi for _, vi in words],
             "reference": np.array(["I", "II", "III"])[at],
@@ -47,13 +53,13 @@ KIND = Kind(
     "alarm level (báo động) of a river station, one row a reading",
     (
         Column("station", says="name of the station, with or without accents", kind="text"),
-        Column("level_m", "m", "above the zero of the station's gauge", low=-100, high=1000),
+        Column("level_m", "m", "above the zero of the station's gauge", low=-100, high=1000, gaps=True),
     ),
     (
         Column("station"),
         Column("level_m", "m"),
         Column("alarm_level", says="0 below I, 1 to 3: at or above I, II, III"),
-        Column("class", says="below I, I, II, III; unknown where lower levels are not in the table"),
+        Column("class", says="below I, above I, above II, above III (at a level is above it); unknown without a level"),
         Column("class_vi"),
         Column("reference", says="the level reached, or the next one where none is"),
         Column("offset_m", "m", "above (+) or below (-) that level"),
