@@ -1,8 +1,8 @@
 """Whether evidence of several sources is a fire: how likely, and in what stage. No single sensor confirms one.
 
-Log-odds add up: those of a fire before anything was seen, by the day's danger and by who was at a forest gate, and what
-each source adds, each kind once. The numbers are judgement, not from a paper. A source that says nothing adds nothing: a
-dead sensor is absent evidence, not evidence that all is well.
+Log-odds add up: those of a fire before anything was seen, by the day's danger and by who was at a forest gate, and
+what each source adds, each kind once. The numbers are judgement, not from a paper. A source that says nothing adds
+nothing: a dead sensor is absent evidence, not evidence that all is well.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ class Evidence(NamedTuple):
 
 class Rule(NamedTuple):
     """`prior`: log-odds by danger level I to V, and of one that is not known; `gate`: what somebody at a gate adds;
-    `source`: what a source with score 1 adds; `within_us`, `near_km`: what is one fire; `suspected`: log-odds from which
-    a fire is suspected."""
+    `source`: what a source with score 1 adds; `within_us`, `near_km`: what is one fire; `suspected`: log-odds from
+    which a fire is suspected."""
 
     prior: tuple[float, float, float, float, float] = (-3.5, -3.0, -2.5, -2.0, -1.5)
     prior_unknown: float = -2.5
@@ -45,8 +45,8 @@ class Rule(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`likely`: 0–1, from the log-odds; `kinds`: what speaks of a fire; `since`: µs of the first sign; `lat`, `lon`: the
-    mean place of the evidence, NaN where none knows one."""
+    """`likely`: 0–1, from the log-odds; `kinds`: what speaks of a fire; `since`: µs of the first sign; `lat`, `lon`:
+    the mean place of the evidence, NaN where none knows one."""
 
     stage: Stage
     likely: float

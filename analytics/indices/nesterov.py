@@ -21,8 +21,8 @@ MONTHS = 12
 
 
 class Zone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What holds in part of a province. `areas`: codes of districts, none: all that no other zone names; `rain_mm`: rain
-    of a day that begins P anew, by month; `bounds`: the highest P of levels I to IV; `bounds_in`: others by month.
+    """What holds in part of a province. `areas`: codes of districts, none: all that no other zone names; `rain_mm`:
+    rain of a day that begins P anew, by month; `bounds`: the highest P of levels I to IV; `bounds_in`: others by month.
     """
 
     zone: str

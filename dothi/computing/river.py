@@ -38,7 +38,9 @@ def reckon(columns: Columns, options: Options) -> list[Result]:
         {
             "station": [one.station for one in found if one],
             "level_m": level,
-            "alarm_level": [None if dark else number for number, dark in zip(alarm.tolist(), unsure.tolist(), strict=True)],
+            "alarm_level": [
+                None if dark else number for number, dark in zip(alarm.tolist(), unsure.tolist(), strict=True)
+            ],
             "class": [en for en, _ in words],
             "class_vi": [vi for _, vi in words],
             "reference": np.array(["I", "II", "III"])[at],
