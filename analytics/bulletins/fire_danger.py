@@ -114,7 +114,7 @@ class FireDanger:
 
 def bulletin(connection: psycopg.Connection, first: date, last: date) -> None:
     """The days from `first` to `last`, both included."""
-    expected = dict(connection.execute(EXPECTED).fetchall())
+    expected: dict[int, int] = dict(connection.execute(EXPECTED).fetchall())
     zones = [zone for zone in ZONES if zone.id in expected]
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     if not zones or not days:

@@ -32,15 +32,14 @@ def reckon(columns: Columns, options: Options) -> list[Result]:
     # 26 m at a station of which level III alone is known, 27 m: nobody can say. Nor of a reading that is missing.
     unsure = (np.isnan(bounds[:, 0]) & (alarm == 0)) | (alarm < 0)
     words = [CLASSES[number] for number in np.where(unsure, UNKNOWN, alarm).tolist()]
+    told = [None if dark else number for number, dark in zip(alarm.tolist(), unsure.tolist(), strict=True)]
     at = np.where(alarm > 0, alarm - 1, np.maximum(next_level(level, bounds) - 1, 0))
     reference = np.take_along_axis(bounds, at[:, None], axis=1)[:, 0]
     return results_from(
         {
             "station": [one.station for one in found if one],
             "level_m": level,
-            "alarm_level": [
-                None if dark else number for number, dark in zip(alarm.tolist(), unsure.tolist(), strict=True)
-            ],
+            "alarm_level": told,
             "class": [en for en, _ in words],
             "class_vi": [vi for _, vi in words],
             "reference": np.array(["I", "II", "III"])[at],
