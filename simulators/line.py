@@ -117,9 +117,8 @@ class Line:
         room = min(self._window - self._flying, MOST_AT_ONCE)
         if len(self._again):
             return self._repeated(room)
-        self.give_up(now)
         piece = self._to_send()
-        if piece is None or room < 1 or now >= self._cut:
+        if piece is None or room < 1 or now >= self._cut or piece.due[self._head - piece.first] > now:
             return b""
         at = self._head - piece.first
         end = min(int(piece.due.searchsorted(now, side="right")), at + min(room, self._free_ids()))
@@ -130,10 +129,10 @@ class Line:
         least = self._next - MOST_WAITING
         while now < self._cut and (piece := self._to_send()):
             at = self._head - piece.first
-            old = int(piece.due.searchsorted(now - PATIENCE_S)) if piece.due[at] < now - PATIENCE_S else at
-            until = min(max(old, least - piece.first), len(piece))
-            if until <= at:
+            if self._head >= least and piece.due[at] >= now - PATIENCE_S:
                 return
+            old = int(piece.due.searchsorted(now - PATIENCE_S))
+            until = min(max(old, least - piece.first), len(piece))
             self._head += until - at
             self._tally.unsent += until - at
             piece.open -= until - at
@@ -183,7 +182,10 @@ class Line:
 
     def _to_send(self) -> Piece | None:
         """The piece of the next message."""
-        return next((piece for piece in self._pieces if self._head < piece.first + len(piece)), None)
+        for piece in self._pieces:
+            if self._head < piece.first + len(piece):
+                return piece
+        return None
 
     def _sent(self, piece: Piece, at: int, end: int, now: float) -> memoryview:
         piece.late[at:end] = now - piece.due[at:end]
