@@ -1,4 +1,4 @@
-"""The Canadian Forest Fire Weather Index System: three moisture codes carried from day to day, and what follows from them.
+"""The Canadian Forest Fire Weather Index System: three moisture codes carried from day to day, and what they mean.
 
 Equations: C. E. Van Wagner, T. L. Pickett, "Equations and FORTRAN program for the Canadian Forest Fire Weather Index
 System", Forestry Technical Report 33, 1985, with the constant 147.2 of its moisture scale (some later programs use
@@ -154,7 +154,9 @@ def weather_index(isi: Floats, bui: Floats) -> Floats:
     """The fire weather index, equations 28 to 30."""
     fuel = np.where(bui <= 80.0, 0.626 * bui**0.809 + 2.0, 1000.0 / (25.0 + 108.64 * np.exp(-0.023 * bui)))
     strength = 0.1 * isi * fuel
-    return np.asarray(np.where(strength > 1.0, np.exp(2.72 * (0.434 * np.log(np.maximum(strength, 1.0))) ** 0.647), strength))
+    return np.asarray(
+        np.where(strength > 1.0, np.exp(2.72 * (0.434 * np.log(np.maximum(strength, 1.0))) ** 0.647), strength)
+    )
 
 
 def season(codes: Codes, noons: Noon, months: Ints, latitude: Floats | float) -> list[FireWeather]:
