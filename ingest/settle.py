@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg import sql
 
 from devices.native import WAY
@@ -201,7 +203,7 @@ class MicrosecondsDumper(psycopg.adapt.Dumper):
 psycopg.adapters.register_dumper(Microseconds, MicrosecondsDumper)
 
 
-def integers(values: Sequence[int]) -> "Integers":
+def integers(values: Sequence[int] | NDArray[np.integer]) -> "Integers":
     """Many integers as a parameter int8[], packed by numpy: psycopg takes 5 ms for a thousand."""
     return Integers(pack_array(values))
 

@@ -26,8 +26,9 @@ from dothi.stack import queues as broker_queues
 from ingest import mqtt
 from ingest.batch import Batch, Limits
 from ingest.pack import SIGNATURE, TRAILER, pack
-from ingest.pipeline import read
+from ingest.pipeline import read_waiting, take
 from ingest.route import Router
+from ingest.together import Together
 from ingest.window import Arrival
 from simulators.device import Device
 from tests.enrolment import check_file
@@ -223,6 +224,7 @@ def filled_router() -> Router:
 
 
 ROUTER = filled_router()
+TOGETHER = Together(ROUTER.known)
 
 
 def messages(raw: bytes) -> None:
@@ -234,7 +236,8 @@ def messages(raw: bytes) -> None:
     for inbox in (AREA, *(() if topic.startswith(b"dothi/v1/") else ROUTES)):
         batch = Batch(Limits())
         message = mqtt.Publish(native if inbox == AREA else topic, payload, 1, False)
-        read(Arrival(Nowhere(inbox), RECEIVED_US, [message], len(payload)), ROUTER, batch)
+        take(Arrival(Nowhere(inbox), RECEIVED_US, mqtt.Messages.of([message]), len(payload)), ROUTER, batch)
+        read_waiting(ROUTER, TOGETHER, batch)
         check_batch(batch, inbox)
 
 
