@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import psycopg
 import structlog
 
+from analytics.bulletins.follower import Indices
 from analytics.cells import MapCells
 from analytics.columns import Columns
 from analytics.consume import CONSUMER, Taken, peek, read, take
@@ -65,7 +66,7 @@ class Follower(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(beside=2), Rollups(), MapCells(), Heard()]
+    return [Newest(beside=2), Rollups(), MapCells(), Heard(), Indices()]
 
 
 class Analyst(NamedTuple):

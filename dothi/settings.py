@@ -168,3 +168,24 @@ CRASH_AT = "DOTHI_CRASH_AT"
 def crash_at() -> str | None:
     """DOTHI_CRASH_AT: the point at which an ingest worker kills itself, for the fault harness; None: nowhere."""
     return os.environ.get(CRASH_AT) or None
+
+
+TABLES = "DOTHI_TABLES"
+
+
+def tables() -> Path | None:
+    """DOTHI_TABLES: a folder of legal tables that replace or add to those that come along; None: those alone."""
+    value = os.environ.get(TABLES) or None
+    if value is not None and not Path(value).is_dir():
+        raise WrongUsage(f"{TABLES}={value!r} is no folder; allowed: a folder of YAML files such as /etc/dothi/tables")
+    return Path(value) if value else None
+
+
+def use_tables() -> None:
+    """Let DOTHI_TABLES take effect in this process."""
+    from analytics.tables import TableRefused, use
+
+    try:
+        use(tables())
+    except TableRefused as error:
+        raise WrongUsage(f"{TABLES}: {error}") from None

@@ -7,7 +7,6 @@ any search: number n has identifier n mod 65,535 + 1.
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from simulators.draw import Floats, Ints
 from simulators.messages import Messages
 from simulators.packets import Packets
-from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows
+from simulators.spool import NO_ANSWER, NOT_SENT, Rows, never_sent
 from simulators.tally import Tally
 from simulators.wire import DUP, IDS
 
@@ -68,15 +67,6 @@ class Piece:
         return rows
 
 
-def never_sent(messages: Messages) -> Rows:
-    """Messages that were not sent, as the spool keeps them."""
-    rows = np.empty(len(messages), dtype=ROW)
-    for field in fields(messages):
-        rows[field.name] = getattr(messages, field.name)
-    rows["late"], rows["answer"], rows["code"] = np.nan, np.nan, NOT_SENT
-    return rows
-
-
 class Line:
     """Messages on their way through one connection.
 
@@ -117,9 +107,8 @@ class Line:
         room = min(self._window - self._flying, MOST_AT_ONCE)
         if len(self._again):
             return self._repeated(room)
-        self.give_up(now)
         piece = self._to_send()
-        if piece is None or room < 1 or now >= self._cut:
+        if piece is None or room < 1 or now >= self._cut or piece.due[self._head - piece.first] > now:
             return b""
         at = self._head - piece.first
         end = min(int(piece.due.searchsorted(now, side="right")), at + min(room, self._free_ids()))
@@ -130,10 +119,10 @@ class Line:
         least = self._next - MOST_WAITING
         while now < self._cut and (piece := self._to_send()):
             at = self._head - piece.first
-            old = int(piece.due.searchsorted(now - PATIENCE_S)) if piece.due[at] < now - PATIENCE_S else at
-            until = min(max(old, least - piece.first), len(piece))
-            if until <= at:
+            if self._head >= least and piece.due[at] >= now - PATIENCE_S:
                 return
+            old = int(piece.due.searchsorted(now - PATIENCE_S))
+            until = min(max(old, least - piece.first), len(piece))
             self._head += until - at
             self._tally.unsent += until - at
             piece.open -= until - at
@@ -183,7 +172,10 @@ class Line:
 
     def _to_send(self) -> Piece | None:
         """The piece of the next message."""
-        return next((piece for piece in self._pieces if self._head < piece.first + len(piece)), None)
+        for piece in self._pieces:
+            if self._head < piece.first + len(piece):
+                return piece
+        return None
 
     def _sent(self, piece: Piece, at: int, end: int, now: float) -> memoryview:
         piece.late[at:end] = now - piece.due[at:end]

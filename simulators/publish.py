@@ -24,7 +24,7 @@ from simulators.wire import GOODBYE_PACKET, Heard, Reader, connect
 
 PAUSE_S = 0.005
 """PUBACKs are read so often at most: so exact are the times to PUBACK."""
-LISTEN_S = 0.02
+LISTEN_S = 0.05
 """PUBACKs that were read are taken so often at most, unless the window is full: fewer and larger heaps cost less."""
 KEEPALIVE_S = 30
 QUIET_S = 10.0

@@ -71,7 +71,16 @@ def verdict(document: Mapping[str, Any]) -> str:
     """Whether anything that was acknowledged is missing, in one sentence of each language."""
     account = document["conservation"]
     missing, acknowledged = account["missing"], account["acknowledged"]
-    if missing:
+    if missing and not account["settled"]:
+        vi = (
+            f"{missing:,} trong {acknowledged:,} bản tin đã xác nhận chưa được xử lý xong khi kiểm đếm; chưa thể nói "
+            "có bị mất hay không."
+        )
+        en = (
+            f"{missing:,} of {acknowledged:,} acknowledged messages were not dealt with when they were counted; "
+            "whether any is missing cannot be said."
+        )
+    elif missing:
         vi = f"{missing:,} trong {acknowledged:,} bản tin đã được xác nhận bị mất."
         en = f"{missing:,} of {acknowledged:,} acknowledged messages are missing."
     else:
@@ -131,7 +140,8 @@ def account_table(document: Mapping[str, Any]) -> str:
     districts = table(("district", *COUNTED), areas, total)
     names = ("device", "boot", "seq", "time")
     missing = [[str(one[name]) for name in names] for one in account["first_missing"]]
-    named = f"<h3>Missing, the first {len(missing)}</h3>{table((*names[:3], 'time, ms since 1970'), missing)}"
+    word = "Missing" if account["settled"] else "Not dealt with yet"
+    named = f"<h3>{word}, the first {len(missing)}</h3>{table((*names[:3], 'time, ms since 1970'), missing)}"
     return f"{families}<br>{districts}<br>{apart(account)}{named if missing else ''}"
 
 

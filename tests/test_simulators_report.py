@@ -26,6 +26,7 @@ from dothi.commands.simulate_run import stop_on_signals
 from dothi.errors import Refused, WrongUsage
 from dothi.load.conservation import Account, account, document
 from dothi.load.report import FORMAT, SECTIONS, read
+from dothi.load.screen import outcome
 from dothi.load.settling import verdict_of
 from simulators.capacity import Figures, Range, Slo, Step, failure, next_rate, sustained
 from simulators.city import City
@@ -33,7 +34,7 @@ from simulators.conserve import Fate, Found, Kept, digest_of, judge, packed, ran
 from simulators.curves import Curves, class_of, quantile
 from simulators.fleet import pieces
 from simulators.messages import Kind, Messages
-from simulators.report_html import page
+from simulators.report_html import page, verdict
 from simulators.report_words import HEADS
 from simulators.schedule import Shares
 from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows, Spool, slices
@@ -86,6 +87,17 @@ def test_every_message_has_one_fate_as_plain_sets_would_say(
     assert got[Fate.STORED] == len(set(sent) & stored)
     assert got[Fate.DUPLICATE] == sum(one in stored for one in sent) - got[Fate.STORED]
     assert got[Fate.MISSING] == sum(one not in stored for one in sent)
+
+
+@pytest.mark.parametrize(
+    ("missing", "settled", "en"),
+    [(0, True, "nothing is missing"), (3, True, "3 acknowledged messages are missing"), (3, False, "not dealt with")],
+)
+def test_nothing_is_called_missing_before_the_platform_has_dealt_with_all(missing: int, settled: bool, en: str) -> None:
+    account = {"missing": missing, "acknowledged": 9, "settled": settled}
+    assert en in outcome(account).plain
+    shown = verdict({"conservation": account})
+    assert ("are missing" in shown, "not dealt with" in shown) == (bool(missing) and settled, not settled)
 
 
 @given(sent=keys, quarantined=keys)

@@ -223,6 +223,7 @@ def test_what_waits_too_long_is_given_up_and_counted() -> None:
     for piece in pieces_of([100, 100]):
         line.offer(piece)
     assert not len(line.bytes_due(START - 1.0))
+    line.give_up(START + PATIENCE_S + 1.205)
     assert len(sent_in(line.bytes_due(START + PATIENCE_S + 1.205))) == 100 - 21
     assert (tally.unsent, tally.sent) == (121, 79)
 

@@ -12,12 +12,15 @@ import structlog
 import typer
 
 from dothi import log, settings
+from dothi.commands.compute import compute
 from dothi.settings import stack_at
 
 if TYPE_CHECKING:
     from analytics.meters import Meters
 
 app = typer.Typer(help="Keep what dashboards ask for, and decide.", no_args_is_help=True)
+
+app.command()(compute)
 
 
 @app.callback()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from dothi.output import console
 from simulators.report_html import COUNTED, DELAYS, SHOWN, milliseconds
@@ -63,6 +64,19 @@ def table(first: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> No
     console.print()
 
 
+def outcome(account: Mapping[str, Any]) -> Text:
+    """The account in one line: what is not found is missing only once the platform has dealt with all it was given."""
+    if not account["missing"]:
+        return Text("nothing is missing: acknowledged = stored + duplicate + quarantined", "bold green")
+    if account["settled"]:
+        return Text(f"{account['missing']:,} acknowledged messages are missing", "bold red")
+    return Text(
+        f"{account['missing']:,} acknowledged messages were not dealt with when they were counted: what is missing "
+        "cannot be said; send more slowly, or wait longer with --settle-s",
+        "bold yellow",
+    )
+
+
 def print_verdict(document: Mapping[str, Any], folder: Path | None) -> None:
     """Rate, and whether anything acknowledged is missing."""
     account, sending = document["conservation"], document["sending"]
@@ -73,17 +87,11 @@ def print_verdict(document: Mapping[str, Any], folder: Path | None) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if not account["settled"]:
-        console.print("the platform had not dealt with everything when it was counted", style="yellow")
+    word = "missing" if account["settled"] else "not found yet"
     for one in account["first_missing"]:
         console.print(
-            f"missing: {one['device']} boot {one['boot']} seq {one['seq']} time {one['time']} ms", highlight=False
+            f"{word}: {one['device']} boot {one['boot']} seq {one['seq']} time {one['time']} ms", highlight=False
         )
-    if account["missing"]:
-        console.print(f"{account['missing']:,} acknowledged messages are missing", style="bold red", highlight=False)
-    else:
-        console.print(
-            "nothing is missing: acknowledged = stored + duplicate + quarantined", style="bold green", highlight=False
-        )
+    console.print(outcome(account), highlight=False, soft_wrap=True)
     if folder:
         console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)

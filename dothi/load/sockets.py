@@ -105,8 +105,8 @@ def checked_processes(stack: Stack, fleet: Fleet, members: Members, brokers: Seq
     processes = asked.processes or processes_for(len(members), here)
     many = np.bincount(broker_of(fleet, members, [areas for _, areas in brokers]), minlength=len(brokers)).tolist()
     listeners = listeners_of(list(map(str, addresses)), many, stack.document.get("processes", {}).get("broker", ()))
-    if asked.tls:  # all TLS listeners of `dothi up` together take what one process may have open
-        listeners = [one._replace(most=one.files and most_connections(one.files) // len(brokers)) for one in listeners]
+    if asked.tls:
+        listeners = [one._replace(most=one.files and most_connections(one.files)) for one in listeners]
     refuse(check_sockets(len(members), listeners, here, processes=processes, tls=asked.tls))
     return processes
 

@@ -183,11 +183,11 @@ def main() -> None:
         brokers = [stack.enter_context(mosquitto(Path(name))) for _ in range(asked.brokers)]
         run = measure(fleet, brokers, asked.rate, asked.seconds, asked.lines)
         rivals = [
-            rival(one, Path(name), brokers[0], asked.rival_rate, min(asked.seconds, 10.0), asked.brokers * asked.lines)
+            rival(one, Path(name), brokers[0], asked.rival_rate, asked.seconds, asked.brokers * asked.lines)
             for one in asked.rival
         ]
         if asked.mqttx:
-            rivals.append(mqttx(asked.mqttx, brokers[0], asked.rival_rate, min(asked.seconds, 10.0)))
+            rivals.append(mqttx(asked.mqttx, brokers[0], asked.rival_rate, asked.seconds))
     show(run, rivals)
     if asked.out:
         asked.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,120 @@
+"""What a detector is: state arrays by slot, rows in, changes of state out.
+
+A new one is a module of this folder with a class below in its `DETECTORS`; `absent.py` is the example. The engine runs
+it, saves and restores its arrays, and keeps what it finds; tests/test_detectors_laws.py holds it to the laws.
+"""
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from analytics.detectors.rows import NO_CHANGES, WHOLE_DEVICE, Bools, Changes, Fleet, Floats, Ints, Rows
+from devices.family import Family
+
+Values = Floats | Ints | float
+
+
+class State(NamedTuple):
+    """An array of a detector: numpy type, what a new device begins with, and its shape behind the slot.
+
+    One entry per judged metric, each of the further `shape`; with `per_device` one per device.
+    """
+
+    kind: str
+    filling: float = 0
+    shape: tuple[int, ...] = ()
+    per_device: bool = False
+
+
+class Detector:
+    """Judges the devices of one family, each by itself: whatever it keeps of a device lies in that device's entries.
+
+    `name`: a word, unique; `arrays`: what it keeps, beside `on` and `score`, which every detector has; `grace`:
+    readings of a device before anything can be on; `late`: whether it is given rows older than the newest.
+    `judged`: places of the metrics that it judges, or WHOLE_DEVICE alone; arrays have a column for each.
+    """
+
+    name: ClassVar[str]
+    arrays: ClassVar[dict[str, State]] = {}
+    grace: ClassVar[int] = 2
+    late: ClassVar[bool] = False
+    everywhere: ClassVar[dict[str, State]] = {"on": State("?"), "score": State("f4")}
+
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """Places of the metrics of a family that it judges; [WHOLE_DEVICE]; [] where it has nothing to say."""
+        return [place for place, metric in enumerate(family.metrics) if metric.kind == "gauge"]
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.judged = np.array(self.judges(family), np.int64)
+        self.fleet: Fleet | None = None
+        self.state: dict[str, npt.NDArray[Any]] = {name: self._new(state, 0) for name, state in self.declared().items()}
+
+    @classmethod
+    def declared(cls) -> dict[str, State]:
+        """All arrays that are kept, by name."""
+        return cls.everywhere | cls.arrays
+
+    def _new(self, state: State, slots: int) -> npt.NDArray[Any]:
+        shape = state.shape if state.per_device else (len(self.judged), *state.shape)
+        return np.full((slots, *shape), state.filling, np.dtype(state.kind))
+
+    def grow(self, fleet: Fleet) -> None:
+        """The registry has changed: newcomers have slots behind the others, and the rest may be other than before."""
+        self.fleet = fleet
+        for name, state in self.declared().items():
+            have = len(self.state[name])
+            if have < fleet.size:
+                more = fleet.size - have + have // 8  # so that it does not grow with each newcomer
+                self.state[name] = np.concatenate([self.state[name], self._new(state, more)])
+
+    def forget(self, slots: Ints) -> None:
+        """Begin anew with some devices: they were retired, or are another model now."""
+        for name, state in self.declared().items():
+            self.state[name][slots] = state.filling
+
+    def update(self, rows: Rows) -> Changes:
+        """Take in rows; how they are cut into calls makes no difference. An override may use `rows.rounds()` itself."""
+        raise NotImplementedError
+
+    def tick(self, now_us: int) -> Changes:
+        """What time alone brings; called every few seconds. Nothing here decides what `update` will say later."""
+        return NO_CHANGES
+
+    def switched(
+        self, slot: Ints, on: Bools, at: Ints | int, since: Ints | int, value: Values, expected: Values = np.nan
+    ) -> Changes:
+        """Note what is `on` now (slots × judged; each slot once) and tell what of it changed.
+
+        `at`, `since`, `value`, `expected`: one for all, one per slot as (slots, 1), or slots × judged. Set the scores
+        before: they are told as they are.
+        """
+        row, column = np.nonzero(on != self.state["on"][slot])
+        if not len(row):
+            return NO_CHANGES
+        self.state["on"][slot[row], column] = on[row, column]
+
+        def told(values: Values, kind: str) -> npt.NDArray[Any]:
+            return np.broadcast_to(values, on.shape)[row, column].astype(kind)
+
+        score = self.state["score"][slot[row], column]
+        return Changes(
+            slot[row].astype(np.int64),
+            self.judged[column],
+            on[row, column],
+            told(at, "i8"),
+            told(since, "i8"),
+            score.astype("f8"),
+            told(value, "f8"),
+            told(expected, "f8"),
+        )
+
+
+def latched(was: Bools, score: Floats, off_below: float = 0.5) -> Bools:
+    """What is on: it comes on at score 1 and stays until the score is below `off_below`."""
+    return np.where(was, score >= off_below, score >= 1)
+
+
+__all__ = ["NO_CHANGES", "WHOLE_DEVICE", "Changes", "Detector", "Fleet", "Rows", "State", "latched"]

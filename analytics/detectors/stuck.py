@@ -1,0 +1,107 @@
+"""A sensor that repeats its value, longer than this series ever does by itself."""
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from analytics.detectors.detector import Changes, Detector, Rows, State, latched
+from analytics.detectors.rows import Floats, joined
+from devices.family import Family
+
+
+class Parameters(NamedTuple):
+    """`least`: equal values in a row, at least; `evidence`: pairs of values, and `days`, seen before anything is judged.
+
+    `beyond`: how much longer than the longest ordinary run it must be at short intervals, where values follow a smooth
+    curve and stand at its turning points; at hourly ones two values longer are enough.
+
+    `chance`: of an ordinary run that long, at one reading per hour; in proportion for shorter intervals, so that the
+    false detections of a day do not grow with the rate; never below `least_chance`. `memory`: readings after which the
+    longest ordinary run has lost two thirds of its weight.
+    """
+
+    least: int = 6
+    evidence: int = 30
+    days: float = 1.5
+    beyond: float = 0.75
+    chance: float = 1e-5
+    least_chance: float = 1e-8
+    memory: float = 20_000.0
+
+
+class Stuck(Detector):
+    """Score: the run of equal values as a share of the run that is too long for this series.
+
+    How likely a value is to be repeated, and once more after that, is learnt per series, so that quantised, slow and
+    mostly constant metrics judge themselves: they are stuck after a very long time or never. Runs at either end of
+    the metric's range are saturation (no rain, dark), not a fault. Repeated times count once.
+    """
+
+    name = "stuck"
+    grace = 30
+    arrays: ClassVar[dict[str, State]] = {
+        "last": State("f8", np.nan),
+        "run": State("f4"),
+        "longest": State("f4"),
+        "pairs": State("f4"),
+        "same": State("f4"),
+        "again": State("f4"),  # equal to a value that was itself equal to the one before
+        "since": State("i8"),
+        "time": State("i8", -1, per_device=True),
+    }
+
+    def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
+        super().__init__(family)
+        self.parameters = parameters or Parameters()
+        metrics = [family.metrics[place] for place in self.judged]
+        self._low = np.array([metric.low for metric in metrics])
+        self._high = np.array([metric.high for metric in metrics])
+
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
+        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+
+    def _round(self, rows: Rows) -> Changes:
+        state, slot = self.state, rows.slot
+        value = rows.values[:, self.judged]
+        told = ~np.isnan(value) & (rows.time > state["time"][slot])[:, None]
+        state["time"][slot] = rows.time
+        was, run = state["on"][slot], state["run"][slot]
+        inside = (value > self._low) & (value < self._high)
+        same = told & (value == state["last"][slot]) & inside
+        other = told & ~same
+        ended = other & ~was & (run > 1)
+        longest = state["longest"][slot]
+        longest = np.where(ended, np.maximum(longest, run), longest * (1 - other / self.parameters.memory))
+        learn = told & ~was
+        pairs = state["pairs"][slot] + learn
+        equal = state["same"][slot] + (learn & same)
+        again = state["again"][slot] + (learn & same & (run > 1))
+        since = np.where(other, rows.time[:, None], state["since"][slot])
+        run = np.where(same, run + 1, np.where(other, 1, run))
+        score = np.minimum(run / self._too_long(slot, pairs, equal, again, longest), 1.0)
+        assert self.fleet is not None
+        a_while = self.parameters.days * 86_400 / self.fleet.interval_s[slot]
+        score *= pairs > np.maximum(self.parameters.evidence, np.minimum(a_while, 4000))[:, None]
+        state["last"][slot] = np.where(told, value, state["last"][slot])
+        full = pairs > 8192  # what is long ago counts half
+        for name, count in (("pairs", pairs), ("same", equal), ("again", again)):
+            state[name][slot] = np.where(full, count / 2, count)
+        state["run"][slot], state["longest"][slot], state["since"][slot] = run, longest, since
+        state["score"][slot] = score
+        return self.switched(slot, latched(was, score), rows.time[:, None], since, value)
+
+    def _too_long(self, slot: "np.ndarray", pairs: Floats, equal: Floats, again: Floats, longest: Floats) -> Floats:
+        """Equal values in a row that no ordinary run of the series has."""
+        assert self.fleet is not None
+        asked = self.parameters
+        hours = self.fleet.interval_s[slot][:, None] / 3600.0
+        chance = np.clip(asked.chance * hours, asked.least_chance, asked.chance)
+        first = (equal + 0.5) / (pairs + 1.0)
+        further = np.maximum(first, (again + 2.0 * first) / (equal + 2.0))
+        by_chance = 2.0 + np.log(chance / first) / np.log(np.minimum(further, 0.9999))
+        beyond = longest * (1.0 + asked.beyond * np.clip(1.0 - hours, 0.0, 1.0)) + 2.0
+        return np.maximum(np.maximum(np.ceil(by_chance), beyond), asked.least)
+
+
+DETECTORS = (Stuck,)

@@ -1,0 +1,1 @@
+"""Indices: published formulas on numpy arrays, one module each, without input or output."""
