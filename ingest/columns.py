@@ -204,6 +204,16 @@ class Columns:
         return self.table.boot
 
     @property
+    def values(self) -> Floats:
+        """Rows × metrics."""
+        return self.table.values
+
+    @property
+    def extra(self) -> list[bytes | None]:
+        """What else was said, as JSON."""
+        return self.table.extra or [None] * self._rows
+
+    @property
     def devices(self) -> Sequence[Device]:
         """Whose readings they are, each looked up when it is asked for."""
         return Each(self.device, self._rows)
