@@ -103,7 +103,9 @@ def _schedule(city: City, fleet: Fleet, mine: npt.NDArray[np.int64], start: floa
     return Schedule(fleet, mine.astype(np.uint32), start=start, boot=1, speed=speed, shares=shares)
 
 
-def _rows(fleet: Fleet, family: str, scenario: Scenario, messages: Messages, slot_of: npt.NDArray[np.int64]) -> Rows:
+def _rows(
+    fleet: Fleet, family: str, scenario: Scenario, messages: Messages, slot_of: npt.NDArray[np.int64]
+) -> Rows:
     """Messages as the readings that ingest would make of them."""
     known = FAMILIES[family]
     mine = (slot_of[messages.device] >= 0) & ~np.isin(messages.kind, GONE) & ~messages.again

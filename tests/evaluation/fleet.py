@@ -56,10 +56,8 @@ def fleet_of(counts: dict[str, int], seed: int) -> Fleet:
     mix = Mix(sectors={"all": Sector(share=Parts(1, 1), families=weights)})
     people = 4000 + 40 * sum(counts.values())
     fleet = build(districts(zones_of("bac-giang"), 5, people=people), seed, families=tuple(counts), mix=mix)
-    chosen = [
-        of_family(fleet, family)[:: max(1, int((fleet.family == n).sum()) // count)][:count]
-        for n, (family, count) in enumerate(counts.items())
-    ]
+    chosen = [of_family(fleet, family)[:: max(1, int((fleet.family == n).sum()) // count)][:count]
+              for n, (family, count) in enumerate(counts.items())]
     return only(fleet, np.sort(np.concatenate(chosen)))
 
 
@@ -85,9 +83,7 @@ def faults_in(fleet: Fleet, seed: int, days: float, each: int = 24, learn: float
     """Seeded events, `each` of every kind, none on a device that has another. The first `learn` days are quiet."""
     random = np.random.default_rng(seed)
     free = {family: random.permutation(of_family(fleet, family)).tolist() for family in families_in(fleet)}
-    movable = [
-        family for family in free if movers(family) and family not in ("security_event", "vehicle", "camera_event")
-    ]
+    movable = [family for family in free if movers(family) and family not in ("security_event", "vehicle", "camera_event")]
     powered = [f for f in free if {"battery_level", "battery_voltage"} & {v.metric.name for v in spoken(f)}]
     events: list[dict[str, Any]] = []
     for kind in ("stuck", "drift", "spikes", "bias", "gateway_cut", "clock_skew", "battery_death"):
