@@ -1,4 +1,4 @@
-"""Readings in columns, one set per family; closed by rows, bytes or age."""
+"""Readings in columns, one set per family; bounded in rows and bytes."""
 
 import time
 from collections import Counter, defaultdict
@@ -26,11 +26,13 @@ DAY_US = 86_400_000_000
 
 
 class Limits(NamedTuple):
-    """When a batch closes, and which times are believed. `late_us` by family, with a default under ""."""
+    """What a batch holds at most, how old it becomes before it is stored, and which times are believed. `late_us` by
+    family, with a default under ""."""
 
-    rows: int = 5_000
+    rows: int = 20_000
     bytes: int = 16 << 20
     age_s: float = 0.05
+    longest_s: float = 1.0
     future_us: int = 5 * MINUTE_US
     late_us: dict[str, int] = {"": 7 * DAY_US}  # noqa: RUF012 - a NamedTuple's default, never written to
 
@@ -99,7 +101,8 @@ def ledger_key(arrival: Arrival) -> tuple[int, str]:
 class Batch:
     """What one transaction will store, and what it will acknowledge."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, age_s: float | None = None) -> None:
+        """`age_s`: how old it becomes; None: as the limits say."""
         self.columns: dict[str, Columns] = {}
         self.quarantine: list[Quarantined] = []
         self.presence: dict[int, tuple[bool, int]] = {}
@@ -115,6 +118,7 @@ class Batch:
         self.waiting = Waiting()
         self.believed = Believed({family: limits.late(family) for family in FAMILIES}, limits.future_us)
         self.messages = 0  # that came, of all arrivals
+        self._age_s = limits.age_s if age_s is None else age_s
         self._bytes = 0
         self._opened: float | None = None
 
@@ -125,17 +129,15 @@ class Batch:
 
     @property
     def time_left_s(self) -> float | None:
-        """Seconds until the batch closes by age; None while nothing has arrived."""
+        """Seconds until it is old enough to be stored; None while nothing has arrived."""
         if self._opened is None:
             return None
-        return max(0.0, self._opened + self._limits.age_s - time.monotonic())
+        return max(0.0, self._opened + self._age_s - time.monotonic())
 
     @property
-    def closed(self) -> bool:
-        """Whether it must be stored now."""
-        return bool(self.arrivals) and (
-            self.rows >= self._limits.rows or self._bytes >= self._limits.bytes or self.time_left_s == 0.0
-        )
+    def full(self) -> bool:
+        """Whether it takes in nothing more; the last arrival may go over the limits."""
+        return self.rows >= self._limits.rows or self._bytes >= self._limits.bytes
 
     def arrived(self, arrival: Arrival) -> Count:
         """These messages are settled with this batch; returns what counts their readings."""

@@ -16,10 +16,9 @@ from devices.profile import PROFILES
 from devices.route import ROUTES
 from ingest import together
 from ingest.batch import Batch, Limits
+from ingest.intake import Intake
 from ingest.mqtt import Messages, Publish
-from ingest.pipeline import read_waiting, take
 from ingest.route import Router
-from ingest.together import Together
 from ingest.window import Arrival
 from tests.told import Change, tell
 
@@ -134,12 +133,12 @@ def payloads_of(family: Family) -> st.SearchStrategy[bytes]:
 
 def carried(router: Router, messages: Sequence[tuple[bytes, bytes]], cuts: int = 1) -> Batch:
     """A batch of messages that came in several arrivals."""
-    batch = Batch(Limits())
+    batch, intake = Batch(Limits()), Intake(router)
     step = -(-len(messages) // cuts) or 1
     for start in range(0, len(messages), step):
         some = [Publish(topic, payload, 1, False) for topic, payload in messages[start : start + step]]
-        take(Arrival(Source(), NOW_US + start * 61_000_000, Messages.of(some), 10), router, batch)
-    read_waiting(router, Together(router.known), batch)
+        intake.take(Arrival(Source(), NOW_US + start * 61_000_000, Messages.of(some), 10), batch)
+    intake.finish(batch)
     return batch
 
 

@@ -23,8 +23,8 @@ class ServiceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds between A|B, B|C, C|D, D|E and E|F.
 
     `freeway`: densities, passenger cars per mile and lane, each the greatest of the better level; `street`: travel
-    speeds, shares (0–1) of the base free-flow speed, each the one that the better level must exceed; `freeway_from_kmh`:
-    roads whose free-flow speed is at least this, km/h, are graded as freeways.
+    speeds, shares (0–1) of the base free-flow speed, each the one that the better level must exceed;
+    `freeway_from_kmh`: roads whose free-flow speed is at least this, km/h, are graded as freeways.
     """
 
     freeway: tuple[float, float, float, float, float]

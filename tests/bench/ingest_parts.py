@@ -110,9 +110,9 @@ async def read_bare(url: str, area: str, messages: int, ready: Path, done: Path)
     loop = asyncio.get_running_loop()
     _, bare = await loop.create_connection(lambda: Bare(url, area, messages), parts.hostname, parts.port)
     await bare.ready
-    ready.touch()
+    await asyncio.to_thread(ready.touch)
     await bare.done
-    done.touch()
+    await asyncio.to_thread(done.touch)
     await asyncio.sleep(600)
 
 

@@ -26,9 +26,8 @@ from dothi.stack import queues as broker_queues
 from ingest import mqtt
 from ingest.batch import Batch, Limits
 from ingest.pack import SIGNATURE, TRAILER, pack
-from ingest.pipeline import read_waiting, take
+from ingest.intake import Intake
 from ingest.route import Router
-from ingest.together import Together
 from ingest.window import Arrival
 from simulators.device import Device
 from tests.enrolment import check_file
@@ -224,7 +223,7 @@ def filled_router() -> Router:
 
 
 ROUTER = filled_router()
-TOGETHER = Together(ROUTER.known)
+INTAKE = Intake(ROUTER)
 
 
 def messages(raw: bytes) -> None:
@@ -236,8 +235,8 @@ def messages(raw: bytes) -> None:
     for inbox in (AREA, *(() if topic.startswith(b"dothi/v1/") else ROUTES)):
         batch = Batch(Limits())
         message = mqtt.Publish(native if inbox == AREA else topic, payload, 1, False)
-        take(Arrival(Nowhere(inbox), RECEIVED_US, mqtt.Messages.of([message]), len(payload)), ROUTER, batch)
-        read_waiting(ROUTER, TOGETHER, batch)
+        INTAKE.take(Arrival(Nowhere(inbox), RECEIVED_US, mqtt.Messages.of([message]), len(payload)), batch)
+        INTAKE.finish(batch)
         check_batch(batch, inbox)
 
 
