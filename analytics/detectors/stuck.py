@@ -38,6 +38,7 @@ class Stuck(Detector):
     """
 
     name = "stuck"
+    narrow = True
     grace = 30
     arrays: ClassVar[dict[str, State]] = {
         "last": State("f8", np.nan),
