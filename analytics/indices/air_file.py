@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analytics.indices import vn_aqi
-from analytics.indices.nowcast import HOURS, Floats, nowcast
+from analytics.indices.nowcast import HOURS, Floats, nowcast, valid
 from analytics.indices.vn_aqi import BEFORE, DAY, Index, Scale
 
 Hours = npt.NDArray[np.int64]
@@ -16,7 +16,7 @@ Hours = npt.NDArray[np.int64]
 class Hourly(NamedTuple):
     """Index of each row of an hourly file, and the NowCast (ug/m3) of PM2.5 and PM10, (n, 2)."""
 
-    index: Index
+    indices: Index
     nowcast: Floats
 
 
@@ -32,14 +32,14 @@ def windows(hour: Hours, values: Floats, newest: Hours, length: int) -> Floats:
 
 def hourly(scale: Scale, hour: Hours, values: Floats) -> Hourly:
     """`hour`: whole hours since 1970, each once, in any order; `values` (n, 6) in ug/m3 by POLLUTANTS."""
-    twelve = windows(hour, vn_aqi.valid(values), hour, HOURS)
+    twelve = windows(hour, valid(values), hour, HOURS)
     return Hourly(vn_aqi.hourly(scale, twelve), nowcast(np.moveaxis(twelve[:, :, vn_aqi.DUST], 1, 2)))
 
 
 def daily(scale: Scale, hour: Hours, values: Floats) -> tuple[Hours, Index]:
     """As `hourly`, `hour` by the local clock and by the start of the hour → the days, since 1970, and their indices."""
     days = np.unique(hour // DAY)
-    whole = windows(hour, vn_aqi.valid(values), days * DAY + DAY - 1, DAY + BEFORE)
+    whole = windows(hour, valid(values), days * DAY + DAY - 1, DAY + BEFORE)
     return days, vn_aqi.daily(scale, whole[:, ::-1])
 
 

@@ -74,7 +74,8 @@ def sub_index(scale: Scale, pollutant: str, concentration: npt.ArrayLike) -> Flo
 
 def half_up(index: npt.ArrayLike) -> Floats:
     """Rounded to whole numbers, a half upwards, after six decimals: so 0.5 that arithmetic made 0.4999999999 is one."""
-    return np.floor(np.round(np.asarray(index, dtype=np.float64), 6) + 0.5)
+    rounded: Floats = np.floor(np.round(np.asarray(index, dtype=np.float64), 6) + 0.5)
+    return rounded
 
 
 def overall(sub: Floats) -> Index:

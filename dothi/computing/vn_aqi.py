@@ -9,6 +9,7 @@ from analytics import tables
 from analytics.indices import vn_aqi
 from analytics.indices.advice import Advice, advice_for
 from analytics.indices.air_file import Hours
+from analytics.indices.nowcast import Floats
 from analytics.indices.vn_aqi import POLLUTANTS, Index, Scale
 from dothi.computing.kind import Column, Columns, Options, Result
 from dothi.output import LOCAL
@@ -63,7 +64,7 @@ def whole(value: float) -> int | None:
     return None if isnan(value) else int(value)
 
 
-def values_of(columns: Columns, names: tuple[str, ...] = POLLUTANTS) -> vn_aqi.Floats:
+def values_of(columns: Columns, names: tuple[str, ...] = POLLUTANTS) -> Floats:
     """Columns side by side, (rows, names)."""
     return np.stack([columns[name] for name in names], axis=1)
 

@@ -20,7 +20,7 @@ def reckon(columns: Columns, options: Options) -> list[Result]:
         results.append(
             {
                 "time": str(time),
-                **legal.explained(found.index, place, WHY_NOT),
+                **legal.explained(found.indices, place, WHY_NOT),
                 "nowcast": {name: None if np.isnan(value) else round(value, 6) for name, value in dust.items()},
             }
         )
