@@ -1,4 +1,4 @@
-"""The Canadian Forest Fire Weather Index System: three moisture codes carried from day to day, and what follows from them.
+"""The Canadian Forest Fire Weather Index System: three moisture codes carried from day to day, and what they mean.
 
 Equations: C. E. Van Wagner, T. L. Pickett, "Equations and FORTRAN program for the Canadian Forest Fire Weather Index
 System", Forestry Technical Report 33, 1985, with the constant 147.2 of its moisture scale (some later programs use

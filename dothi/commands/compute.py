@@ -13,6 +13,7 @@ from dothi.computing.kind import Column, Kind, Options
 from dothi.computing.table import read_table
 from dothi.errors import WrongUsage
 from dothi.output import print_json, print_table
+from dothi.settings import use_tables
 
 EXAMPLE = "Example: dothi analytics compute fwi weather.csv --lat 21.3 --json"
 
@@ -20,7 +21,7 @@ EXAMPLE = "Example: dothi analytics compute fwi weather.csv --lat 21.3 --json"
 def compute(
     kind: Annotated[str, typer.Argument(help="What to compute; see above.", metavar="KIND")],
     file: Annotated[Path, typer.Argument(help="CSV with a line of column names; - reads standard input.")],
-    lat: Annotated[float | None, typer.Option(help="Latitude, degrees north; else 21.3.")] = None,
+    lat: Annotated[float | None, typer.Option(help="Latitude, degrees north; what it is else, KIND says.")] = None,
     province: Annotated[str | None, typer.Option(help="Whose legal tables count; else bac-giang.")] = None,
     on: Annotated[str | None, typer.Option(help="Day (YYYY-MM-DD) whose legal tables count; else today.")] = None,
     hours: Annotated[
@@ -32,6 +33,7 @@ def compute(
     if wanted is None:
         raise WrongUsage(f"KIND is {kind}; there are {', '.join(kinds())}")
     options = options_for(wanted, Options(checked_lat(lat), province, checked_day(on), checked_hours(hours)))
+    use_tables()
     columns = read_table(file, wanted)
     try:
         results = wanted.reckon(columns, options)
