@@ -117,9 +117,7 @@ class Drift(Detector):
         usual, compared = self._usual(value, near)
         has = (near != NOBODY).sum(axis=1) >= self.parameters.least
         judged = ~np.isnan(value[slots]) & (compared | ~has[:, None])
-        return self._judge(
-            slots, hour, value[slots] - np.where(has[:, None], usual, 0.0), judged, has, value[slots], usual
-        )
+        return self._judge(slots, hour, value[slots] - np.where(has[:, None], usual, 0.0), judged, has, value[slots], usual)
 
     def _means(self, hour: int, size: int) -> Floats:
         """The mean of an hour, slots × judged, NaN where there is none."""
