@@ -82,8 +82,8 @@ async def write_batch(connection: Connection, batch: Batch, rows: dict[str, int]
             (
                 *by,
                 families,
-                integers([min(some) for some in times]),
-                integers([max(some) for some in times]),
+                integers([some.min() for some in times]),
+                integers([some.max() for some in times]),
                 integers([rows[family] for family in families]),
             ),
         )

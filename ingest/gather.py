@@ -7,20 +7,20 @@ then stays in the window, which bounds the memory of the worker.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 from ingest.batch import Batch, Limits
-from ingest.window import Arrival, Window
+from ingest.intake import Intake
+from ingest.window import Window
 
 AGE_PER_COMMIT = 4.0
 
 
 class Gathering:
-    """One batch after the other; `read` puts what an arrival holds into a batch."""
+    """One batch after the other."""
 
-    def __init__(self, window: Window, limits: Limits, read: Callable[[Arrival, Batch], None]) -> None:
-        self._window, self._limits, self._read = window, limits, read
+    def __init__(self, window: Window, limits: Limits, intake: Intake) -> None:
+        self._window, self._limits, self._intake = window, limits, intake
         self._age_s = limits.age_s
         self._next()
 
@@ -36,7 +36,7 @@ class Gathering:
                 continue
             if self._batch.full:
                 await self._taken.wait()
-            self._read(arrival, self._batch)
+            self._intake.take(arrival, self._batch)
             self._begun.set()
             if self._batch.full:
                 self._filled.set()
@@ -49,6 +49,7 @@ class Gathering:
         batch, taken = self._batch, self._taken
         self._next()
         taken.set()
+        self._intake.finish(batch)
         return batch
 
     def took(self, commit_s: float) -> None:

@@ -18,12 +18,11 @@ from collections.abc import Callable
 
 from ingest.batch import Batch, Limits
 from ingest.gather import Gathering
+from ingest.intake import Intake
 from ingest.points import reached
 from ingest.route import Router
-from ingest.window import Arrival, Window
+from ingest.window import Window
 from ingest.writer import Writer
-
-PRESENCE = {b"online": True, b"offline": False}
 
 
 def unheard(_: Batch) -> None:
@@ -43,23 +42,7 @@ async def pipeline(
 
 def gather(window: Window, router: Router, limits: Limits) -> Gathering:
     """Arrivals → batches."""
-    return Gathering(window, limits, lambda arrival, batch: read(arrival, router, batch))
-
-
-def read(arrival: Arrival, router: Router, batch: Batch) -> None:
-    """Messages → rows of the batch: every one ends as a reading, a rejection or a device's word on itself."""
-    inbox = arrival.source.inbox
-    count = batch.arrived(arrival)
-    for topic, payload, _, _ in arrival.messages:
-        if topic[-7:] == b"/status" and topic[:9] == b"dothi/v1/":
-            device = router.device_of_status(topic)
-            if device and payload in PRESENCE:
-                batch.presence[device.id] = (PRESENCE[payload], arrival.received)
-            continue
-        for outcome in router.read(inbox, topic, payload):
-            batch.add(outcome, arrival, topic, count)
-    for asked, words in router.requests(inbox):
-        arrival.source.publish(asked.encode(errors="replace"), words)
+    return Gathering(window, limits, Intake(router))
 
 
 async def settle(gathering: Gathering, writer: Writer, window: Window, hear: Callable[[Batch], None] = unheard) -> None:

@@ -36,8 +36,8 @@ class Recent:
 
 def marks_of(columns: Columns) -> Marks:
     """A number for the key (device, time, seq) of each row, never 0; two keys may have the same."""
-    device = np.array([device.id for device in columns.devices], dtype=np.int64).view(np.uint64)
-    time, seq = (np.array(column, dtype=np.int64).view(np.uint64) for column in (columns.time, columns.seq))
+    device = columns.table.device.astype(np.uint64)
+    time, seq = columns.time.view(np.uint64), columns.seq.view(np.uint64)
     mixed = ((device * PRIMES[0] ^ time) * PRIMES[1] ^ seq) * PRIMES[2]
     return (mixed ^ mixed >> np.uint64(29)) * PRIMES[0] | np.uint64(1)
 

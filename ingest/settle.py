@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg import sql
 
 from devices.family import Family
@@ -173,18 +175,14 @@ def table_of(family: str) -> sql.Identifier:
 
 def keys_of(columns: Columns, rows: Iterable[int]) -> tuple["Integers", "Integers", "Integers"]:
     """Devices, times and numbers of rows, as parameters."""
-    chosen = list(rows)
-    return (
-        integers([columns.devices[row].id for row in chosen]),
-        integers([columns.time[row] for row in chosen]),
-        integers([columns.seq[row] for row in chosen]),
-    )
+    table, chosen = columns.table, np.array(list(rows), dtype=np.intp)
+    return integers(table.device[chosen]), integers(table.time[chosen]), integers(table.seq[chosen])
 
 
 def bounds(columns: Columns, rows: Iterable[int]) -> tuple["Microseconds", "Microseconds"]:
     """The first and the last time of rows."""
-    times = [columns.time[row] for row in rows]
-    return timestamp(min(times)), timestamp(max(times))
+    times = columns.time[np.array(list(rows), dtype=np.intp)]
+    return timestamp(times.min()), timestamp(times.max())
 
 
 def identifiers(names: list[str]) -> sql.Composed:
@@ -215,7 +213,7 @@ class MicrosecondsDumper(psycopg.adapt.Dumper):
 psycopg.adapters.register_dumper(Microseconds, MicrosecondsDumper)
 
 
-def integers(values: Sequence[int]) -> "Integers":
+def integers(values: Sequence[int] | NDArray[np.integer]) -> "Integers":
     """Many integers as a parameter int8[], packed by numpy: psycopg takes 5 ms for a thousand."""
     return Integers(pack_array(values))
 

@@ -61,7 +61,7 @@ class Sight:
         rows = sorted({*self.again, *self._stored})
         if not rows:
             return Verdicts([], [], {}), []
-        ours = values_of(self.columns)
+        ours = self.columns.values
         others = np.array([list(self._other(row, ours)) for row in rows], dtype=np.float64)
         same = ((ours[rows] == others) | (np.isnan(ours[rows]) & np.isnan(others))).all(axis=1).tolist()
         plain = [self._plain(row) for row in rows]
@@ -80,11 +80,6 @@ class Sight:
         """Whether neither of the two has anything but numbers."""
         first, extra = self.again.get(row, row), self.columns.extra
         return extra[row] is None and (self._stored[first][1] if first in self._stored else extra[first] is None)
-
-
-def values_of(columns: Columns) -> Values:
-    """All values, rows × metrics, NaN where there is none."""
-    return np.array(columns.values, dtype=np.float64).reshape(len(columns), len(columns.family.metrics))
 
 
 @cache
