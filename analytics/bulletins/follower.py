@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import psycopg
 import structlog
@@ -12,6 +13,9 @@ from analytics.beside import Beside, Here, Job, Piece
 from analytics.bulletins import all_indices
 from analytics.bulletins.bulletin import Every, Index
 from analytics.columns import Columns
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 log = structlog.get_logger("analytics.bulletins")
 
@@ -45,6 +49,20 @@ class Indices:
         self._waiting: set[str] = set()
         self._resting: dict[str, datetime] = {}
         self._tidy = Every(FORGET_EVERY)
+
+    def collect(self) -> "Iterator[Metric]":
+        """As prometheus_client asks for it."""
+        from prometheus_client.core import CounterMetricFamily
+
+        for name, text, counts in (
+            ("dothi_index_made", "Times that an index was made", self.made),
+            ("dothi_index_failed", "Times that an index could not be made", self.failed),
+            ("dothi_index_work_seconds", "Seconds of work, by index", self.seconds),
+        ):
+            family = CounterMetricFamily(name, text, labels=["index"])
+            for index, count in counts.items():
+                family.add_metric([index], count)
+            yield family
 
     def reset(self, connection: psycopg.Connection) -> None:
         """Begin anew: what was under way and not committed is made again."""

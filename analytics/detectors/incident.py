@@ -22,9 +22,9 @@ class Parameters(NamedTuple):
     """`critical`: deviates of both that are too many; `drop`: share of the speed that must be lost at least; `usual`:
     share of what is usual at the hour of the week below which it is slow even then; `floor_kmh`, `floor_share`,
     `floor_occupancy`: the smallest deviations (of a speed the greater of the first two); `memory`: readings that mean
-    and deviation go back; `evidence`: readings before anything is found; `calm`: readings after which it is over; `watch`:
-    readings for which mean and deviation stand still because something begins; `longest_h`: hours after which it is no incident any
-    more; `gap_min`: minutes of silence that break a series."""
+    and deviation go back; `evidence`: readings before anything is found; `calm`: readings after which it is over;
+    `watch`: readings for which mean and deviation stand still because something begins; `longest_h`: hours after which
+    it is no incident any more; `gap_min`: minutes of silence that break a series."""
 
     critical: float = 3.5
     drop: float = 0.25

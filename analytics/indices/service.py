@@ -41,7 +41,7 @@ def freeway(density: Floats, bounds: Sequence[float]) -> Levels:
 def street(speed_kmh: Floats, free_kmh: Floats, bounds: Sequence[float]) -> Levels:
     """0 (A) to 5 (F), UNKNOWN for NaN, of travel speeds on streets whose base free-flow speed is `free_kmh`."""
     share = speed_kmh / np.where(free_kmh > 0, free_kmh, np.nan)
-    found = np.searchsorted(-np.array(bounds), -share, side="left")
+    found = np.searchsorted(-np.array(bounds), -share, side="right")
     return np.where(np.isnan(share), UNKNOWN, found).astype(np.int8)
 
 
