@@ -112,10 +112,11 @@ class Many:
             time[time >= 0] *= 1000
             if layout.alone and "seq" not in layout.elements[0].counts:
                 seq[:] = [hash_seq(payloads[place]) for place in message.tolist()]
-            values = np.full((rows, elements, len(self._family.metrics)), nan)
+            metrics = len(self._family.metrics)
+            values = np.full((rows, elements, metrics), nan)
             values[:, :, : found.values.shape[2]] = found.values[found.fine]
             element = np.full(rows, ALONE) if layout.alone else np.tile(np.arange(elements), rows)
-            yield Rows(message.repeat(elements), element, time, seq, boot, values.reshape(rows * elements, -1))
+            yield Rows(message.repeat(elements), element, time, seq, boot, values.reshape(rows * elements, metrics))
 
     def _decode(self, payloads: list[bytes]) -> tuple[list[Any], list[int]]:
         """A message each; a list or None at the places that come second. From the start when a metric was new."""
