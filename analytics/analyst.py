@@ -5,18 +5,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import psycopg
 import structlog
 
+from analytics.bulletins.follower import Indices
 from analytics.cells import MapCells
 from analytics.columns import Columns
 from analytics.consume import CONSUMER, Taken, peek, read, take
+from analytics.detectors.engine import Detectors
 from analytics.heard import Heard
 from analytics.meters import Meters
 from analytics.newest import Newest
 from analytics.rollup.follower import Rollups
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 log = structlog.get_logger("analytics.analyst")
 
@@ -63,9 +68,18 @@ class Follower(Protocol):
         ...
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """A follower that counts more of itself than its work."""
+
+    def collect(self) -> "Iterator[Metric]":
+        """As prometheus_client asks for it."""
+        ...
+
+
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(beside=2), Rollups(), MapCells(), Heard()]
+    return [Newest(beside=2), Rollups(), MapCells(), Heard(), Detectors(), Indices()]
 
 
 class Analyst(NamedTuple):
@@ -81,6 +95,7 @@ class Analyst(NamedTuple):
 def run(analyst: Analyst) -> None:
     """Follow until `stop` is set. A database that is away is waited for; whatever failed is done again."""
     backoff_s = 0.05
+    analyst.meters.also = [follower.collect for follower in analyst.followers if isinstance(follower, Counting)]
     while not analyst.stop.is_set():
         try:
             with connected(analyst.database) as connection:

@@ -14,7 +14,8 @@ FloatArray = npt.NDArray[np.float64]
 class Columns(NamedTuple):
     """Rows of one family, in no particular order. All arrays have one entry per row.
 
-    `batches` are the numbers of the batches that these rows are, all of them and nothing else.
+    `batches` are the numbers of the batches that these rows are, all of them and nothing else; `batch` the number of
+    each row's, where that was asked for.
     """
 
     family: Family
@@ -25,3 +26,4 @@ class Columns(NamedTuple):
     received: IntArray  # int64, µs since 1970 UTC
     values: FloatArray  # float64 (rows, metrics of the family in order), NaN where null; states as their number
     batches: tuple[int, ...] = ()
+    batch: IntArray | None = None  # int64

@@ -82,18 +82,31 @@ def taken_from(family: Family, rows: Iterable[tuple[str, int, int, datetime, dat
     return Taken(family, tuple(batches), sum(counts), min(earliest), max(latest))
 
 
-def read(connection: psycopg.Connection, taken: Taken) -> Columns:
-    """All rows of the batches. The transaction must have taken them, so that they are committed."""
+def read(connection: psycopg.Connection, taken: Taken, numbered: bool = False) -> Columns:
+    """All rows of the batches. The transaction must have taken them, so that they are committed.
+
+    `numbered`: each row with the batch it came in.
+    """
     metrics = [sql.SQL("coalesce({}::float8, 'NaN')").format(sql.Identifier(m.name)) for m in taken.family.metrics]
+    number = [sql.SQL("batch")] if numbered else []
     query = sql.SQL("select device, area, time, seq, received, {} from {} where {}").format(
-        sql.SQL(", ").join(metrics), sql.Identifier("reading", taken.family.name), taken.condition
+        sql.SQL(", ").join(metrics + number), sql.Identifier("reading", taken.family.name), taken.condition
     )
-    device, area, time, seq, received, *found = columns_of(connection, query, "i4 i2 i8 i8 i8" + " f8" * len(metrics))
+    types = "i4 i2 i8 i8 i8" + " f8" * len(metrics) + " i8" * len(number)
+    device, area, time, seq, received, *found = columns_of(connection, query, types)
     values: FloatArray = np.empty((len(device), len(metrics)))
-    for place, column in enumerate(found):
+    for place, column in enumerate(found[: len(metrics)]):
         values[:, place] = column
     columns = Columns(
-        taken.family, device, area, time + EPOCH_2000_US, seq, received + EPOCH_2000_US, values, taken.batches
+        taken.family,
+        device,
+        area,
+        time + EPOCH_2000_US,
+        seq,
+        received + EPOCH_2000_US,
+        values,
+        taken.batches,
+        found[-1] if numbered else None,
     )
     return check(taken, columns)
 

@@ -1,7 +1,7 @@
 """What the analyst counts of itself: plain numbers, turned into Prometheus text when somebody asks."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ class Meters:
         self.rows = 0
         self.missing = 0
         self.failures = 0
+        self.also: list[Callable[[], Iterable[Metric]]] = []  # what followers count of themselves
         self.work_s: dict[str, float] = {}  # by follower, and "read"
         self.standing_by = False
         self.trouble_said: str | None = None
@@ -84,3 +85,5 @@ class Meters:
         for follower, seconds in list(self.work_s.items()):
             work.add_metric([follower], seconds)
         yield work
+        for collect in list(self.also):
+            yield from collect()

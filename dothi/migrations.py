@@ -13,7 +13,9 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from analytics.bulletins.plan import sync_sectors
 from analytics.cells import sync_headlines
+from analytics.detectors.words import sync_words
 from analytics.reconcile import reconcile_views
 from analytics.rollup.reconcile import reconcile_rollups
 from devices.catalogue import sync_catalogue
@@ -78,6 +80,8 @@ def migrate(url: str) -> list[str]:
                 sync_catalogue(connection)
             leave(connection)
         sync_headlines(connection)
+        sync_words(connection)
+        sync_sectors(connection)
         # Too small for autovacuum to look at, and every view joins them.
         connection.execute("analyze registry.area, registry.profile")
         return done

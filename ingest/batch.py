@@ -1,4 +1,4 @@
-"""Readings in columns, one set per family; closed by rows, bytes or age."""
+"""Readings in columns, one set per family; bounded in rows and bytes."""
 
 import time
 from collections import Counter, defaultdict
@@ -12,8 +12,11 @@ from devices.native import RESERVED
 from devices.reading import Reading
 from devices.rejected import Rejected
 from devices.time import check_time
+from ingest.columns import Columns as Columns
+from ingest.columns import Origin as Origin
 from ingest.known import Device
 from ingest.route import Outcome
+from ingest.together import Believed, Readings, Waiting
 from ingest.window import Arrival, Source
 
 NO_FIELDS = RESERVED | {"port"}
@@ -23,25 +26,19 @@ DAY_US = 86_400_000_000
 
 
 class Limits(NamedTuple):
-    """When a batch closes, and which times are believed. `late_us` by family, with a default under ""."""
+    """What a batch holds at most, how old it becomes before it is stored, and which times are believed. `late_us` by
+    family, with a default under ""."""
 
-    rows: int = 5_000
+    rows: int = 20_000
     bytes: int = 16 << 20
     age_s: float = 0.05
+    longest_s: float = 1.0
     future_us: int = 5 * MINUTE_US
     late_us: dict[str, int] = {"": 7 * DAY_US}  # noqa: RUF012 - a NamedTuple's default, never written to
 
     def late(self, family: str) -> int:
         """The late limit of a family, microseconds."""
         return self.late_us.get(family, self.late_us[""])
-
-
-class Origin(NamedTuple):
-    """Where a reading came from: enough to quarantine and to count it. `payload`: its own bytes within the message."""
-
-    arrival: Arrival
-    topic: bytes
-    payload: bytes
 
 
 class Quarantined(NamedTuple):
@@ -78,43 +75,6 @@ class Heard(NamedTuple):
     at: int
 
 
-class Columns:
-    """Readings of one family; `values` holds all metrics of all rows one after the other."""
-
-    def __init__(self, family: Family) -> None:
-        self.family = family
-        self.time: list[int] = []
-        self.seq: list[int] = []
-        self.boot: list[int | None] = []
-        self.values: list[float] = []
-        self.extra: list[bytes | None] = []
-        self.devices: list[Device] = []
-        self.arrivals: list[Arrival] = []
-        self.topics: list[bytes] = []
-        self.payloads: list[bytes] = []
-
-    def __len__(self) -> int:
-        """Rows."""
-        return len(self.time)
-
-    def add(self, device: Device, reading: Reading, when: int, origin: tuple[Arrival, bytes, bytes]) -> None:
-        """One row. `when`: its time, microseconds since 1970 UTC."""
-        _, seq, boot, values, extra, _, _ = reading
-        self.time.append(when)
-        self.seq.append(seq)
-        self.boot.append(boot)
-        self.values.extend(values)
-        self.extra.append(msgspec.json.encode(extra) if extra else None)
-        self.devices.append(device)
-        self.arrivals.append(origin[0])
-        self.topics.append(origin[1])
-        self.payloads.append(origin[2])
-
-    def origin(self, row: int) -> Origin:
-        """Where a row came from."""
-        return Origin(self.arrivals[row], self.topics[row], self.payloads[row])
-
-
 class Count(msgspec.Struct):
     """What the ledger says of one minute and inbox, in readings."""
 
@@ -141,7 +101,8 @@ def ledger_key(arrival: Arrival) -> tuple[int, str]:
 class Batch:
     """What one transaction will store, and what it will acknowledge."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, age_s: float | None = None) -> None:
+        """`age_s`: how old it becomes; None: as the limits say."""
         self.columns: dict[str, Columns] = {}
         self.quarantine: list[Quarantined] = []
         self.presence: dict[int, tuple[bool, int]] = {}
@@ -154,47 +115,55 @@ class Batch:
         self.ledger: Ledger = defaultdict(Count)
         self.arrivals: list[Arrival] = []
         self._limits = limits
-        self._late = {family: limits.late(family) for family in FAMILIES}
-        self._future = limits.future_us
+        self.waiting = Waiting()
+        self.believed = Believed({family: limits.late(family) for family in FAMILIES}, limits.future_us)
+        self.messages = 0  # that came, of all arrivals
+        self._age_s = limits.age_s if age_s is None else age_s
         self._bytes = 0
         self._opened: float | None = None
 
     @property
     def rows(self) -> int:
-        """Rows to store and to quarantine."""
-        return sum(map(len, self.columns.values())) + len(self.quarantine)
+        """Rows to store and to quarantine; a message that waits counts as one."""
+        return sum(map(len, self.columns.values())) + len(self.quarantine) + len(self.waiting)
 
     @property
     def time_left_s(self) -> float | None:
-        """Seconds until the batch closes by age; None while nothing has arrived."""
+        """Seconds until it is old enough to be stored; None while nothing has arrived."""
         if self._opened is None:
             return None
-        return max(0.0, self._opened + self._limits.age_s - time.monotonic())
+        return max(0.0, self._opened + self._age_s - time.monotonic())
 
     @property
-    def closed(self) -> bool:
-        """Whether it must be stored now."""
-        return bool(self.arrivals) and (
-            self.rows >= self._limits.rows or self._bytes >= self._limits.bytes or self.time_left_s == 0.0
-        )
+    def full(self) -> bool:
+        """Whether it takes in nothing more; the last arrival may go over the limits."""
+        return self.rows >= self._limits.rows or self._bytes >= self._limits.bytes
 
     def arrived(self, arrival: Arrival) -> Count:
         """These messages are settled with this batch; returns what counts their readings."""
         if self._opened is None:
             self._opened = time.monotonic()
         self.arrivals.append(arrival)
+        self.messages += len(arrival.messages)
         self._bytes += arrival.size
         return self.ledger[ledger_key(arrival)]
 
-    def add(self, outcome: Outcome, arrival: Arrival, topic: bytes, count: Count) -> None:
-        """One reading, rejection or notice of a message."""
+    def extend(self, family: Family, readings: Readings) -> None:
+        """Many readings of a family that are as they should be."""
+        if len(readings.order):
+            self._columns_of(family).extend(readings)
+            for arrival, rows in readings.arrivals():
+                self.ledger[ledger_key(arrival)].received += rows
+
+    def add(self, outcome: Outcome, arrival: Arrival, topic: bytes, count: Count, order: int = 0) -> None:
+        """One reading, rejection or notice of a message. `order`: place of the message within the batch."""
         device, claimed, result, payload = outcome
         if isinstance(result, Notice):
             self._hear(device, result, arrival)
             return
         count.received += 1
         if device is not None and isinstance(result, Reading):
-            refused = self._store(device, result, (arrival, topic, payload))
+            refused = self._store(device, result, (arrival, topic, payload), order)
             if refused is None:
                 if result.extra is not None:
                     count.partial += result.partial
@@ -219,26 +188,31 @@ class Batch:
         if notice.kind != "codec_error":
             self.presence[device.id] = (notice.kind == "online", arrival.received)
 
-    def _store(self, device: Device, reading: Reading, origin: tuple[Arrival, bytes, bytes]) -> Rejected | None:
+    def _store(
+        self, device: Device, reading: Reading, origin: tuple[Arrival, bytes, bytes], order: int
+    ) -> Rejected | None:
         """Put a reading among the columns of its family, unless its time cannot be believed."""
         family = device.profile.family
         when, received = reading.time, origin[0].received
         if when is None:
             when = received - reading.ago
-        if when != received and not received - self._late[family.name] <= when <= received + self._future:
-            refused = check_time(when, received, self._late[family.name], self._future)
+        late, future = self.believed.late_us[family.name], self.believed.future_us
+        if when != received and not received - late <= when <= received + future:
+            refused = check_time(when, received, late, future)
             if refused:
                 return refused
-        columns = self.columns.get(family.name)
-        if columns is None:
-            columns = self.columns[family.name] = Columns(family)
-        columns.add(device, reading, when, origin)
+        self._columns_of(family).add(device, reading, when, origin, order)
         return None
+
+    def _columns_of(self, family: Family) -> Columns:
+        if family.name not in self.columns:
+            self.columns[family.name] = Columns(family)
+        return self.columns[family.name]
 
     def acknowledge(self) -> None:
         """Everything is committed: tell the broker, each connection in its own order, and the devices that ask."""
         for arrival in self.arrivals:
-            pids = [message.pid for message in arrival.messages if message.pid]
+            pids = [pid for pid in arrival.messages.pids if pid]
             if pids:
                 arrival.source.acknowledge(pids)
         for ack in self.acks:

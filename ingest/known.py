@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from devices.changed import Aliases, Devices, Standing, alias_key
 from devices.profile import PROFILES, Profile
@@ -35,6 +36,14 @@ class Kind(NamedTuple):
     retired: bool
 
 
+class Standings(NamedTuple):
+    """Of many devices: their ids, the areas they belong to (registry.area), and their kinds by number."""
+
+    ids: NDArray[np.int32]
+    areas: NDArray[np.int16]
+    kinds: NDArray[np.int16]
+
+
 class Taken(NamedTuple):
     """Numbers (of `Names`) of devices that were told, and whether one that was known is another now."""
 
@@ -51,6 +60,7 @@ class Known:
         self._called = np.zeros(0, dtype=np.int32)  # device by alias, both by number
         self._all_kinds: list[Kind] = []
         self._kind_numbers: dict[Standing, int] = {}
+        self._areas = np.zeros(0, dtype=np.int16)  # by kind
         self._show()
 
     def __len__(self) -> int:
@@ -64,9 +74,36 @@ class Known:
     def device(self, name: bytes) -> Device | None:
         """The device with this id in the registry's spelling."""
         number = self._names.find(name)
-        if number < 0:
-            return None
-        return Device(self._id_view[number], name.decode(), *self._all_kinds[self._kind_view[number]])
+        return None if number < 0 else self.numbered(number)
+
+    def number(self, name: bytes) -> int:
+        """The number of the device with this id, or NOBODY; a device keeps its number."""
+        return self._names.find(name)
+
+    def numbers(self, names: list[bytes]) -> Ints:
+        """The numbers of many."""
+        return self._names.find_all(names)
+
+    def numbered(self, number: int) -> Device:
+        """The device with a number."""
+        return self.as_it_was(number, self._id_view[number], self._kind_view[number])
+
+    def as_it_was(self, number: int, id: int, kind: int) -> Device:
+        """The device with a number when this was its id and kind."""
+        return Device(id, self._names[number].decode(), *self._all_kinds[kind])
+
+    def kind_of(self, number: int) -> Kind:
+        """What it has in common with many."""
+        return self._all_kinds[self._kind_view[number]]
+
+    def standings(self, numbers: Ints) -> Standings:
+        """What is known of many devices now."""
+        kinds = self._kinds[numbers]
+        return Standings(self._ids[numbers], self._areas[kinds], kinds)
+
+    def kinds(self) -> list[Kind]:
+        """By number; more may follow."""
+        return self._all_kinds
 
     def called(self, route: str, foreign_id: str) -> Device | None:
         """The device that a foreign system calls so."""
@@ -110,6 +147,7 @@ class Known:
                 return NOBODY
             number = self._kind_numbers[standing] = len(self._all_kinds)
             self._all_kinds.append(Kind(standing.area.encode(), standing.area_id, profile, standing.retired))
+            self._areas = np.array([kind.area_id for kind in self._all_kinds], dtype=np.int16)
         return number
 
     def take_aliases(self, aliases: Aliases) -> Ints:

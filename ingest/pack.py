@@ -36,7 +36,7 @@ class Prepared:
 
     def __init__(self, columns: Columns, batch: int, ordinals: bool = False) -> None:
         self._fields, self._present = field_arrays(columns, batch, ordinals)
-        self._extra = columns.extra
+        self._extra = columns.table.extra or []
 
     def pack(self, only: Sequence[int] | None = None) -> bytes:
         """All rows, or some, as one COPY stream."""
@@ -54,26 +54,25 @@ Fields = list[tuple[Array | None, str]]  # per field its values and big-endian t
 
 def field_arrays(columns: Columns, batch: int, ordinals: bool) -> tuple[Fields, npt.NDArray[np.bool_]]:
     """The fields in COPY order and, rows × fields, which of them are present."""
-    rows, metrics = len(columns), len(columns.family.metrics)
-    values = np.array(columns.values, dtype=np.float64).reshape(rows, metrics)
-    boot = np.array([-1 if number is None else number for number in columns.boot], dtype=np.int64)
+    table, rows = columns.table, len(columns)
     fields: Fields = [
-        (np.array(columns.time, dtype=np.int64) - EPOCH_2000_US, ">i8"),
-        (np.array(columns.seq, dtype=np.int64), ">i8"),
-        (np.array([arrival.received for arrival in columns.arrivals], dtype=np.int64) - EPOCH_2000_US, ">i8"),
+        (table.time - EPOCH_2000_US, ">i8"),
+        (table.seq, ">i8"),
+        (table.received - EPOCH_2000_US, ">i8"),
         (np.full(rows, batch, dtype=np.int64), ">i8"),
-        (np.array([device.id for device in columns.devices], dtype=np.int64), ">i4"),
-        (np.array([device.area_id for device in columns.devices], dtype=np.int64), ">i2"),
-        (boot, ">i8"),
+        (table.device, ">i4"),
+        (table.area, ">i2"),
+        (table.boot, ">i8"),
     ]
-    present = [np.ones((rows, 6), dtype=np.bool_), (boot >= 0)[:, None], ~np.isnan(values)]
+    present = [np.ones((rows, 6), dtype=np.bool_), (table.boot >= 0)[:, None], ~np.isnan(table.values)]
     for place, metric in enumerate(columns.family.metrics):
-        fields.append((values[:, place], ">i2" if metric.kind == "state" else ">f8"))
+        fields.append((table.values[:, place], ">i2" if metric.kind == "state" else ">f8"))
     if ordinals:
         fields.append((np.arange(rows), ">i4"))
         present.append(np.ones((rows, 1), dtype=np.bool_))
     fields.append((None, ""))
-    present.append(np.array([extra is not None for extra in columns.extra], dtype=np.bool_)[:, None])
+    some = [extra is not None for extra in table.extra] if table.extra else [False] * rows
+    present.append(np.array(some, dtype=np.bool_)[:, None])
     return fields, np.hstack(present)
 
 
@@ -126,7 +125,7 @@ def with_extra(fixed: bytes, width: int, extras: list[bytes]) -> list[bytes]:
     return parts
 
 
-def pack_array(values: Sequence[int]) -> bytes:
+def pack_array(values: Sequence[int] | npt.NDArray[np.integer]) -> bytes:
     """Integers as PostgreSQL's binary int8[]: dimensions, NULLs, element type, length, first index, elements."""
     block = np.empty(len(values), dtype=[("length", ">i4"), ("value", ">i8")])
     block["length"] = 8

@@ -5,7 +5,7 @@
      → route      topic → device → profile, or Rejected(reason)
      → codecs     payload → values in the device's own words               (devices, pure)
      → profile    → metrics of the family, in its units, checked           (devices, pure)
-     → batch      columns per family; closed by rows, bytes or age
+     → batch      columns per family, bounded; closed by age (gather says when)
      → writer     one transaction: readings + quarantine + ledger + batch; COMMIT; only then the acknowledgement
 
 Bad data is a returned value and ends in quarantine. Broken infrastructure is an exception: nothing is acknowledged, and
@@ -13,15 +13,16 @@ the broker sends everything again.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from ingest.batch import Batch, Limits
+from ingest.gather import Gathering
+from ingest.intake import Intake
 from ingest.points import reached
 from ingest.route import Router
-from ingest.window import Arrival, Window
+from ingest.window import Window
 from ingest.writer import Writer
-
-PRESENCE = {b"online": True, b"offline": False}
 
 
 def unheard(_: Batch) -> None:
@@ -33,46 +34,24 @@ async def pipeline(
 ) -> None:
     """Carry readings until cancelled. One batch is being filled while the one before it is being committed; `hear` is
     given every batch that is."""
-    closed: asyncio.Queue[Batch] = asyncio.Queue(maxsize=1)
+    gathering = gather(window, router, limits)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(fill(window, router, limits, closed))
-        tasks.create_task(settle(closed, writer, window, hear))
+        tasks.create_task(gathering.fill())
+        tasks.create_task(settle(gathering, writer, window, hear))
 
 
-async def fill(window: Window, router: Router, limits: Limits, closed: asyncio.Queue[Batch]) -> None:
+def gather(window: Window, router: Router, limits: Limits) -> Gathering:
     """Arrivals → batches."""
-    while True:
-        batch = Batch(limits)
-        while not batch.closed:
-            arrival = await window.take(batch.time_left_s)
-            if arrival:
-                read(arrival, router, batch)
-        await closed.put(batch)
+    return Gathering(window, limits, Intake(router))
 
 
-def read(arrival: Arrival, router: Router, batch: Batch) -> None:
-    """Messages → rows of the batch: every one ends as a reading, a rejection or a device's word on itself."""
-    inbox = arrival.source.inbox
-    count = batch.arrived(arrival)
-    for topic, payload, _, _ in arrival.messages:
-        if topic[-7:] == b"/status" and topic[:9] == b"dothi/v1/":
-            device = router.device_of_status(topic)
-            if device and payload in PRESENCE:
-                batch.presence[device.id] = (PRESENCE[payload], arrival.received)
-            continue
-        for outcome in router.read(inbox, topic, payload):
-            batch.add(outcome, arrival, topic, count)
-    for asked, words in router.requests(inbox):
-        arrival.source.publish(asked.encode(errors="replace"), words)
-
-
-async def settle(
-    closed: asyncio.Queue[Batch], writer: Writer, window: Window, hear: Callable[[Batch], None] = unheard
-) -> None:
+async def settle(gathering: Gathering, writer: Writer, window: Window, hear: Callable[[Batch], None] = unheard) -> None:
     """Batches → committed → acknowledged."""
     while True:
-        batch = await closed.get()
+        batch = await gathering.get()
+        began = time.monotonic()
         await writer.store(batch)
+        gathering.took(time.monotonic() - began)
         reached("after_commit_before_puback")
         batch.acknowledge()
         window.release(batch.arrivals)

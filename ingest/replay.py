@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.batch import Batch, Limits, ledger_key
 from ingest.metrics import Meters
-from ingest.mqtt import Publish
+from ingest.mqtt import Messages, Publish
 from ingest.route import Outcome, Router
 from ingest.settle import timestamp
 from ingest.window import Arrival
@@ -163,7 +163,9 @@ def batch_of(rows: list[Kept], router: Router, limits: Limits, tally: Replayed) 
 
 def through(row: Kept, outcomes: list[Outcome], batch: Batch) -> Batch:
     """Take what a message became into the batch. One that turns out to carry no reading leaves the ledger."""
-    arrival = Arrival(Archive(row.inbox), row.received, [Publish(row.topic, row.payload, 0, False)], row.size)
+    arrival = Arrival(
+        Archive(row.inbox), row.received, Messages.of([Publish(row.topic, row.payload, 0, False)]), row.size
+    )
     count = batch.arrived(arrival)
     for outcome in outcomes:
         batch.add(outcome, arrival, row.topic, count)

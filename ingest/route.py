@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from devices.envelopes import Notice, Packet, noticed, opener_of
 from devices.reading import Reading
 from devices.rejected import Reason, Rejected
 from devices.route import Route, matches, rivals_of
-from ingest.known import Device, Known
+from ingest.known import NOBODY, Device, Known
 from ingest.names import Ints
 
 log = structlog.get_logger("ingest.route")
@@ -26,6 +27,7 @@ MOST_TOPICS = 200_000
 who speak often, so none gives way to another until all are forgotten."""
 FORGET_S = 600.0
 """How long a full memory of topics is kept: inboxes move to other workers, devices fall silent."""
+READINGS = b"/up"
 MOST_REQUESTS = 100
 """Of one route, waiting to be sent; a request that is lost is made again when the next message asks for it."""
 
@@ -52,7 +54,7 @@ class Router:
             name: deque(maxlen=MOST_REQUESTS) for name, opener in self._openers.items() if hasattr(opener, "requests")
         }
         self.known = Known()
-        self._topics: dict[bytes, Device] = {}
+        self._topics: dict[bytes, int] = {}  # number of the device that may send readings on a topic
         self._forgotten = time.monotonic()
         self._xmin = "0"
 
@@ -81,6 +83,10 @@ class Router:
             for result in found.profile.read(payload)
         ]
 
+    def native(self, inbox: str) -> bool:
+        """Whether an inbox takes messages of our own topics."""
+        return inbox not in self._routes
+
     def find(self, topic: bytes) -> Device | Rejected:
         """The device of a native topic; remembered, so that in a small fleet the common case is one look-up.
 
@@ -88,16 +94,42 @@ class Router:
         """
         known = self._topics.get(topic)
         if known is not None:
-            return known
+            return self.known.numbered(known)
         area, name = topic.split(b"/")[2:4]
-        device = self.known.device(name)
-        if device is None:
+        number = self.known.number(name)
+        if number < 0:
             return not_enrolled(name.decode(errors="backslashreplace"))
+        device = self.known.numbered(number)
         if device.area != area or device.retired:
             return self._refused(device, area) or device
-        if len(self._topics) < MOST_TOPICS:
-            self._topics[topic] = device
+        if topic.endswith(READINGS):
+            self._remember(topic, number)
         return device
+
+    def numbers(self, topics: list[bytes]) -> Ints:
+        """Numbers of the devices that send readings on native topics, NOBODY where the message must be looked at
+        alone: another kind of message, or one that is refused."""
+        found = np.fromiter(map(self._topics.get, topics, repeat(NOBODY)), dtype=np.int64, count=len(topics))
+        missed = np.flatnonzero(found < 0)
+        if len(missed):
+            found[missed] = self._look_up([topics[place] for place in missed.tolist()])
+        return found
+
+    def _look_up(self, topics: list[bytes]) -> Ints:
+        parts = [topic.split(b"/") for topic in topics]
+        numbers = self.known.numbers([part[3] if part[-1] == b"up" else b"" for part in parts])
+        for place, number in enumerate(numbers.tolist()):
+            if number >= 0:
+                kind = self.known.kind_of(number)
+                if kind.retired or kind.area != parts[place][2]:
+                    numbers[place] = NOBODY
+                else:
+                    self._remember(topics[place], number)
+        return numbers
+
+    def _remember(self, topic: bytes, number: int) -> None:
+        if len(self._topics) < MOST_TOPICS:
+            self._topics[topic] = number
 
     def _refused(self, device: Device, area: bytes) -> Rejected | None:
         if device.retired:

@@ -1,15 +1,21 @@
 """What to do with a batch in which a key is taken or a row is refused: look, store what can be, judge the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg import sql
 
+from devices.family import Family
 from devices.native import WAY
 from ingest.batch import Columns
-from ingest.pack import EPOCH_2000_US, Prepared, column_names, pack, pack_array
+from ingest.copies import Copy, CopyFailed, copy_all
+from ingest.pack import EPOCH_2000_US, Prepared, column_names, pack_array
 from ingest.poison import refuses_rows, store_or_name
+from ingest.recent import marks_of, repeats
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -27,7 +33,13 @@ class Verdicts(NamedTuple):
         return len(self.duplicates) + len(self.conflicts) + len(self.refused)
 
 
-ALL_STORED = Verdicts([], [], {})
+# Looked up through the key, one row after the other, in the chunks between the bounds.
+LOOK_UP = (
+    "select {} from unnest(%s, %s, %s) with ordinality k (device, time, seq, place)"
+    " cross join lateral (select * from {} r where r.device = k.device::int4"
+    "  and r.time = timestamptz 'epoch' + k.time * interval '1 microsecond' and r.seq = k.seq"
+    "  and r.time between %s and %s offset 0) r"
+)
 
 
 class Clash(Exception):
@@ -38,28 +50,31 @@ class Clash(Exception):
         self.family = family
 
 
-async def copy(connection: Connection, columns: Columns, batch: int) -> Verdicts:
-    """The common case: all rows in one COPY. Raises Clash when the rows need a closer look."""
+async def copy_families(connection: Connection, copies: dict[str, Copy]) -> None:
+    """The common case: the rows of each family in one COPY. Raises Clash when those of one need a closer look."""
     try:
-        await copy_into(connection, table_of(columns), column_names(columns.family), pack(columns, batch))
-    except psycopg.Error as error:
-        if refuses_rows(error):
-            raise Clash(columns.family.name) from error
-        raise
-    return ALL_STORED
+        await copy_all(connection, list(copies.values()))
+    except CopyFailed as failed:
+        if refuses_rows(failed.error):
+            raise Clash(list(copies)[failed.place]) from failed.error
+        raise failed.error from None
 
 
-async def copy_into(connection: Connection, table: sql.Identifier, names: list[str], stream: bytes) -> None:
+@cache
+def copy_statement(family: Family) -> bytes:
+    """COPY into the table of a family."""
+    return copy_into(table_of(family.name), column_names(family))
+
+
+def copy_into(table: sql.Identifier, names: list[str]) -> bytes:
     """One binary COPY."""
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, identifiers(names))
-    async with connection.cursor() as cursor, cursor.copy(statement) as stdin:
-        await stdin.write(stream)
+    return sql.SQL("copy {} ({}) from stdin (format binary)").format(table, identifiers(names)).as_bytes(None)
 
 
 async def settle(connection: Connection, columns: Columns, batch: int) -> Verdicts:
     """Store the rows whose key is free and that the database accepts; the others are duplicates (same values stored),
     conflicts (other values) or refused. Asking first and copying the rest costs less than staging everything."""
-    again = repeats(columns)
+    again = repeats(columns, marks_of(columns))
     while True:
         suspects = await taken(connection, columns) | again.keys()
         free = [row for row in range(len(columns)) if row not in suspects]
@@ -77,41 +92,29 @@ async def store_free(connection: Connection, columns: Columns, batch: int, rows:
     """Store rows, all but those that the database refuses; nothing at all when a key turns out to be taken."""
     if not rows:
         return {}
-    names, prepared = column_names(columns.family), Prepared(columns, batch)
+    statement, prepared = copy_statement(columns.family), Prepared(columns, batch)
 
     async def store(some: list[int]) -> None:
-        await copy_into(connection, table_of(columns), names, prepared.pack(some))
+        await copy_one(connection, Copy(statement, prepared.pack(some)))
 
     async with connection.transaction():
         return await store_or_name(connection, rows, store)
 
 
-def repeats(columns: Columns) -> dict[int, int]:
-    """Rows whose key an earlier row of the batch has, with that row."""
-    first: dict[tuple[int, int, int], int] = {}
-    again: dict[int, int] = {}
-    for row, (device, time, seq) in enumerate(zip(columns.devices, columns.time, columns.seq, strict=True)):
-        earlier = first.setdefault((device.id, time, seq), row)
-        if earlier != row:
-            again[row] = earlier
-    return again
+async def copy_one(connection: Connection, copy: Copy) -> None:
+    """One COPY; raises what the database says."""
+    try:
+        await copy_all(connection, [copy])
+    except CopyFailed as failed:
+        raise failed.error from None
 
 
 async def taken(connection: Connection, columns: Columns) -> set[int]:
     """The rows whose key is in the table."""
+    rows = range(len(columns))
     cursor = await connection.execute(
-        sql.SQL(
-            "select k.place::int - 1 from unnest(%s, %s, %s) with ordinality k (device, time, seq, place)"
-            " cross join lateral (select from {} r where r.device = k.device::int4"
-            "  and r.time = timestamptz 'epoch' + k.time * interval '1 microsecond' and r.seq = k.seq"
-            "  and r.time between %s and %s offset 0) r"
-        ).format(table_of(columns)),
-        (
-            integers([device.id for device in columns.devices]),
-            integers(columns.time),
-            integers(columns.seq),
-            *bounds(columns),
-        ),
+        sql.SQL(LOOK_UP).format(sql.SQL("k.place::int - 1"), table_of(columns.family.name)),
+        (*keys_of(columns, rows), *bounds(columns, rows)),
         prepare=False,  # planned with the bounds as constants, so that only the chunks between them are looked at
     )
     return {place for (place,) in await cursor.fetchall()}
@@ -125,18 +128,20 @@ async def judge(connection: Connection, columns: Columns, batch: int, rows: list
     staging = sql.Identifier(f"staging_{family}")
     await connection.execute(
         sql.SQL("create temporary table if not exists {} (like {}, ordinal int) on commit delete rows").format(
-            staging, table_of(columns)
+            staging, table_of(family)
         )
     )
     stream = Prepared(columns, batch, ordinals=True).pack(rows)
-    await copy_into(connection, staging, [*names[:-1], "ordinal", "extra"], stream)
-    verdicts = dict(await compare(connection, columns, staging))
+    await copy_one(connection, Copy(copy_into(staging, [*names[:-1], "ordinal", "extra"]), stream))
+    verdicts = dict(await compare(connection, columns, rows, staging))
     if len(verdicts) < len(rows):
         raise psycopg.OperationalError("a stored reading vanished while its duplicate was judged")
     return [row for row in rows if verdicts[row]], [row for row in rows if not verdicts[row]]
 
 
-async def compare(connection: Connection, columns: Columns, staging: sql.Identifier) -> list[tuple[int, bool]]:
+async def compare(
+    connection: Connection, columns: Columns, rows: Sequence[int], staging: sql.Identifier
+) -> list[tuple[int, bool]]:
     """Each staged row's place, and whether the row stored under its key has the same values, whichever way it came. The
     lateral keeps it one index look-up per row."""
     cursor = await connection.execute(
@@ -148,9 +153,9 @@ async def compare(connection: Connection, columns: Columns, staging: sql.Identif
             said_by("s", columns),
             said_by("r", columns),
             staging,
-            table_of(columns),
+            table_of(columns.family.name),
         ),
-        bounds(columns),
+        bounds(columns, rows),
         prepare=False,
     )
     return await cursor.fetchall()
@@ -163,14 +168,21 @@ def said_by(row: str, columns: Columns) -> sql.Composed:
     return sql.SQL(", ").join([*values, extra])
 
 
-def table_of(columns: Columns) -> sql.Identifier:
+def table_of(family: str) -> sql.Identifier:
     """The hypertable of the family."""
-    return sql.Identifier("reading", columns.family.name)
+    return sql.Identifier("reading", family)
 
 
-def bounds(columns: Columns) -> tuple["Microseconds", "Microseconds"]:
-    """The first and the last time of the rows."""
-    return timestamp(min(columns.time)), timestamp(max(columns.time))
+def keys_of(columns: Columns, rows: Iterable[int]) -> tuple["Integers", "Integers", "Integers"]:
+    """Devices, times and numbers of rows, as parameters."""
+    table, chosen = columns.table, np.array(list(rows), dtype=np.intp)
+    return integers(table.device[chosen]), integers(table.time[chosen]), integers(table.seq[chosen])
+
+
+def bounds(columns: Columns, rows: Iterable[int]) -> tuple["Microseconds", "Microseconds"]:
+    """The first and the last time of rows."""
+    times = columns.time[np.array(list(rows), dtype=np.intp)]
+    return timestamp(times.min()), timestamp(times.max())
 
 
 def identifiers(names: list[str]) -> sql.Composed:
@@ -201,7 +213,7 @@ class MicrosecondsDumper(psycopg.adapt.Dumper):
 psycopg.adapters.register_dumper(Microseconds, MicrosecondsDumper)
 
 
-def integers(values: Sequence[int]) -> "Integers":
+def integers(values: Sequence[int] | NDArray[np.integer]) -> "Integers":
     """Many integers as a parameter int8[], packed by numpy: psycopg takes 5 ms for a thousand."""
     return Integers(pack_array(values))
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from ingest.mqtt import Publish
+from ingest.mqtt import Messages
 
 
 class Source(Protocol):
@@ -35,7 +35,7 @@ class Arrival(NamedTuple):
 
     source: Source
     received: int
-    messages: list[Publish]
+    messages: Messages
     size: int
 
 

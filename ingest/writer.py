@@ -1,25 +1,27 @@
 """One transaction per batch: readings, quarantine, presence, ledger. Only after COMMIT is anything acknowledged."""
 
 import asyncio
-import copy as copying
 import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg import pq
 
-from devices.rejected import Reason, Rejected
-from ingest.acknowledge import acknowledgements
-from ingest.batch import Batch, Columns, Count, Ledger, Quarantined, ledger_key
+from ingest.batch import Batch, Ledger
+from ingest.books import book, copied, sum_up, write_refused, write_rest
+from ingest.copies import Copy
 from ingest.metrics import Meters
+from ingest.pack import Prepared, pack
 from ingest.points import reached
-from ingest.quarantine import keep, quarantine
-from ingest.settle import Clash, Verdicts, copy, settle, timestamp
+from ingest.recent import Recent
+from ingest.settle import Clash, Verdicts, copy_families, copy_statement, judge, settle
+from ingest.sight import Sight
 
 log = structlog.get_logger("ingest.writer")
 
@@ -49,7 +51,8 @@ class Writer:
         self._meters = meters
         self._connection: Connection | None = None
         self._unanswered: int | None = None  # the batch whose COMMIT was sent and not answered
-        self._careful: set[str] = set()  # families whose last batch held duplicates or refused rows
+        self._careful: set[str] = set()  # families whose last batch held refused rows, or duplicates nobody foresaw
+        self._recent = Recent()
         self._booked: Ledger = {}
 
     async def store(self, batch: Batch) -> None:
@@ -109,22 +112,23 @@ class Writer:
     async def _transaction(self, batch: Batch) -> None:
         connection = await self._connected()
         self._unanswered = None
+        sights = {family: Sight(columns, self._recent) for family, columns in sorted(batch.columns.items())}
         with cut_after(connection, LONGEST_CAREFUL_S if self._careful else LONGEST_TRANSACTION_S):
             async with connection.transaction():
-                number = await begin(connection, self._worker)
-                ledger, refused = copying.deepcopy(batch.ledger), list(batch.quarantine)
-                troubled = set()
-                # In one order: a new chunk locks its table until COMMIT, and two workers would wait crosswise.
-                for family, columns in sorted(batch.columns.items()):
-                    verdicts = await (settle if family in self._careful else copy)(connection, columns, number)
-                    refused += book(columns, verdicts, ledger)
-                    await write_batch(connection, columns, verdicts, number, self._worker)
-                    if verdicts.unstored:
-                        troubled.add(family)
+                number = await begin(connection, self._worker, [s for f, s in sights.items() if f not in self._careful])
+                ledger, refused = copied(batch.ledger), list(batch.quarantine)
+                stored = await store_readings(connection, sights, self._careful, number)
+                for family, verdicts in stored.items():
+                    refused += book(batch.columns[family], verdicts, ledger)
                 reached("after_copy")
-                await write_rest(connection, batch, refused, ledger, number)
+                await write_refused(connection, batch, refused, ledger, number)
+                rows = {family: len(batch.columns[family]) - one.unstored for family, one in stored.items()}
+                await write_rest(connection, batch, ledger, rows, (number, self._worker))
                 reached("before_commit")
-                self._careful, self._booked, self._unanswered = troubled, ledger, number
+                careful = {family for family, verdicts in stored.items() if not sights[family].foreseen(verdicts)}
+                self._careful, self._booked, self._unanswered = careful, ledger, number
+        for sight in sights.values():
+            self._recent.keep(sight.marks)
 
     def _count(self, commit_s: float) -> None:
         if self._meters:
@@ -147,115 +151,54 @@ def cut_after(connection: Connection, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-async def begin(connection: Connection, worker: int) -> int:
-    """This transaction's batch number, written down as the worker's newest: it is there if and only if all is."""
-    cursor = await connection.execute(
-        "insert into ops.committed as c (worker, batch) values (%s, nextval('ops.batch_id')) "
-        "on conflict (worker) do update set batch = excluded.batch returning batch",
-        (worker,),
-    )
+async def begin(connection: Connection, worker: int, sights: list[Sight]) -> int:
+    """This transaction's batch number, written down as the worker's newest: it is there if and only if all is. Also
+    looks up, on the same way, what may be stored already."""
+    async with connection.pipeline():
+        cursor = await connection.execute(
+            "insert into ops.committed as c (worker, batch) values (%s, nextval('ops.batch_id')) "
+            "on conflict (worker) do update set batch = excluded.batch returning batch",
+            (worker,),
+        )
+        asked = [(sight, found) for sight in sights if (found := await sight.ask(connection))]
     row = await cursor.fetchone()
     assert row is not None  # the row is inserted or updated
+    for sight, found in asked:
+        sight.hear(await found.fetchall())
     return int(row[0])
 
 
-def book(columns: Columns, verdicts: Verdicts, ledger: Ledger) -> list[Quarantined]:
-    """Book the rows that were not stored; conflicts and refused rows become quarantine."""
-    for row in verdicts.duplicates:
-        ledger[ledger_key(columns.arrivals[row])].duplicate += 1
-    rejected = {row: conflict(columns, row) for row in verdicts.conflicts}
-    rejected |= {row: refusal(words) for row, words in verdicts.refused.items()}
-    for row in rejected:
-        ledger[ledger_key(columns.arrivals[row])].quarantined += 1
-    return [
-        Quarantined(columns.origin(row), columns.devices[row].name, columns.devices[row].profile.name, why)
-        for row, why in sorted(rejected.items())
-    ]
+async def store_readings(
+    connection: Connection, sights: dict[str, Sight], careful: set[str], number: int
+) -> dict[str, Verdicts]:
+    """All families in one order: a new chunk locks its table until COMMIT, and two workers would wait crosswise."""
+    stored: dict[str, Verdicts] = {}
+    for closely, families in groupby(sights, careful.__contains__):
+        if closely:
+            for family in families:
+                stored[family] = await settle(connection, sights[family].columns, number)
+        else:
+            stored |= await store_plainly(connection, {family: sights[family] for family in families}, number)
+    return stored
 
 
-def conflict(columns: Columns, row: int) -> Rejected:
-    """The same key was stored before with other values."""
-    detail = (
-        f"a reading of {columns.devices[row].name} with this time and seq is stored with other values; "
-        "a device must give each reading its own seq"
-    )
-    return Rejected("writer", Reason.CONFLICT, "seq", str(columns.seq[row]), detail)
+async def store_plainly(connection: Connection, sights: dict[str, Sight], number: int) -> dict[str, Verdicts]:
+    """Families whose rows are taken for new, but for those that were found."""
+    copies = {family: copy for family, sight in sights.items() if (copy := copy_of(sight, number))}
+    await copy_families(connection, copies)
+    stored = {}
+    for family, sight in sights.items():
+        verdicts, unsure = sight.judge()
+        duplicates, conflicts = await judge(connection, sight.columns, number, unsure)
+        stored[family] = Verdicts(verdicts.duplicates + duplicates, verdicts.conflicts + conflicts, {})
+    return stored
 
 
-def refusal(words: str) -> Rejected:
-    """The database did not take the row."""
-    return Rejected("writer", Reason.REFUSED_BY_DATABASE, None, None, f"the database refused the row: {words}")
-
-
-async def write_batch(connection: Connection, columns: Columns, verdicts: Verdicts, number: int, worker: int) -> None:
-    """What consumers read to learn of new rows."""
-    rows = len(columns) - verdicts.unstored
-    if rows:
-        await connection.execute(
-            "insert into ops.batch (batch, family, worker, time_min, time_max, rows) values (%s, %s, %s, %s, %s, %s)",
-            (number, columns.family.name, worker, timestamp(min(columns.time)), timestamp(max(columns.time)), rows),
-        )
-
-
-async def write_rest(
-    connection: Connection, batch: Batch, refused: list[Quarantined], ledger: Ledger, number: int
-) -> None:
-    """All that goes with the readings of a batch; `ledger` takes in what the quota cut."""
-    if batch.replayed:
-        await keep(connection, refused, number)  # it was within the quota when it first came
-        await mark_replayed(connection, batch.replayed)
-    else:
-        await quarantine(connection, refused, number, ledger)
-        batch.acks = await acknowledgements(connection, batch)
-    await write_presence(connection, batch.presence)
-    await write_ledger(connection, ledger)
-
-
-async def mark_replayed(connection: Connection, rows: list[tuple[int, int]]) -> None:
-    """Rows of quarantine by id and time of receipt: they have been sent through again."""
-    times = [received for _, received in rows]
-    await connection.execute(
-        "update ops.quarantine q set replayed = now() where q.id = any(%s) and q.received between %s and %s",
-        ([number for number, _ in rows], timestamp(min(times)), timestamp(max(times))),
-    )
-
-
-async def write_presence(connection: Connection, presence: dict[int, tuple[bool, int]]) -> None:
-    """What devices said of themselves; in order of device, so that two workers never wait for each other crosswise."""
-    if presence:
-        async with connection.cursor() as cursor:
-            await cursor.executemany(
-                "insert into ops.presence (device, online, since) values (%s, %s, %s) on conflict (device) do update "
-                "set online = excluded.online, since = excluded.since where ops.presence.online <> excluded.online",
-                [(device, online, timestamp(since)) for device, (online, since) in sorted(presence.items())],
-            )
-
-
-async def write_ledger(connection: Connection, ledger: Ledger) -> None:
-    """Add to the minutes and inboxes of this batch."""
-    if not ledger:
-        return
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            "insert into ops.ledger as l (minute, inbox, received, stored, duplicate, quarantined, partial, cut) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (minute, inbox) do update set "
-            "received = l.received + excluded.received, stored = l.stored + excluded.stored, "
-            "duplicate = l.duplicate + excluded.duplicate, quarantined = l.quarantined + excluded.quarantined, "
-            "partial = l.partial + excluded.partial, cut = l.cut + excluded.cut",
-            [
-                (timestamp(minute), inbox, c.received, c.stored, c.duplicate, c.quarantined, c.partial, c.cut)
-                for (minute, inbox), c in sorted(ledger.items())
-            ],
-        )
-
-
-def sum_up(ledger: Ledger) -> Count:
-    """All lines of the ledger in one."""
-    lines = ledger.values()
-    return Count(
-        sum(line.received for line in lines),
-        sum(line.duplicate for line in lines),
-        sum(line.quarantined for line in lines),
-        sum(line.partial for line in lines),
-        sum(line.cut for line in lines),
-    )
+def copy_of(sight: Sight, number: int) -> Copy | None:
+    """The COPY of the rows that are free; None: no row is."""
+    free = sight.free
+    if free is None:
+        return Copy(copy_statement(sight.columns.family), pack(sight.columns, number))
+    if not free:
+        return None
+    return Copy(copy_statement(sight.columns.family), Prepared(sight.columns, number).pack(free))

@@ -17,12 +17,12 @@ from typing import Any
 from simulators.ahead import Routes, written
 from simulators.city import City
 from simulators.letters import receive, send
-from simulators.line import WINDOW, never_sent
+from simulators.line import WINDOW
 from simulators.messages import Messages
 from simulators.publish import Broker, BrokerError
 from simulators.sender import Order, Told
 from simulators.sender_child import OVER, STOP
-from simulators.spool import Rows, Spool
+from simulators.spool import Rows, Spool, never_sent
 from simulators.tally import Tally
 
 LEAD_S = 1.5

@@ -7,7 +7,6 @@ any search: number n has identifier n mod 65,535 + 1.
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from simulators.draw import Floats, Ints
 from simulators.messages import Messages
 from simulators.packets import Packets
-from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows
+from simulators.spool import NO_ANSWER, NOT_SENT, Rows, never_sent
 from simulators.tally import Tally
 from simulators.wire import DUP, IDS
 
@@ -66,15 +65,6 @@ class Piece:
         rows = never_sent(self.messages.take(slice(count)))
         rows["late"], rows["answer"], rows["code"] = self.late[:count], self.answer[:count], self.code[:count]
         return rows
-
-
-def never_sent(messages: Messages) -> Rows:
-    """Messages that were not sent, as the spool keeps them."""
-    rows = np.empty(len(messages), dtype=ROW)
-    for field in fields(messages):
-        rows[field.name] = getattr(messages, field.name)
-    rows["late"], rows["answer"], rows["code"] = np.nan, np.nan, NOT_SENT
-    return rows
 
 
 class Line:

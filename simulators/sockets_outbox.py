@@ -11,7 +11,7 @@ from simulators.city import City
 from simulators.draw import Ints
 from simulators.messages import Messages
 from simulators.packets import Packets
-from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows
+from simulators.spool import NO_ANSWER, Rows, never_sent
 from simulators.tally import Tally
 
 PATIENCE_S = 30.0
@@ -33,7 +33,7 @@ class Batch:
 
     def __init__(self, messages: Messages, packets: Packets, slots: Ints) -> None:
         """`slots`: on whose connection; -1: on nobody's here."""
-        self.rows = empty_rows(messages)
+        self.rows = never_sent(messages)
         self.due, self.slots = messages.due.tolist(), slots.tolist()
         self._body, ends = packets.body.data, packets.ends.tolist()
         self._spans = list(zip(chain((0,), ends[:-1]), ends, packets.ids.tolist(), strict=True))
@@ -191,12 +191,3 @@ def slots_of(city: City, messages: Messages) -> Ints:
     place = np.searchsorted(city.members, messages.sender)
     inside = np.minimum(place, len(city.members) - 1)
     return np.where(city.members[inside] == messages.sender, inside, -1).astype(np.int64)
-
-
-def empty_rows(messages: Messages) -> Rows:
-    """Rows of the spool, as of messages that were not sent."""
-    rows = np.zeros(len(messages), dtype=ROW)
-    for name in ("device", "sender", "boot", "seq", "time", "due", "kind", "again"):
-        rows[name] = getattr(messages, name)
-    rows["late"], rows["answer"], rows["code"] = np.nan, np.nan, NOT_SENT
-    return rows

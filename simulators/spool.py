@@ -1,6 +1,7 @@
 """What became of every message, on disk: rows of one size, appended once a message's fate is known."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,6 +53,15 @@ class Spool:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
+
+
+def never_sent(messages: Messages) -> Rows:
+    """Messages that were not sent, as the spool keeps them."""
+    rows = np.empty(len(messages), dtype=ROW)
+    for field in fields(messages):
+        rows[field.name] = getattr(messages, field.name)
+    rows["late"], rows["answer"], rows["code"] = np.nan, np.nan, NOT_SENT
+    return rows
 
 
 def read(path: Path) -> Rows:

@@ -18,7 +18,12 @@ from dothi import migrations
 from tests.stack import RunningStack
 
 LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
-FAMILY_PROFILES = {"air_quality": "native-air-quality", "meter": "native-meter", "camera_event": "native-camera-event"}
+FAMILY_PROFILES = {
+    "air_quality": "native-air-quality",
+    "meter": "native-meter",
+    "camera_event": "native-camera-event",
+    "traffic_flow": "native-traffic-flow",
+}
 CONSUMER = "analyst"
 
 Row = dict[str, Any]

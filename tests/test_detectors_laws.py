@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from analytics.detectors import all_detectors
 from analytics.detectors.detector import Detector
 from analytics.detectors.rows import WHOLE_DEVICE, Floats, Rows
+from analytics.detectors.words import words
 from devices.family import FAMILIES, Family
 from tests.detector_world import BEGIN_US, SECOND_US, fleet_of, rows_of, run, told
 
@@ -27,7 +28,7 @@ def families_of(kind: type[Detector]) -> list[Family]:
 CASES = [(kind, family) for kind in all_detectors() for family in families_of(kind)]
 EACH = pytest.mark.parametrize(("kind", "family"), CASES, ids=[f"{k.name}-{f.name}" for k, f in CASES])
 seeds = st.integers(0, 2**32 - 1)
-FEW = settings(max_examples=12, deadline=None)
+FEW = settings(max_examples=5, deadline=None)
 
 
 def made(kind: type[Detector], family: Family, devices: Any) -> Detector:
@@ -193,6 +194,12 @@ def test_ticks_are_safe_at_any_time(kind: type[Detector], family: Family, seed: 
     quiet = detector.tick(BEGIN_US + 10**7 * 86_400 * SECOND_US // 1000)
     assert np.isfinite(detector.state["score"]).all()
     assert np.isfinite(quiet.score).all()
+
+
+def test_what_each_finds_is_said_in_both_languages() -> None:
+    said = words()
+    assert {kind.name for kind in all_detectors()} <= said.keys()
+    assert all(one.vi != one.en and min(map(len, one)) > 3 for one in said.values())
 
 
 def test_names_are_words_and_each_is_there_once() -> None:

@@ -15,7 +15,7 @@ from dothi.commands.status import state_of
 from ingest import metrics
 from ingest.host import Host
 from ingest.metrics import Figures, Meters
-from ingest.mqtt import Publish
+from ingest.mqtt import Messages, Publish
 from ingest.serve import Pages
 from ingest.window import Arrival, Window
 from tests.stack import RunningStack, running_stack
@@ -43,7 +43,9 @@ class Source:
 
 def arrival(received_s: float, messages: int = 1) -> Arrival:
     """Messages received at a time."""
-    return Arrival(Source(), int(received_s * 1e6), [Publish(b"t", b"p", 1, False)] * messages, 100 * messages)
+    return Arrival(
+        Source(), int(received_s * 1e6), Messages.of([Publish(b"t", b"p", 1, False)] * messages), 100 * messages
+    )
 
 
 def figures(window: Window | None = None, meters: Meters | None = None) -> Figures:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ingest.batch import Batch
-from ingest.pipeline import fill
+from ingest.gather import Gathering
+from ingest.pipeline import gather
 from ingest.session import Connection, area_inbox
 from ingest.window import Arrival, Window
 from tests.model.broker import Violation
@@ -72,12 +72,12 @@ class Settling(Path):
     """A pipeline whose last step is another one."""
 
     async def new_pipeline(self, worker: Worker) -> None:
-        closed: asyncio.Queue[Batch] = asyncio.Queue(maxsize=1)
+        gathering = gather(worker.window, self.router, self.limits)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(fill(worker.window, self.router, self.limits, closed))
-            tasks.create_task(self.settle(closed, Writer(self.database), worker.window))
+            tasks.create_task(gathering.fill())
+            tasks.create_task(self.settle(gathering, Writer(self.database), worker.window))
 
-    async def settle(self, closed: asyncio.Queue[Batch], writer: Writer, window: Window) -> None:
+    async def settle(self, gathering: Gathering, writer: Writer, window: Window) -> None:
         """What a bug does here."""
         raise NotImplementedError
 
@@ -85,9 +85,9 @@ class Settling(Path):
 class BeforeCommit(Settling):
     """Acknowledged first, then stored."""
 
-    async def settle(self, closed: asyncio.Queue[Batch], writer: Writer, window: Window) -> None:
+    async def settle(self, gathering: Gathering, writer: Writer, window: Window) -> None:
         while True:
-            batch = await closed.get()
+            batch = await gathering.get()
             batch.acknowledge()
             await writer.store(batch)
             window.release(batch.arrivals)
@@ -96,9 +96,9 @@ class BeforeCommit(Settling):
 class GivenUp(Settling):
     """A batch whose transaction failed once is taken for stored."""
 
-    async def settle(self, closed: asyncio.Queue[Batch], writer: Writer, window: Window) -> None:
+    async def settle(self, gathering: Gathering, writer: Writer, window: Window) -> None:
         while True:
-            batch = await closed.get()
+            batch = await gathering.get()
             await self.database.begin(batch).answer
             batch.acknowledge()
             window.release(batch.arrivals)
@@ -125,9 +125,9 @@ class DroppedOnReconnect(Settling):
         self.connects += 1
         return super().new_connection(area, worker)
 
-    async def settle(self, closed: asyncio.Queue[Batch], writer: Writer, window: Window) -> None:
+    async def settle(self, gathering: Gathering, writer: Writer, window: Window) -> None:
         while True:
-            batch = await closed.get()
+            batch = await gathering.get()
             connects = self.connects
             await writer.store(batch)
             if connects == self.connects:

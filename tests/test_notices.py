@@ -9,9 +9,9 @@ from devices.envelopes import ENVELOPES, Notice, Opened, Packet
 from devices.route import ROUTES, Route, route_from
 from ingest import mqtt
 from ingest.batch import Batch, Heard, Limits
+from ingest.intake import Intake
 from ingest.metrics import Meters
 from ingest.notices import AGAIN_AFTER_S, MOST_A_MINUTE, Herald
-from ingest.pipeline import read
 from ingest.replay import Kept as KeptRow
 from ingest.replay import Replayed, batch_of
 from ingest.route import MOST_REQUESTS, Router
@@ -69,7 +69,9 @@ def carried(router: Router, inbox: str, *messages: tuple[str, object]) -> tuple[
         mqtt.Publish(topic.encode(), said if isinstance(said, bytes) else json.dumps(said).encode(), 1, False)
         for topic, said in messages
     ]
-    read(Arrival(broker, NOW_US, published, 100), router, batch)
+    intake = Intake(router)
+    intake.take(Arrival(broker, NOW_US, mqtt.Messages.of(published), 100), batch)
+    intake.finish(batch)
     return batch, broker
 
 

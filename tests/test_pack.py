@@ -14,6 +14,7 @@ from devices.profile import PROFILES
 from devices.reading import Reading
 from ingest.batch import Columns
 from ingest.known import Device
+from ingest.mqtt import Messages
 from ingest.pack import Prepared, column_names
 from ingest.window import Arrival
 from tests.stack import RunningStack
@@ -79,7 +80,7 @@ def test_copy_gives_back_what_was_packed(stack: RunningStack, family: Family) ->
             only = range(0, len(readings), 2) if some else None
             for reading in readings:
                 assert reading.time is not None
-                columns.add(device, reading, reading.time, (Arrival(Source(), EPOCH_US, [], 0), b"", b""))
+                columns.add(device, reading, reading.time, (Arrival(Source(), EPOCH_US, Messages(), 0), b"", b""), 0)
             connection.execute("truncate packed")
             copied = f"copy packed ({', '.join([*names[:-1], 'ordinal', 'extra'])}) from stdin (format binary)"
             with connection.cursor() as cursor, cursor.copy(copied.encode()) as stdin:

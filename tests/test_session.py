@@ -185,7 +185,7 @@ async def test_devices_of_any_version_and_qos_are_heard_once(stack: RunningStack
         assert numbers(arrivals) == [0, 1, 2]
         pids = [bool(message.pid) for arrival in arrivals for message in arrival.messages]
         assert pids == [False, True, True], "QoS 0 cannot be acknowledged, QoS 2 reaches us as QoS 1"
-        acknowledge([arrival for arrival in arrivals if arrival.messages[0].pid])
+        acknowledge([arrival for arrival in arrivals if arrival.messages.pids[0]])
         assert await window.take(0.3) is None
 
 

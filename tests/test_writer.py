@@ -17,6 +17,7 @@ from ingest import writer as writing
 from ingest.batch import Batch, Limits
 from ingest.known import Device
 from ingest.metrics import Meters
+from ingest.mqtt import Messages
 from ingest.replay import Archive
 from ingest.route import Outcome, Router
 from ingest.window import Arrival
@@ -57,19 +58,19 @@ class Closing(Writer):
     aclose = Writer.close
 
 
-async def batch_for(stack: RunningStack, device: str, inbox: str) -> Batch:
-    """Forty readings of the device that nobody has sent before."""
+async def batch_for(stack: RunningStack, device: str, inbox: str, of: Batch | None = None) -> Batch:
+    """Forty readings of the device that nobody has sent before, or those of another batch, the last one first."""
     router = Router(ROUTES)
     async with await psycopg.AsyncConnection.connect(address(stack), autocommit=True) as connection:
         await router.refresh(connection)
     found = router.find(f"dothi/v1/213/{device}/up".encode())
     assert isinstance(found, Device)
     batch = Batch(Limits())
-    now = time.time_ns() // 1000
-    arrival = Arrival(Archive(inbox), now, [], 0)
+    now = int(of.columns["air_quality"].time[0]) if of else time.time_ns() // 1000
+    arrival = Arrival(Archive(inbox), now, Messages(), 0)
     count = batch.arrived(arrival)
     values = [float("nan")] * len(found.profile.family.metrics)
-    for seq in range(ROWS):
+    for seq in range(ROWS)[:: -1 if of else 1]:
         reading = Reading(now, now + seq, None, [1.0, *values[1:]], None, b"{}")
         batch.add(Outcome(found, found.name, reading, b"{}"), arrival, b"t", count)
     return batch
@@ -173,8 +174,6 @@ async def test_a_locked_table_is_waited_for(
 async def test_two_workers_with_the_same_readings_in_opposite_order(stack: RunningStack, device: str) -> None:
     """They deadlock or clash on the keys; each batch ends, and every reading is stored once."""
     first = await batch_for(stack, device, "crosswise")
-    second = await batch_for(stack, device, "crosswise")
-    ours, theirs = first.columns["air_quality"], second.columns["air_quality"]
-    theirs.time, theirs.seq = ours.time[::-1], ours.seq[::-1]
+    second = await batch_for(stack, device, "crosswise", of=first)
     await asyncio.gather(store(address(stack), first), store(address(stack), second, WORKER + 1))
     assert booked(stack, "crosswise") == [(2 * ROWS, ROWS, ROWS)]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analytics.detectors.detector import State as Declared
+
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
 Column = npt.NDArray[Any]
@@ -45,6 +47,17 @@ def hour_of_week(time: Ints) -> Ints:
 def local_hour(time: Ints) -> Ints:
     """Whole hours of local time since 1970."""
     return np.asarray((np.asarray(time) + LOCAL_US) // HOUR_US, dtype=np.int64)
+
+
+def arrays(name: str = "weekly", *, per_device: bool = False) -> dict[str, Declared]:
+    """What a detector declares to keep a `Weekly(self.state, name)` of each judged metric, or one per device.
+
+    Of each metric, what `Weekly` calls slot is slot * len(judged) + the metric's place in `judged`.
+    """
+    return {
+        f"{name}_{column}": Declared(np.dtype(kind).str, 0, (width,) if width else (), per_device)
+        for column, (width, kind) in COLUMNS.items()
+    }
 
 
 class Weekly:
@@ -114,7 +127,9 @@ class Weekly:
         return np.asarray((value - self.expected(slot, time)) / np.where(spread > 0, spread, np.nan))
 
     def _of(self, column: str) -> Column:
-        return self.state[self._keys[column]]
+        array = self.state[self._keys[column]]
+        width = COLUMNS[column][0]
+        return array.reshape(-1, width) if width else array.reshape(-1)  # views: arrays may be slots x metrics
 
     def _level_at(self, slot: Ints, time: Ints, weeks: int) -> Floats:
         week = hour_of_week(time)

@@ -22,7 +22,7 @@ def flow(vehicles: Floats, counted_s: Floats) -> Floats:
 
 
 def density(flow_per_h: Floats, speed_kmh: Floats) -> Floats:
-    """Vehicles (or PCU) per km of road of a flow per hour: k = q / v. NaN where nothing moves, 0 where nothing comes."""
+    """Vehicles (or PCU) per km of road of a flow per hour: k = q / v. NaN where nothing moves, 0 without flow."""
     moving = np.asarray(flow_per_h / np.where(speed_kmh > 0, speed_kmh, np.nan))
     return np.where(flow_per_h == 0, 0.0, moving)
 

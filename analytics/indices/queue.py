@@ -25,7 +25,7 @@ def waiting(into: Floats, out: Floats, before: float = 0.0) -> Floats:
 
 
 def slow_and_full(speed_kmh: Floats, occupancy: Floats, free_kmh: Floats) -> Bools:
-    """Whether traffic is both; without an occupancy speed alone decides, NaN speed or free-flow speed is no evidence."""
+    """Whether traffic is both; without an occupancy speed alone decides, a NaN of the speeds is no evidence."""
     return np.asarray((speed_kmh < SLOW * free_kmh) & ~(occupancy <= FULL))
 
 

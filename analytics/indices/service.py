@@ -23,8 +23,8 @@ class ServiceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds between A|B, B|C, C|D, D|E and E|F.
 
     `freeway`: densities, passenger cars per mile and lane, each the greatest of the better level; `street`: travel
-    speeds, shares (0–1) of the base free-flow speed, each the one that the better level must exceed; `freeway_from_kmh`:
-    roads whose free-flow speed is at least this, km/h, are graded as freeways.
+    speeds, shares (0–1) of the base free-flow speed, each the one that the better level must exceed;
+    `freeway_from_kmh`: roads whose free-flow speed is at least this, km/h, are graded as freeways.
     """
 
     freeway: tuple[float, float, float, float, float]
@@ -41,7 +41,7 @@ def freeway(density: Floats, bounds: Sequence[float]) -> Levels:
 def street(speed_kmh: Floats, free_kmh: Floats, bounds: Sequence[float]) -> Levels:
     """0 (A) to 5 (F), UNKNOWN for NaN, of travel speeds on streets whose base free-flow speed is `free_kmh`."""
     share = speed_kmh / np.where(free_kmh > 0, free_kmh, np.nan)
-    found = np.searchsorted(-np.array(bounds), -share, side="left")
+    found = np.searchsorted(-np.array(bounds), -share, side="right")
     return np.where(np.isnan(share), UNKNOWN, found).astype(np.int8)
 
 

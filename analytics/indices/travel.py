@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-LATE = 95.0
-"""The percentile of travel times that a traveller must reckon with to be late on one day of twenty."""
+LATE = 0.95
+"""The share of passages that take no longer than what a traveller must reckon with: late on one day of twenty."""
 
 
 def times(speed_kmh: Floats) -> Floats:
@@ -23,21 +23,29 @@ def travel_index(speed_kmh: Floats, free_kmh: Floats) -> Floats:
     return np.asarray(times(speed_kmh) / times(free_kmh))
 
 
-def planning_index(speed_kmh: Floats, free_kmh: float) -> float:
-    """PTI = 95th percentile of the times / time on the empty road, of many passages; NaN of none."""
-    known = _known(speed_kmh)
-    return float(np.percentile(known, LATE) * free_kmh / 60.0) if len(known) and free_kmh > 0 else float("nan")
+def planning_index(speed_kmh: Floats, free_kmh: Floats) -> Floats:
+    """PTI = 95th percentile of the times / time on the empty road.
+
+    `speed_kmh`: passages × roads, such as the same hour of many days, NaN where there was none; one result per road.
+    """
+    return np.asarray(quantile(times(speed_kmh), LATE) / times(free_kmh))
 
 
-def buffer_index(speed_kmh: Floats) -> float:
-    """(95th percentile of the times - their mean) / their mean, of many passages; NaN of none."""
-    known = _known(speed_kmh)
-    if not len(known):
-        return float("nan")
-    mean = float(known.mean())
-    return (float(np.percentile(known, LATE)) - mean) / mean
+def buffer_index(speed_kmh: Floats) -> Floats:
+    """(95th percentile of the times - their mean) / their mean; passages × roads, as in `planning_index`."""
+    passages = times(speed_kmh)
+    count = (~np.isnan(passages)).sum(axis=0)
+    mean = np.nansum(passages, axis=0) / np.where(count > 0, count, np.nan)
+    return np.asarray((quantile(passages, LATE) - mean) / mean)
 
 
-def _known(speed_kmh: Floats) -> Floats:
-    found = times(speed_kmh)
-    return found[~np.isnan(found)]
+def quantile(values: Floats, share: float) -> Floats:
+    """Of each column, straight between the two nearest values; NaN are left out, of none it is NaN."""
+    ordered = np.sort(values, axis=0)  # NaN last
+    count = (~np.isnan(values)).sum(axis=0)
+    place = share * np.maximum(count - 1, 0)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, np.maximum(count - 1, 0))
+    low = np.take_along_axis(ordered, below[None], 0)[0]
+    high = np.take_along_axis(ordered, above[None], 0)[0]
+    return np.asarray(low + (high - low) * (place - below))

@@ -24,6 +24,11 @@ TOUCH = sql.SQL(
     "insert into rollup.touched (family, width, device, bucket) select distinct {family}, {width}, w.device, w.bucket "
     "from ({rows}) w(device, bucket) on conflict do nothing"
 )
+REMADE = """
+insert into rollup.remade (family, width, bucket)
+select %s, %s, timestamptz 'epoch' + u.us * interval '1 us' from unnest(%s::bigint[]) u(us)
+on conflict (family, width, bucket) do update set xid = pg_current_xact_id()
+"""
 Pairs = npt.NDArray[Any]
 
 
@@ -128,6 +133,7 @@ def remake(connection: psycopg.Connection, fresh: Fresh, family: Family, width: 
         (family.name, width.name, PIECE, SECOND_US),
     ).fetchall()
     if picked:
+        connection.execute(REMADE, (family.name, width.name, sorted({bucket for _, bucket in picked})))
         fresh.from_readings(connection, [device for device, _ in picked], [bucket for _, bucket in picked])
         fresh.place(connection, again=True)
     return len(picked)

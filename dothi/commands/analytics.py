@@ -13,6 +13,7 @@ import typer
 
 from dothi import log, settings
 from dothi.commands.compute import compute
+from dothi.commands.findings import findings
 from dothi.settings import stack_at
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Keep what dashboards ask for, and decide.", no_args_is_help=True)
 
 app.command()(compute)
+app.command()(findings)
 
 
 @app.callback()

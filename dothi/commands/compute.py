@@ -13,6 +13,7 @@ from dothi.computing.kind import Column, Kind, Options
 from dothi.computing.table import read_table
 from dothi.errors import WrongUsage
 from dothi.output import print_json, print_table
+from dothi.settings import use_tables
 
 EXAMPLE = "Example: dothi analytics compute fwi weather.csv --lat 21.3 --json"
 
@@ -20,15 +21,19 @@ EXAMPLE = "Example: dothi analytics compute fwi weather.csv --lat 21.3 --json"
 def compute(
     kind: Annotated[str, typer.Argument(help="What to compute; see above.", metavar="KIND")],
     file: Annotated[Path, typer.Argument(help="CSV with a line of column names; - reads standard input.")],
-    lat: Annotated[float | None, typer.Option(help="Latitude, degrees north; else 21.3.")] = None,
+    lat: Annotated[float | None, typer.Option(help="Latitude, degrees north; what it is else, KIND says.")] = None,
     province: Annotated[str | None, typer.Option(help="Whose legal tables count; else bac-giang.")] = None,
     on: Annotated[str | None, typer.Option(help="Day (YYYY-MM-DD) whose legal tables count; else today.")] = None,
+    hours: Annotated[
+        str | None, typer.Option(help="end or start: what names an hour; else start where 00:00 to 23:00 are there.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     wanted = kinds().get(kind)
     if wanted is None:
         raise WrongUsage(f"KIND is {kind}; there are {', '.join(kinds())}")
-    options = options_for(wanted, Options(checked_lat(lat), province, checked_day(on)))
+    options = options_for(wanted, Options(checked_lat(lat), province, checked_day(on), checked_hours(hours)))
+    use_tables()
     columns = read_table(file, wanted)
     try:
         results = wanted.reckon(columns, options)
@@ -64,6 +69,13 @@ def checked_day(on: str | None) -> date | None:
         return datetime.strptime(on, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         raise WrongUsage(f"--on is {on}; expected a day as 2026-01-31") from None
+
+
+def checked_hours(hours: str | None) -> str | None:
+    """End or start."""
+    if hours not in (None, "end", "start"):
+        raise WrongUsage(f"--hours is {hours}; expected end or start")
+    return hours
 
 
 def rounded(cell: object) -> object:

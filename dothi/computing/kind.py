@@ -30,11 +30,13 @@ class Column(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What the command line said; None: nothing. `lat`: degrees north; `on`: the day whose legal tables count."""
+    """What the command line said; None: nothing. `lat`: degrees north; `on`: the day whose legal tables count; `hours`:
+    whether the `end` or the `start` of an hour names it."""
 
     lat: float | None = None
     province: str | None = None
     on: date | None = None
+    hours: str | None = None
 
 
 class Kind(NamedTuple):

@@ -64,9 +64,8 @@ def column_of(column: Column, head: dict[str, int], lines: list[tuple[int, list[
     found = []
     for (line, _), cell in zip(lines, cells, strict=True):
         if not cell and not column.gaps and column.needed:
-            raise WrongUsage(
-                f"{named} line {line}, {column.name}: empty; expected a {column.kind}{unit_of(column, 'in ')}"
-            )
+            expected = f"a {column.kind}{unit_of(column, 'in ')}"
+            raise WrongUsage(f"{named} line {line}, {column.name}: empty; expected {expected}")
         try:
             found.append(read(cell, column))
         except ValueError as error:

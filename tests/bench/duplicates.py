@@ -22,6 +22,7 @@ from devices.reading import Reading
 from devices.route import ROUTES
 from ingest.batch import Batch, Limits
 from ingest.known import Device
+from ingest.mqtt import Messages
 from ingest.replay import Archive
 from ingest.route import Outcome, Router
 from ingest.window import Arrival
@@ -89,7 +90,7 @@ CASES: dict[str, Draw] = {
 def batch_of(rows: list[Row], devices: list[Device]) -> Batch:
     """A batch as the pipeline would fill it."""
     batch = Batch(Limits(late_us={"": 8 * DAY_US}))
-    arrival = Arrival(Archive("213"), time.time_ns() // 1000, [], 0)
+    arrival = Arrival(Archive("213"), time.time_ns() // 1000, Messages(), 0)
     count = batch.arrived(arrival)
     blank = [float("nan")] * (len(devices[0].profile.family.metrics) - 3)
     for place, when, seq, value in rows:

@@ -17,8 +17,9 @@ import psycopg
 
 from devices.family import FAMILIES
 from devices.profile import PROFILES
-from ingest.batch import Batch, Columns, Count, Limits, ledger_key
-from ingest.known import Device
+from ingest.batch import Batch, Count, Limits, ledger_key
+from ingest.columns import NO_BOOT, Block, Columns, Table
+from ingest.mqtt import Messages
 from ingest.replay import Archive
 from ingest.window import Arrival
 from ingest.writer import Writer
@@ -128,14 +129,18 @@ def filled(devices: Ints, areas: Ints, seq: Ints, ahead_s: float) -> Batch:
     names = [metric.name for metric in FAMILY.metrics]
     for name, most, digits in zip(METRICS, (300, 40, 1), (1, 1, 2), strict=True):
         values[:, names.index(name)] = (chance.random(rows) * most).round(digits)
-    arrival = Arrival(Archive("213"), now, [], 0)
-    columns.time = (now - chance.integers(0, LATE_US, rows) // 1000 * 1000).tolist()
-    columns.seq, columns.boot, columns.values = seq.tolist(), [None] * rows, values.ravel().tolist()
-    columns.extra, columns.arrivals = [None] * rows, [arrival] * rows
-    columns.devices = [
-        Device(device, "", b"", area, PROFILE, False)
-        for device, area in zip(devices.tolist(), areas[devices].tolist(), strict=True)
-    ]
+    arrival = Arrival(Archive("213"), now, Messages(), 0)
+    table = Table(
+        time=now - chance.integers(0, LATE_US, rows) // 1000 * 1000,
+        seq=seq.astype(np.int64),
+        boot=np.full(rows, NO_BOOT),
+        received=np.full(rows, now),
+        device=devices,
+        area=areas[devices],
+        values=values,
+        extra=None,
+    )
+    columns.extend(Block(np.arange(rows), table))
     batch.columns[FAMILY.name] = columns
     batch.ledger[ledger_key(arrival)] = Count(received=rows)
     return batch

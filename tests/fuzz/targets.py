@@ -26,7 +26,7 @@ from dothi.stack import queues as broker_queues
 from ingest import mqtt
 from ingest.batch import Batch, Limits
 from ingest.pack import SIGNATURE, TRAILER, pack
-from ingest.pipeline import read
+from ingest.intake import Intake
 from ingest.route import Router
 from ingest.window import Arrival
 from simulators.device import Device
@@ -223,6 +223,7 @@ def filled_router() -> Router:
 
 
 ROUTER = filled_router()
+INTAKE = Intake(ROUTER)
 
 
 def messages(raw: bytes) -> None:
@@ -234,7 +235,8 @@ def messages(raw: bytes) -> None:
     for inbox in (AREA, *(() if topic.startswith(b"dothi/v1/") else ROUTES)):
         batch = Batch(Limits())
         message = mqtt.Publish(native if inbox == AREA else topic, payload, 1, False)
-        read(Arrival(Nowhere(inbox), RECEIVED_US, [message], len(payload)), ROUTER, batch)
+        INTAKE.take(Arrival(Nowhere(inbox), RECEIVED_US, mqtt.Messages.of([message]), len(payload)), batch)
+        INTAKE.finish(batch)
         check_batch(batch, inbox)
 
 

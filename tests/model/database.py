@@ -82,21 +82,19 @@ class Database:
         ledger = copy.deepcopy(batch.ledger)
         self.quarantine += [entry.origin.payload for entry in batch.quarantine]
         for columns in batch.columns.values():
-            width = len(columns.family.metrics)
+            table = columns.table
             for row in range(len(columns)):
-                key = (columns.devices[row].id, columns.time[row], columns.seq[row])
-                values, count = (
-                    columns.values[row * width : (row + 1) * width],
-                    ledger[ledger_key(columns.arrivals[row])],
-                )
+                origin = columns.origin(row)
+                key = (int(table.device[row]), int(table.time[row]), int(table.seq[row]))
+                values, count = table.values[row].tolist(), ledger[ledger_key(origin.arrival)]
                 stored = self.rows.setdefault(key, values)
                 if stored is values:
-                    self.payloads.add(columns.payloads[row])
+                    self.payloads.add(origin.payload)
                 elif repr(stored) == repr(values):
                     self.duplicates += 1
                     count.duplicate += 1
                 else:
-                    self.quarantine.append(columns.payloads[row])
+                    self.quarantine.append(origin.payload)
                     count.quarantined += 1
         self.spoken |= {m.topic for arrival in batch.arrivals for m in arrival.messages if m.topic.endswith(b"/status")}
         for line, count in ledger.items():

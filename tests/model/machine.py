@@ -314,7 +314,7 @@ class Path(RuleBasedStateMachine):
                 self.flow(area)
             for _ in range(len(self.database.open)):
                 self.commit(0)
-            self.tick(0.06)
+            self.tick(self.limits.longest_s)
             before, held = held, len(self.broker.holds())
             patience = PATIENCE if held < before else patience - 1
 

@@ -1,0 +1,173 @@
+"""Where rivers stand: gauges at stations, each reading in its turn, so that no crossing between two looks is missed.
+
+A level that was reached is held until the water is 5 cm below it, whatever does not come: a gap is not an all-clear.
+Each stay at or above an alarm level is a finding `river-level`, too.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import psycopg
+
+from analytics.bulletins.bulletin import Every
+from analytics.bulletins.fire_weather import LOCAL
+from analytics.indices.river import LEVELS, WINDOW_S, Trend, held, hours_to_next, next_level, reached, trend
+from analytics.indices.stations import Placed, Places
+from devices.area import ZONES
+
+PROVINCE = {zone.id: zone.province for zone in ZONES}
+LONGEST, FIRST = timedelta(days=7), timedelta(days=1)
+"""So far back readings are looked for that the state has not seen, as after an outage of the analyst; and of a gauge
+that has no state yet."""
+DETECTOR, METRIC = "river-level", "water_level"
+
+GAUGES = """
+select d.id, d.device, d.name, d.area from registry.device d join registry.profile p on p.id = d.profile
+where p.family = 'water_level' and d.state <> 'retired' and d.state <> 'planned' order by d.id
+"""
+STATES = "select device, level, since, as_of, seq from rollup.river_state"
+READINGS = """
+select r.time, r.seq, r.water_level from reading.water_level r
+where r.device = %s and r.time > %s and r.time <= %s and r.water_level is not null order by r.time, r.seq
+"""
+KEEP = """
+insert into rollup.river_state values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+on conflict (device) do update set
+    (station, river, used_set, levels, level, since, class, water_level, as_of, seq, rise_m_per_h, fit, next_level,
+     hours_to_next) =
+    (excluded.station, excluded.river, excluded.used_set, excluded.levels, excluded.level, excluded.since,
+     excluded.class, excluded.water_level, excluded.as_of, excluded.seq, excluded.rise_m_per_h, excluded.fit,
+     excluded.next_level, excluded.hours_to_next)
+"""
+CLOSE = """
+update rollup.finding set until = greatest(since, %s) where device = %s and detector = %s and metric = %s
+and until is null
+"""
+OPEN = """
+insert into rollup.finding (device, detector, metric, since, found, score, value, expected)
+values (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+FORGET = "delete from rollup.river_state where not device = any(%s) returning device, as_of"
+
+
+class Held(NamedTuple):
+    """What is held of a gauge. `level`: -1 where nothing is known yet."""
+
+    level: int
+    since: datetime | None
+    as_of: datetime | None
+    seq: int
+
+
+class Crossing(NamedTuple):
+    """A level was reached or left."""
+
+    at: datetime
+    level: int
+    water: float
+
+
+NEW = Held(-1, None, None, 0)
+
+
+class Rivers:
+    """Index `rivers`."""
+
+    name: ClassVar[str] = "rivers"
+
+    def __init__(self) -> None:
+        self._every = Every(timedelta(seconds=15))
+
+    def due(self, now: datetime) -> bool:
+        """Four times a minute: a gauge speaks every few minutes."""
+        return self._every.passed(now)
+
+    def make(self, connection: psycopg.Connection, now: datetime) -> None:
+        """Take in what the gauges have said since."""
+        placed = gauges(connection, now)
+        states = {device: Held(*kept) for device, *kept in connection.execute(STATES)}
+        for device, place in placed.items():
+            take(connection, device, place, states.get(device, NEW), now)
+        for device, as_of in connection.execute(FORGET, (list(placed),)).fetchall():
+            connection.execute(CLOSE, (as_of, device, DETECTOR, METRIC))
+
+
+def gauges(connection: psycopg.Connection, now: datetime) -> dict[int, Placed]:
+    """Devices at stations, by registry id. Raises TableRefused."""
+    on, known, found = now.astimezone(LOCAL).date(), {}, {}
+    for number, device, name, area in connection.execute(GAUGES):
+        province = PROVINCE.get(area, "")
+        if province not in known:
+            known[province] = Places(province, on)
+        place = known[province].placed(device, name)
+        if place is not None:
+            found[number] = place
+    return found
+
+
+def take(connection: psycopg.Connection, device: int, place: Placed, before: Held, now: datetime) -> None:
+    """Fold a gauge's new readings into its state; the trend is that of all of the last three hours."""
+    known = now - FIRST if before.as_of is None else max(before.as_of, now - LONGEST)
+    since = known - timedelta(seconds=WINDOW_S)
+    rows = connection.execute(READINGS, (device, since, now + timedelta(minutes=5))).fetchall()
+    fresh = [row for row in rows if before.as_of is None or (row[0], row[1]) > (before.as_of, before.seq)]
+    if not fresh:
+        return
+    bounds = np.array([place.levels])
+    crossings = folded_in(before.level, [(time, level + place.offset) for time, _, level in fresh], bounds)
+    for crossing in crossings:
+        tell(connection, device, crossing, place)
+    level, begun = (crossings[-1].level, crossings[-1].at) if crossings else (before.level, before.since)
+    newest, seq, water = fresh[-1]
+    found = trend_of([(time, one) for time, _, one in rows if time > newest - timedelta(seconds=WINDOW_S)])
+    now_at = np.array([water + place.offset])
+    hours, next_one = hours_to_next(now_at, bounds, found)[0], int(next_level(now_at, bounds)[0])
+    connection.execute(
+        KEEP,
+        (
+            *(device, place.station, place.river, place.table, list(place.levels), level, begun),
+            *(int(reached(now_at, bounds)[0]), float(now_at[0]), newest, seq),
+            *(plain(found.slope[0]), plain(found.fit[0]), next_one or None, plain(hours)),
+        ),
+    )
+
+
+def folded_in(level: int, readings: list[tuple[datetime, float]], bounds: Any) -> list[Crossing]:
+    """What readings in order of time change, beginning at the level that is held (-1: none is known)."""
+    found = []
+    for time, water in readings:
+        after = int(held(np.array([level]), np.array([water]), bounds)[0])
+        if after != level:
+            found.append(Crossing(time, after, water))
+            level = after
+    return found
+
+
+def tell(connection: psycopg.Connection, device: int, crossing: Crossing, place: Placed) -> None:
+    """Close what was found and open what is: each stay at a level is a finding."""
+    connection.execute(CLOSE, (crossing.at, device, DETECTOR, METRIC))
+    if crossing.level > 0:
+        score, height = crossing.level / LEVELS, plain(place.levels[crossing.level - 1])
+        told = (device, DETECTOR, METRIC, crossing.at, crossing.at, score, crossing.water, height)
+        connection.execute(OPEN, told)
+
+
+def trend_of(readings: list[tuple[datetime, float]]) -> Trend:
+    """Of one gauge, from a point in five minutes at most."""
+    kept: list[tuple[datetime, float]] = []
+    for time, level in readings:
+        if not kept or time - kept[-1][0] >= timedelta(minutes=4, seconds=50):
+            kept.append((time, level))
+    return trend(
+        np.array([[time.timestamp() for time, _ in kept]]).reshape(1, -1),
+        np.array([[level for _, level in kept]], np.float64).reshape(1, -1),
+    )
+
+
+def plain(value: float) -> float | None:
+    """As the database knows it."""
+    return None if np.isnan(value) else float(value)
+
+
+INDICES = (Rivers,)

@@ -1,0 +1,113 @@
+"""Fire by what cameras, heat sensors and flame detectors conclude themselves: three of the last five readings agree."""
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
+from analytics.detectors.rows import Bools, Floats, joined
+from devices.family import Family
+
+MINUTE_US = 60_000_000
+
+
+class Parameters(NamedTuple):
+    """`needed` of the last `frames` readings (8 at most) must agree; after `apart_us` without one all begins anew."""
+
+    needed: int = 3
+    frames: int = 5
+    apart_us: int = 30 * MINUTE_US
+
+
+class Frames(Detector):
+    """Score: readings that agree, of those that are needed. `marks`: by family and metric the lowest value that counts,
+    or the states that do."""
+
+    grace = 3
+    marks: ClassVar[dict[str, dict[str, float | tuple[str, ...]]]]
+    arrays: ClassVar[dict[str, State]] = {
+        "frames": State("u1"),  # the last readings, the newest in the lowest bit
+        "since": State("i8"),  # µs since 1970: the first that agreed in this run
+        "heard": State("i8"),  # µs since 1970 by our clock: the last reading
+    }
+
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """The metrics that are marked."""
+        return [family.index[metric] for metric in cls.marks.get(family.name, {})]
+
+    def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
+        super().__init__(family)
+        self.parameters = parameters or Parameters()
+
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
+        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+
+    def agreeing(self, values: Floats) -> Bools:
+        """Which values of the judged metrics speak of a fire."""
+        found = np.zeros(values.shape, np.bool_)
+        for column, mark in enumerate(self.marks[self.family.name].values()):
+            if isinstance(mark, tuple):
+                states = self.family.metrics[int(self.judged[column])].states
+                found[:, column] = np.isin(values[:, column], [states.index(state) for state in mark])
+            else:
+                found[:, column] = values[:, column] >= mark
+        return found
+
+    def _round(self, rows: Rows) -> Changes:
+        state, slot, asked = self.state, rows.slot, self.parameters
+        values = rows.values[:, self.judged]
+        there = ~np.isnan(values)
+        received = rows.received[:, None]
+        before = np.where(received - state["heard"][slot] > asked.apart_us, 0, state["frames"][slot])
+        mask = (1 << asked.frames) - 1
+        after = np.where(there, ((before.astype("i4") << 1) | self.agreeing(values)) & mask, before).astype("u1")
+        first = (after > 0) & (before == 0)
+        state["frames"][slot] = after
+        state["since"][slot] = np.where(first, rows.time[:, None], state["since"][slot])
+        state["heard"][slot] = np.where(there, received, state["heard"][slot])
+        score = np.minimum(np.bitwise_count(after) / asked.needed, 1)
+        state["score"][slot] = score
+        on = latched(state["on"][slot], score)
+        return self.switched(slot, on, rows.time[:, None], state["since"][slot], values)
+
+    def tick(self, now_us: int) -> Changes:
+        """A device that fell silent is no evidence any more."""
+        return expired(self, "frames", now_us - self.parameters.apart_us, now_us)
+
+
+def expired(detector: Detector, array: str, heard_before_us: int, now_us: int) -> Changes:
+    """Take back what is on of metrics that were not heard since; `array` is what makes the score, and becomes 0."""
+    state = detector.state
+    slot = np.flatnonzero((state["on"] & (state["heard"] < heard_before_us)).any(axis=1))
+    if not len(slot):
+        return NO_CHANGES
+    gone = state["heard"][slot] < heard_before_us
+    for name in (array, "score"):
+        state[name][slot] = np.where(gone, 0, state[name][slot])
+    return detector.switched(slot, state["on"][slot] & ~gone, now_us, state["since"][slot], np.nan)
+
+
+class Camera(Frames):
+    """A camera that sees smoke or fire."""
+
+    name = "fire-camera"
+    marks: ClassVar = {"fire_watch": {"smoke_confidence": 0.7, "fire_confidence": 0.7}}
+
+
+class Heat(Frames):
+    """A thermal camera that sees something hot. Rocks in the sun reach 80 Cel."""
+
+    name = "fire-heat"
+    marks: ClassVar = {"fire_watch": {"heat_confidence": 0.7, "hot_spot_temperature": 120.0}}
+
+
+class Flame(Frames):
+    """A flame detector or a fire panel that says so itself."""
+
+    name = "fire-flame"
+    marks: ClassVar = {"fire_watch": {"flame": ("flame",), "alarm_state": ("pre_alarm", "alarm")}}
+
+
+DETECTORS = (Camera, Heat, Flame)
