@@ -68,7 +68,8 @@ def days_touched(bucket: datetime) -> set[date]:
 def weather(connection: psycopg.Connection, days: list[date], areas: list[int]) -> Weather:
     """The weather of consecutive days; only closed hours are there."""
     shape = (len(days), len(areas))
-    found = Weather(*(np.full(shape, np.nan) for _ in range(4)), np.zeros(shape, np.int64))
+    temperature, humidity, wind, rain_of = (np.full(shape, np.nan) for _ in range(4))
+    found = Weather(temperature, humidity, wind, rain_of, np.zeros(shape, np.int64))
     row, column = ({one: place for place, one in enumerate(keys)} for keys in (days, areas))
     span = (at_13(days[0]) - timedelta(days=1), at_13(days[-1]) + timedelta(hours=1))
     for day, area, *values, stations in connection.execute(NOON, span):

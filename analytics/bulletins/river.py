@@ -17,8 +17,9 @@ from analytics.indices.stations import Placed, Places
 from devices.area import ZONES
 
 PROVINCE = {zone.id: zone.province for zone in ZONES}
-LONGEST = timedelta(days=7)
-"""So far back readings are looked for that the state has not seen, as after an outage of the analyst."""
+LONGEST, FIRST = timedelta(days=7), timedelta(days=1)
+"""So far back readings are looked for that the state has not seen, as after an outage of the analyst; and of a gauge
+that has no state yet."""
 DETECTOR, METRIC = "river-level", "water_level"
 
 GAUGES = """
@@ -107,8 +108,8 @@ def gauges(connection: psycopg.Connection, now: datetime) -> dict[int, Placed]:
 
 def take(connection: psycopg.Connection, device: int, place: Placed, before: Held, now: datetime) -> None:
     """Fold a gauge's new readings into its state; the trend is that of all of the last three hours."""
-    recent = now - timedelta(seconds=WINDOW_S)
-    since = recent if before.as_of is None else max(min(recent, before.as_of), now - LONGEST)
+    known = now - FIRST if before.as_of is None else max(before.as_of, now - LONGEST)
+    since = known - timedelta(seconds=WINDOW_S)
     rows = connection.execute(READINGS, (device, since, now + timedelta(minutes=5))).fetchall()
     fresh = [row for row in rows if before.as_of is None or (row[0], row[1]) > (before.as_of, before.seq)]
     if not fresh:

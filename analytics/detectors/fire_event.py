@@ -1,4 +1,4 @@
-"""What cameras with their own judgement report: fire and smoke as evidence, people and vehicles at a forest gate.
+"""What others have judged already: fire and smoke that cameras and satellites report, and who is at a forest gate.
 
 The confidence of each event counts as its log-odds (ln c/(1 - c)) and fades within minutes. Who is at a gate raises how
 likely a fire is held to be, never an alarm by itself.
@@ -60,7 +60,7 @@ class Events(Detector):
         return found
 
     def strength(self, values: Floats) -> Floats:
-        """Log-odds of each row's confidence."""
+        """Log-odds of the confidence of each row."""
         index, asked = self.family.index, self.parameters
         told = np.fmax(values[:, index["confidence"]], values[:, index["top_confidence"]])
         sure = np.clip(np.where(np.isnan(told), asked.unsaid, told), 0.5, 0.999)
@@ -107,4 +107,31 @@ class Gate(Events):
         super().__init__(family, parameters or Parameters(enough=1.5))
 
 
-DETECTORS = (Sighting, Gate)
+class HotSpot(Events):
+    """A fire told with its place, as satellites do, from a confidence of 80 % on; it counts for hours."""
+
+    name = "fire-hotspot"
+    told: ClassVar = {}
+
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """fire_confidence of fire_watch."""
+        return [family.index["fire_confidence"]] if family.name == "fire_watch" else []
+
+    def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
+        hours = 180 * MINUTE_US
+        super().__init__(family, parameters or Parameters(enough=1.38, memory_us=hours, apart_us=hours))
+
+    def counting(self, values: Floats) -> Bools:
+        """Rows with a place and enough confidence."""
+        index = self.family.index
+        placed = ~np.isnan(values[:, [index["latitude"], index["longitude"]]]).any(axis=1)
+        return np.asarray(placed & (values[:, index["fire_confidence"]] >= 0.8))
+
+    def strength(self, values: Floats) -> Floats:
+        """Log-odds of each row's confidence."""
+        sure = np.clip(values[:, self.family.index["fire_confidence"]], 0.5, 0.999)
+        return np.asarray(np.minimum(np.log(sure / (1.0 - sure)), self.parameters.most))
+
+
+DETECTORS = (Sighting, Gate, HotSpot)

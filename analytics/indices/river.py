@@ -94,6 +94,7 @@ def hours_to_next(level: Floats, bounds: Floats, found: Trend) -> Floats:
     Said only from a rise above 3 cm/h with a fit above 0.8 on, and no more than 72 h ahead.
     """
     number = next_level(level, bounds)
+    bounds = np.broadcast_to(bounds, (*number.shape, LEVELS))
     height = np.take_along_axis(bounds, np.maximum(number - 1, 0)[..., None], axis=-1)[..., 0]
     clear = (number > 0) & (found.slope > SLOPE_M_PER_H) & (found.fit > FIT)
     hours = (height - level) / np.where(clear, found.slope, np.nan)

@@ -75,26 +75,27 @@ cross join lateral (
 comment on view city.river_state is
     'Gauges at river stations. level: alarm level held (0 none, 1 to 3), left only 5 cm below it; class: by the newest reading alone; water_level m; rise_m_per_h over 3 h; hours_to_next: to the level next_level, said only where the water rises by more than 3 cm/h and steadily. stale: no reading for three intervals, then the state is as it was at as_of, which is not an all-clear.';
 
-create function rollup.fire_kind(detector text) returns text
-language sql immutable parallel safe as $$
-    select case detector when 'fire-smoke' then 'smoke' when 'fire-warmth' then 'heat' when 'fire-heat' then 'heat'
-                         when 'fire-camera' then 'camera' when 'fire-event' then 'camera' when 'fire-flame' then 'flame'
-                         when 'fire-lasting' then 'lasting' when 'forest-gate' then 'gate' end
+-- Looks the table up when it is called: readings have their tables from the family files, after migrations.
+create function city.fire_place(device text, at timestamptz) returns table (lat double precision, lon double precision)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return query select w.latitude::double precision, w.longitude::double precision from reading.fire_watch w
+        join registry.device d on d.id = w.device
+        where d.device = $1 and w.time = $2 and w.latitude is not null and w.longitude is not null limit 1;
+end
 $$;
-comment on function rollup.fire_kind is 'What kind of source a detector of fire listens to; null for other detectors.';
+comment on function city.fire_place is
+    'Where a device said that the fire is, degrees, in its reading of a moment; no row where it said nothing.';
 
 create view city.fire_evidence as
-select d.device, rollup.fire_kind(f.detector) as kind, f.score, f.since, coalesce(r.latitude, d.lat) as lat,
-       coalesce(r.longitude, d.lon) as lon, lpad(d.area::text, 3, '0') as area, f.until, f.found, f.detector,
-       nullif(f.metric, '') as metric, f.value, f.expected,
+select d.device, k.kind, f.score, f.since, coalesce(r.lat, d.lat) as lat, coalesce(r.lon, d.lon) as lon,
+       lpad(d.area::text, 3, '0') as area, f.until, f.found, f.detector, nullif(f.metric, '') as metric, f.value, f.expected,
        (select g.level from rollup.fire_danger g where g.area = d.area order by g.day desc limit 1) as danger
 from rollup.finding f
+join (values ('fire-smoke', 'smoke'), ('fire-warmth', 'heat'), ('fire-heat', 'heat'), ('fire-camera', 'camera'),
+             ('fire-event', 'camera'), ('fire-flame', 'flame'), ('fire-hotspot', 'hotspot'), ('fire-lasting', 'lasting'),
+             ('forest-gate', 'gate')) k(detector, kind) on k.detector = f.detector
 join registry.device d on d.id = f.device
-left join lateral (
-    select w.latitude, w.longitude from reading.fire_watch w
-    where d.family = 'fire_watch' and w.device = d.id and w.time = f.found and w.latitude is not null and w.longitude is not null
-    limit 1
-) r on true
-where rollup.fire_kind(f.detector) is not null;
+left join lateral city.fire_place(case when d.family = 'fire_watch' then d.device end, f.found) r on true;
 comment on view city.fire_evidence is
-    'What speaks of a forest fire, one row per device and source: kind smoke, heat, camera, flame, lasting (heat that something else bears out) or gate (somebody at a forest gate, which proves nothing); where: the place that the device told, else its own; danger: the district''s newest level of fire danger, 1 to 5. until is null while it lasts.';
+    'What speaks of a forest fire, one row per device and source: kind smoke, heat, camera, flame, hotspot (told with its place, as satellites do), lasting (heat that something else bears out) or gate (somebody at a forest gate, which proves nothing); lat, lon: the place that the device told, else its own; danger: the district''s newest level of fire danger, 1 to 5. until is null while it lasts.';
