@@ -27,6 +27,7 @@ from analytics.detectors.anomaly_state import (
     Kept,
     Parameters,
 )
+from analytics.detectors.rows import Bools
 
 LARGEST = 1e37
 """Differences from the first value are kept as 32-bit numbers."""
@@ -82,7 +83,7 @@ def _signs(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Para
     run = _run(kept, series, value > level)
     foretold = _foretold(kept, series, value, parameters)
     columns = (value, value - nearer, level, np.where(known, lasting, np.nan), foretold, run, value)
-    return np.stack(columns, axis=1).astype(np.float32)
+    return np.asarray(np.stack(columns, axis=1), np.float32)
 
 
 def _run_mean(kept: Kept, name: str, series: Ints, value: Floats, rows: float) -> Floats:
@@ -93,7 +94,7 @@ def _run_mean(kept: Kept, name: str, series: Ints, value: Floats, rows: float) -
     return mean
 
 
-def _run(kept: Kept, series: Ints, above: Floats) -> Floats:
+def _run(kept: Kept, series: Ints, above: Bools) -> Floats:
     """Rows on one side of the level."""
     length = np.where(above == kept["above"][series], np.minimum(kept["run"][series] + 1.0, 65_535), 1.0)
     kept["above"][series] = above
@@ -113,12 +114,10 @@ def _foretold(kept: Kept, series: Ints, value: Floats, parameters: Parameters) -
     kept["last"][series, 1:] = last[:, : TAPS - 1]
     kept["last"][series, 0] = about
     _run_mean(kept, "centre", series, value, parameters.centre_rows)
-    return wrong
+    return np.asarray(wrong)
 
 
-def _beyond(
-    kept: Kept, series: Ints, time: Ints, signs: Floats, parameters: Parameters, least: float
-) -> Floats:
+def _beyond(kept: Kept, series: Ints, time: Ints, signs: Floats, parameters: Parameters, least: float) -> Floats:
     """Evidence of each row: how far signs are beyond their records, which they then are themselves."""
     _turn_spans(kept, series, time, parameters)
     lows, highs = kept["low"][series], kept["high"][series]
@@ -132,10 +131,11 @@ def _beyond(
         ranges = np.where(width > 0, excess / width, 1.0)  # a first movement has no range to be measured by
     seen = kept["seen"][series]
     new = (excess > 0) & (seen >= parameters.grace)
+    new[:, RUN] &= width[:, VALUE] > 0  # what never moves has no level to be on one side of
     kept["seen"][series] = seen + ((seen < 255) & ~np.isnan(signs))
     lows[:, 0], highs[:, 0] = np.fmin(lows[:, 0], signs), np.fmax(highs[:, 0], signs)
     kept["low"][series], kept["high"][series] = lows, highs
-    return np.where(new, np.minimum(ranges, MOST) / USUAL, 0.0).max(axis=1)
+    return np.asarray(np.where(new, np.minimum(ranges, MOST) / USUAL, 0.0).max(axis=1))
 
 
 def _turn_spans(kept: Kept, series: Ints, time: Ints, parameters: Parameters) -> None:
@@ -173,6 +173,3 @@ def _rested(kept: Kept, series: Ints, evidence: Floats, parameters: Parameters) 
     kept["since_peak"][series] = np.where(told, 0, np.minimum(since.astype(np.int64) + 1, 65_535))
     kept["peak"][series] = np.where(told, evidence, kept["peak"][series])
     return np.where(told, evidence, 0.0)
-
-
-__all__ = ["VALUE", "evidence_of", "score"]

@@ -13,6 +13,10 @@ from devices.family import Family
 HOUR_US = 3_600_000_000
 PARTS = 12
 """Parts of the day for each of which an offset is learnt."""
+SLOW = ("water_level", "flow")
+"""A flood passes one gauge and not the next, and takes days to go: these must be off for `patience` times as long."""
+UNLIKE = ("precipitation", "rain", "altitude", "speed")
+"""Of one place and moment: neighbours tell nothing about it, nor does the day before."""
 
 
 class Parameters(NamedTuple):
@@ -23,10 +27,11 @@ class Parameters(NamedTuple):
     counts as many hours as it stands for, at most so many. `evidence`: hours before anything is judged, `alone`: without
     neighbours. `idle`: share of hours with the same mean as the hour before from which a metric is not judged: it rests
     (no rain, dark) and says little when it does not. `memory`: of the offsets, days; `scale_memory`: of the deviation, hours. `least`: neighbours with a value.
+    `patience`: see SLOW. `delay_us`: how long after its end an hour is judged.
     """
 
-    allowed: tuple[float, float] = (1.0, 2.0)
-    limit: tuple[float, float] = (80.0, 90.0)
+    allowed: tuple[float, float] = (1.0, 1.5)
+    limit: tuple[float, float] = (80.0, 75.0)
     most: float = 6.0
     idle: float = 0.25
     weight: float = 8.0
@@ -35,6 +40,7 @@ class Parameters(NamedTuple):
     memory: float = 10.0
     scale_memory: float = 240.0
     least: int = 3
+    patience: float = 2.5
     delay_us: int = 15 * 60_000_000
 
 
@@ -68,15 +74,18 @@ class Drift(Detector):
 
     @classmethod
     def judges(cls, family: Family) -> list[int]:
-        """Gauges; a battery's way down is no drift."""
-        gauges = (place for place, metric in enumerate(family.metrics) if metric.kind == "gauge")
-        return [place for place in gauges if not family.metrics[place].name.startswith("battery_")]
+        """Gauges; a battery's way down is no drift, and directions have no mean."""
+        gauges = ((place, metric) for place, metric in enumerate(family.metrics) if metric.kind == "gauge")
+        apart = ("battery_", *UNLIKE)
+        return [place for place, metric in gauges if metric.unit != "deg" and not metric.name.startswith(apart)]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
         self._near: npt.NDArray[np.int32] | None = None
         self._near_for = -1
+        slow = [family.metrics[place].name in SLOW for place in self.judged]
+        self._patience = np.where(slow, self.parameters.patience, 1.0)
         self._asked = -1
 
     def update(self, rows: Rows) -> Changes:
@@ -169,6 +178,7 @@ class Drift(Detector):
         z = np.clip(residual / np.maximum(np.maximum(1.25 * scale, np.sqrt(square)), 1e-9), -asked.most, asked.most)
         kind = np.where(has, 0, 1)
         allowed, limit = (np.array(pair)[kind][:, None] for pair in (asked.allowed, asked.limit))
+        limit = limit * self._patience
         weight = np.clip(self.fleet.interval_s[slots] / 3600.0, 1.0, asked.weight)[:, None]
         evidence = np.where(has, asked.evidence, asked.alone)[:, None] / np.minimum(weight, 4.0)
         known = judged & ~fresh & (hours >= evidence) & (idle < asked.idle)

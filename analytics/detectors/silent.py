@@ -19,7 +19,7 @@ class Parameters(NamedTuple):
     for `stalled` of the shortest intervals, the stream is interrupted, and nobody is judged until it flows again.
     """
 
-    slack: float = 0.5
+    slack: float = 0.25
     times: float = 2.0
     step: float = 0.1
     crowd: int = 10

@@ -51,6 +51,12 @@ class Spike(Detector):
         "time": State("i8", -1, per_device=True),
     }
 
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """Gauges that have a distance: 359 deg are not far from 1 deg."""
+        gauges = ((place, metric) for place, metric in enumerate(family.metrics) if metric.kind == "gauge")
+        return [place for place, metric in gauges if metric.unit != "deg"]
+
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()

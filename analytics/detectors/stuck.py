@@ -22,8 +22,8 @@ class Parameters(NamedTuple):
 
     least: int = 6
     evidence: int = 30
-    days: float = 1.5
-    beyond: float = 0.75
+    days: float = 2.0
+    beyond: float = 1.0
     chance: float = 1e-5
     least_chance: float = 1e-8
     memory: float = 20_000.0
@@ -74,12 +74,14 @@ class Stuck(Detector):
         longest = state["longest"][slot]
         longest = np.where(ended, np.maximum(longest, run), longest * (1 - other / self.parameters.memory))
         learn = told & ~was
-        pairs = state["pairs"][slot] + learn
+        pairs = state["pairs"][slot] + (learn & inside)
         equal = state["same"][slot] + (learn & same)
         again = state["again"][slot] + (learn & same & (run > 1))
         since = np.where(other, rows.time[:, None], state["since"][slot])
         run = np.where(same, run + 1, np.where(other, 1, run))
-        score = np.minimum(run / self._too_long(slot, pairs, equal, again, longest), 1.0)
+        without = np.maximum(equal - np.maximum(run - 1, 0), 0)  # the run that is judged is no witness for itself
+        without_again = np.maximum(again - np.maximum(run - 2, 0), 0)
+        score = np.minimum(run / self._too_long(slot, pairs, without, without_again, longest), 1.0)
         assert self.fleet is not None
         a_while = self.parameters.days * 86_400 / self.fleet.interval_s[slot]
         score *= pairs > np.maximum(self.parameters.evidence, np.minimum(a_while, 4000))[:, None]
