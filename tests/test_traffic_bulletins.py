@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from analytics.bulletins.traffic import Traffic
 from analytics.bulletins.violations import Violations
 from analytics.indices.offences import WINDOW_S
-from devices.family import FAMILIES
+from devices.family import FAMILIES, Family
 from tests.rollup_world import Reading, World, database, midnight
 from tests.stack import RunningStack
 
@@ -32,6 +32,14 @@ def connections(stack: RunningStack) -> "Iterator[tuple[psycopg.Connection[Any],
 
 
 Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
+
+
+def world_of(family: Family, connections: Connections, now: datetime) -> World:
+    """Nothing is made yet."""
+    admin, analyst = connections
+    tables = ("traffic_5m", "traffic_1h", "traffic_free_speed", "violation_1h", "bulletin", "remade")
+    admin.execute("; ".join(f"delete from rollup.{table}" for table in tables).encode())
+    return World(family, admin, analyst, now)
 
 
 def made(world: World, index: Traffic | Violations) -> None:
@@ -61,9 +69,8 @@ def minutes(device: int, area: int, begin: datetime, count: int, first: int = 0,
 
 
 def test_hours_of_roads(connections: Connections) -> None:
-    admin, analyst = connections
     begin = midnight()
-    world = World(TRAFFIC, admin, analyst, begin)
+    world = world_of(TRAFFIC, connections, begin)
     index = Traffic()
     made(world, index)
     one, other = world.devices
@@ -95,9 +102,8 @@ def test_hours_of_roads(connections: Connections) -> None:
 
 
 def test_late_readings_are_counted_and_nothing_twice(connections: Connections) -> None:
-    admin, analyst = connections
     begin = midnight()
-    world = World(TRAFFIC, admin, analyst, begin)
+    world = world_of(TRAFFIC, connections, begin)
     index = Traffic()
     made(world, index)
     device, area = world.devices[0], world.areas[0]
@@ -115,11 +121,12 @@ def test_late_readings_are_counted_and_nothing_twice(connections: Connections) -
 
 
 def test_reliability_is_that_of_the_same_hour_of_many_days(connections: Connections) -> None:
-    admin, analyst = connections
     begin = midnight()
-    world = World(TRAFFIC, admin, analyst, begin)
+    world = world_of(TRAFFIC, connections, begin)
+    admin = world.admin
     device, area = world.devices[0], world.areas[0]
-    admin.execute("delete from rollup.traffic_1h; delete from rollup.traffic_free_speed")
+    index = Traffic()
+    made(world, index)
     admin.execute("insert into rollup.traffic_free_speed values (%s, 60, 100, now())", (device,))
     speeds = [30.0, 20.0, 15.0, 12.0, 60.0, 40.0]
     for back, speed in enumerate(speeds, start=1):
@@ -127,8 +134,6 @@ def test_reliability_is_that_of_the_same_hour_of_many_days(connections: Connecti
             "insert into rollup.traffic_1h (bucket, device, speed, n, days, area) values (%s, %s, %s, 60, 0, %s)",
             (begin - timedelta(days=back), device, speed, area),
         )
-    index = Traffic()
-    made(world, index)
     world.now = begin + timedelta(hours=1, minutes=1)
     world.write(minutes(device, area, begin, 60, intensity=10.0, average_vehicle_speed=60.0, occupancy=0.5))
     made(world, index)
@@ -141,9 +146,8 @@ def test_reliability_is_that_of_the_same_hour_of_many_days(connections: Connecti
 
 
 def test_the_state_of_roads_is_that_of_the_last_minutes(connections: Connections) -> None:
-    admin, analyst = connections
-    (now,) = admin.execute("select now()").fetchone() or ()
-    world = World(TRAFFIC, admin, analyst, now)
+    (now,) = connections[0].execute("select now()").fetchone() or ()
+    world = world_of(TRAFFIC, connections, now)
     device, area = world.devices[0], world.areas[0]
     begin = now - timedelta(minutes=12)
     world.write(minutes(device, area, begin, 11, intensity=12.0, average_vehicle_speed=40.0, occupancy=0.2))
@@ -161,9 +165,9 @@ def offence(
 
 
 def test_violations_are_counted_to_the_last_and_folded_by_vehicle(connections: Connections) -> None:
-    admin, analyst = connections
     begin = midnight()
-    world = World(CAMERA, admin, analyst, begin)
+    world = world_of(CAMERA, connections, begin)
+    admin = world.admin
     one, other = world.devices
     admin.execute("update registry.device set lat = 21.27, lon = 106.19 where id = any(%s)", ([one, other],))
     index = Violations()

@@ -19,7 +19,7 @@ from simulators.scenario_file import read
 
 FAMILY = FAMILIES["traffic_flow"]
 MONDAY_S = 1_773_594_000.0  # 2026-03-16, local midnight
-DAY_S, STEP_S = 86_400.0, 60.0
+DAY_S, PIECE_S, STEP_S = 86_400.0, 3600.0, 60.0
 
 
 def city_of(seed: int, people: int = 8000, density: float = 3) -> City:
@@ -43,13 +43,13 @@ def scenario_of(city: City, folder: Path, start_s: float, seconds: float, *event
 
 
 def rows(
-    city: City, start_s: float, seconds: float, scenario: Scenario = QUIET, piece_s: float = 3600
+    city: City, start_s: float, seconds: float, scenario: Scenario = QUIET, step_s: float = STEP_S
 ) -> Iterator[Rows]:
-    """What all counters tell, once a minute and each at its own second, in portions."""
+    """What all counters tell, once in a step and each at its own second, in portions of an hour."""
     spoken = voices(native_profile("traffic_flow"))
     offset = city.key % np.uint64(60)
-    for begin in np.arange(start_s, start_s + seconds, piece_s):
-        moments = np.arange(begin, min(begin + piece_s, start_s + seconds), STEP_S)
+    for begin in np.arange(start_s, start_s + seconds, PIECE_S):
+        moments = np.arange(begin, min(begin + PIECE_S, start_s + seconds), step_s)
         device = np.repeat(np.arange(len(city)), len(moments))
         at = np.tile(moments, len(city)) + offset[device]
         columns = values(spoken, city.key[device], at, city.lat[device], city.lon[device])

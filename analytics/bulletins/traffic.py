@@ -69,7 +69,7 @@ insert into rollup.traffic_free_speed (device, speed, evidence, until)
 select u.device, u.speed, u.evidence, %s from unnest(%s::int[], %s::float8[], %s::float8[]) u(device, speed, evidence)
 on conflict (device) do update set (speed, evidence, until) = (excluded.speed, excluded.evidence, excluded.until)
 """
-PAST = "select device, speed from rollup.traffic_1h where bucket = any({})"
+PAST = "select extract(epoch from bucket)::bigint, device, speed from rollup.traffic_1h where bucket = any({})"
 KEPT = ("vehicles", "counted_s", "flow", "pcu_flow", "speed", "occupancy", "density", "free_speed", "travel_index")
 FIVES = ("bucket", "device", *KEPT, "n", "area", "service", "queued")
 FIVE_TYPES = "i8 i4 " + "f8 " * len(KEPT) + "i4 i2 i2 ?"
@@ -227,13 +227,15 @@ def write_hour(
 
 def past_speeds(connection: psycopg.Connection, hour: datetime, device: Ints, speed: Floats) -> Floats:
     """km/h of the same hour of the days before, and of this one: days × counters, NaN where unknown."""
-    days = [hour - timedelta(days=back) for back in range(1, DAYS)]
-    past = np.full((len(days) + 1, len(device)), np.nan)
+    past = np.full((DAYS, len(device)), np.nan)
     past[0] = speed
-    for row, day in enumerate(days, start=1):
-        there, then = columns_of(connection, sql.SQL(PAST).format([day]), "i4 f8")
-        both = np.isin(there, device)
-        past[row, np.searchsorted(device, there[both])] = then[both]
+    if not len(device):
+        return past
+    days = [hour - timedelta(days=back) for back in range(1, DAYS)]
+    bucket, there, then = columns_of(connection, sql.SQL(PAST).format(days), "i8 i4 f8")
+    both = np.isin(there, device)
+    back = (int(hour.timestamp()) - bucket[both]) // (24 * 3600)
+    past[back, np.searchsorted(device, there[both])] = then[both]
     return past
 
 
