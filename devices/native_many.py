@@ -4,7 +4,7 @@ A message that passes here gives the readings that `native_reader` would have ma
 ordinary (another field, a value out of range, a time as text, a null) is left out, to be read alone and with care.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from math import nan
 from operator import attrgetter, itemgetter
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from devices.codecs import MAX_PAYLOAD
 from devices.family import Family, Metric
 from devices.native import MAX_SEQ, MAX_TIME_MS
+from devices.native_cbor import Layouts
 from devices.profile import MAX_ELEMENTS
 from devices.reading import hash_seq
 
@@ -85,17 +86,37 @@ class Many:
         self._all = shape_of(family, family.index)
         self._usual = shape_of(family, ())
         self._states = {metric.name: places_of(metric) for metric in family.metrics if metric.states}
+        self._layouts = Layouts(family)
         self._low = np.array([metric.low for metric in family.metrics])
         self._high = np.array([metric.high for metric in family.metrics])
 
     def read(self, payloads: list[bytes]) -> Rows:
         """The rows of those messages that are as they should be, all elements of a list or none."""
-        places = texts(payloads)
-        wanted = payloads if len(places) == len(payloads) else [payloads[place] for place in places.tolist()]
-        items, lists = self._decode(wanted)
-        rows = self._rows(*spread(items, lists), wanted)
-        sound = self._sound(rows, len(wanted))
-        return rows._replace(message=places[rows.message]).only(sound)
+        text, binary = sorted_out(payloads)
+        pieces = []
+        if len(text):
+            wanted = payloads if len(text) == len(payloads) else [payloads[place] for place in text.tolist()]
+            rows = self._rows(*spread(*self._decode(wanted)), wanted)
+            pieces.append(rows._replace(message=text[rows.message]))
+        if len(binary):
+            pieces += self._binary(payloads, binary)
+        rows = in_order(pieces, len(self._family.metrics))
+        return rows.only(self._sound(rows, len(payloads)))
+
+    def _binary(self, payloads: list[bytes], places: Ints) -> Iterator[Rows]:
+        """The rows of messages in CBOR."""
+        for mine, layout, found in self._layouts.read([payloads[place] for place in places.tolist()]):
+            message = places[mine[found.fine]]
+            rows, elements = len(message), len(layout.elements)
+            time, seq, boot = (found.counts[name][found.fine].ravel() for name in ("time", "seq", "boot"))
+            time[time >= 0] *= 1000
+            if layout.alone and "seq" not in layout.elements[0].counts:
+                seq[:] = [hash_seq(payloads[place]) for place in message.tolist()]
+            metrics = len(self._family.metrics)
+            values = np.full((rows, elements, metrics), nan)
+            values[:, :, : found.values.shape[2]] = found.values[found.fine]
+            element = np.full(rows, ALONE) if layout.alone else np.tile(np.arange(elements), rows)
+            yield Rows(message.repeat(elements), element, time, seq, boot, values.reshape(rows * elements, metrics))
 
     def _decode(self, payloads: list[bytes]) -> tuple[list[Any], list[int]]:
         """A message each; a list or None at the places that come second. From the start when a metric was new."""
@@ -164,12 +185,25 @@ def whole_messages(fine: Flags, message: Ints, messages: int) -> Flags:
     return sound
 
 
-def texts(payloads: list[bytes]) -> Ints:
-    """Places of the payloads that can be JSON and are of a size that is read."""
+def in_order(pieces: list[Rows], metrics: int) -> Rows:
+    """All rows, in the order of their messages."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if not pieces:
+        none = np.zeros(0, dtype=np.int64)
+        return Rows(none, none, none, none, none, np.zeros((0, metrics)))
+    order = np.argsort(np.concatenate([piece.message for piece in pieces]), kind="stable")
+    message, element, time, seq, boot, values = (np.concatenate(column)[order] for column in zip(*pieces, strict=True))
+    return Rows(message, element, time, seq, boot, values)
+
+
+def sorted_out(payloads: list[bytes]) -> tuple[Ints, Ints]:
+    """Places of the payloads that can be JSON, and of those in CBOR; of a size that is read."""
     sizes = np.fromiter(map(len, payloads), dtype=np.int64, count=len(payloads))
     places = np.flatnonzero((sizes > 0) & (sizes <= MAX_PAYLOAD))
     sized = payloads if len(places) == len(payloads) else [payloads[place] for place in places.tolist()]
-    return places[np.frombuffer(bytes(map(itemgetter(0), sized)), dtype=np.uint8) < TEXT_BELOW]
+    text = np.frombuffer(bytes(map(itemgetter(0), sized)), dtype=np.uint8) < TEXT_BELOW
+    return places[text], places[~text]
 
 
 def spread(items: list[Any], others: list[int]) -> tuple[list[Any], Ints, Ints]:

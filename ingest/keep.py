@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import structlog
 
+from ingest.chunk_length import Growth, adapt
 from ingest.disk import Disk, Slope, leaving_per_day, stored_bytes, warn
 from ingest.retention import Kept, Outcome, retain
 from ingest.serve import Pages, prometheus_text, serve
@@ -20,7 +21,7 @@ from ingest.serve import Pages, prometheus_text, serve
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-FIRST_S, ROUND_S, DISK_S, SECOND_S = 60.0, 3600.0, 60.0, 1.0
+FIRST_S, ROUND_S, DISK_S, MINUTE_S, SECOND_S = 60.0, 3600.0, 60.0, 60.0, 1.0
 
 log = structlog.get_logger("ingest.keep")
 
@@ -53,8 +54,9 @@ class Rounds:
         self.stop = threading.Event()
         self._keeper = keeper
         self._slope = Slope()
+        self._growth = Growth()
         self._leaving = 0
-        self._busy: Connection | None = None
+        self._busy: set[Connection] = set()
         self._disk = Disk(*self._space(), None)
         self._bytes: dict[str, int] = {}
         self._failed: dict[str, str] = {}
@@ -76,6 +78,10 @@ class Rounds:
         if said := self._disk.trouble:
             self._part("disk", lambda connection: self._warn(connection, "disk_filling", said))
 
+    def minute(self) -> None:
+        """See that the indexes that are being written fit into memory."""
+        self._part("chunks", self._adapt)
+
     def second(self) -> None:
         """What others want looked at each second."""
         if not self._keeper.each_second:
@@ -94,8 +100,7 @@ class Rounds:
     def end(self) -> None:
         """Stop what is going on: between two blocks, or in the middle of a statement."""
         self.stop.set()
-        busy = self._busy
-        if busy is not None:
+        for busy in list(self._busy):
             busy.cancel_safe(timeout=5.0)
         if self._watching:
             self._watching.close()
@@ -136,7 +141,7 @@ class Rounds:
             return
         try:
             with self._connect() as connection:
-                self._busy = connection
+                self._busy.add(connection)
                 try:
                     work(connection)
                 except (psycopg.OperationalError, Stopped):
@@ -145,14 +150,14 @@ class Rounds:
                     self._fail(name, error)
                     self._warn(connection, f"{name}_failed", f"{name}: {one_line(error)}")
                     return
+                finally:
+                    self._busy.discard(connection)
             self._failed.pop(name, None)
             self._done[name] = time.time()
         except Stopped:
             log.info("stopped in the middle", what=name)
         except psycopg.Error as error:
             self._fail(name, error)
-        finally:
-            self._busy = None
 
     def _fail(self, name: str, error: Exception) -> None:
         if self.stop.is_set():
@@ -197,6 +202,9 @@ class Rounds:
         lake = Lake(self._keeper.lake, self._keeper.version, self._step)
         return retain_exported(connection, lake, self._keeper.kept, now)
 
+    def _adapt(self, connection: Connection) -> None:
+        adapt(connection, self._growth, time.monotonic())
+
     def _sizes(self, connection: Connection) -> None:
         self._bytes = stored_bytes(connection)
         self._leaving = leaving_per_day(connection, self._keeper.kept, datetime.now(UTC))
@@ -226,6 +234,7 @@ async def run(keeper: Keeper) -> None:
         running = [
             tasks.create_task(every(ROUND_S, rounds.hour, keeper.first_s)),
             tasks.create_task(every(DISK_S, rounds.disk)),
+            tasks.create_task(every(MINUTE_S, rounds.minute, MINUTE_S)),
             tasks.create_task(every(SECOND_S, rounds.second)),
         ]
         if keeper.port:

@@ -31,7 +31,8 @@ EVERY = timedelta(seconds=20)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FIRST = """
-select least(%s, coalesce(c.until - (select min(x.bucket) from rollup.air_quality_1h x), interval '0')) from rollup.closed c
+select least(%s, coalesce(c.until - (select min(x.bucket) from rollup.air_quality_1h x), interval '0'))
+from rollup.closed c
 where c.family = 'air_quality' and c.width = %s
 """
 TAKE_STALE = """

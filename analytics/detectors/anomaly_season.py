@@ -6,7 +6,7 @@ from analytics.detectors.anomaly_state import DAY_US, HOUR_US, WEEK_US, Floats, 
 
 
 def usual_at(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Parameters) -> tuple[Floats, Floats]:
-    """The usual value now by the day, NaN before two days are known; and by day or week, whichever is nearer to `value`.
+    """What is usual now by the day (NaN before two days are known), and by day or week, whichever is nearer to `value`.
 
     Takes the value in: it counts once its hour is over. `time`: µs since 1970 UTC; `value`: from the origin.
     """

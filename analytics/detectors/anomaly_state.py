@@ -41,20 +41,20 @@ SIGNS = (
     Sign("run", 0.01, 0.1),  # rows for which the value has stayed on one side of its level
     Sign("sudden", 1.0),  # value again, with a short memory
 )
-NAMES = tuple(sign.name for sign in SIGNS)
-VALUE, RUN, SUDDEN = NAMES.index("value"), NAMES.index("run"), NAMES.index("sudden")
-USUAL = np.array([sign.usual for sign in SIGNS])
-MOST = np.array([sign.most for sign in SIGNS])
+VALUE, SEASON, LEVEL, LASTING, PREDICTED, RUN, SUDDEN = range(len(SIGNS))
+SEASONAL = [SEASON, LASTING]
+USUAL = np.array([sign.usual for sign in SIGNS], np.float32)
+MOST = np.array([sign.most for sign in SIGNS], np.float32)
 
 
 class Parameters(NamedTuple):
     """Numbers of the score; rows are readings of the series.
 
     `memory_rows`, `memory_us`: a record is kept for one to two spans of at least so many rows and µs; `sudden_rows`:
-    the same for the sign of short memory; `grace`: rows of a sign before it counts; `rest_rows`: after a detection, only
-    stronger evidence than that counts for so many rows; `fading`: part of the widest range that is kept per span;
-    `level_rows`, `lasting_rows`, `centre_rows`: rows that the running means cover; `day_rate`, `week_rate`: share of a
-    new day or week in what is usual; `pace`: of the predictor, 0–1.
+    the same for the sign of short memory; `grace`: rows of a sign before it counts; `rest_rows`: for so many rows after
+    a detection only stronger evidence counts; `fading`: part of the widest range that is kept per span; `level_rows`,
+    `lasting_rows`, `centre_rows`: rows that the running means cover; `day_rate`, `week_rate`: share of a new day or
+    week in what is usual; `pace`: of the predictor, 0–1.
     """
 
     memory_rows: int = 2000
@@ -88,10 +88,11 @@ ARRAYS: dict[str, State] = {
     "weights": State("f4", 0, (TAPS,)),  # with which they foretell the next
     "above": State("?"),
     "run": State("u2"),
-    "low": State("f4", np.nan, (2, len(SIGNS))),  # of this span and of the one before, by sign
-    "high": State("f4", np.nan, (2, len(SIGNS))),
+    "low": State("f4", np.inf, (2, len(SIGNS))),  # of this span and of the one before, by sign
+    "high": State("f4", -np.inf, (2, len(SIGNS))),
     "range": State("f4", 0, (len(SIGNS),)),  # widest of spans before, fading
-    "seen": State("u1", 0, (len(SIGNS),)),  # rows of each sign, up to 255
+    "rows": State("u1"),  # seen, up to 255
+    "seasons": State("u1"),  # of these, rows for which it was known what is usual
     "span_begun": State("i8"),  # µs since 1970
     "span_rows": State("u4"),
     "sudden_rows": State("u2"),

@@ -13,13 +13,14 @@ from devices.family import Family, Metric
 
 
 class Parameters(NamedTuple):
-    """`beyond`: of the width of all that was said before, how far outside of it a value cannot be; `evidence`: readings
-    before the past is judged by; `idle`: share of unchanged readings from which the past says nothing about the next
+    """`beyond`: of the width of all that was said before, how far outside of it a value cannot be; `evidence`: readings,
+    and `days`, before the past is judged by (up to 60,000 readings); `idle`: share of unchanged readings from which the past says nothing about the next
     change (rain after weeks without); `settle`: readings in a row after which the new is believed; `hold`: readings
     without one after which it is over."""
 
     beyond: float = 3.0
-    evidence: int = 400
+    evidence: int = 200
+    days: float = 10.0
     idle: float = 0.5
     settle: int = 24
     hold: int = 8
@@ -45,6 +46,7 @@ class Implausible(Detector):
     """Score: 1 at such a value, until there was none for some readings."""
 
     name = "implausible"
+    narrow = True
     grace = 2
     arrays: ClassVar[dict[str, State]] = {
         "low": State("f4", np.inf),
@@ -61,6 +63,7 @@ class Implausible(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
         metrics = [family.metrics[place] for place in self.judged]
+        self._straight = np.array([metric.unit != "deg" for metric in metrics])  # 359 deg are not far from 1 deg
         self._least = np.array([bound(metric, "low") for metric in metrics])
         self._most = np.array([bound(metric, "high") for metric in metrics])
 
@@ -93,7 +96,9 @@ class Implausible(Detector):
     def _unheard_of(self, slot: "np.ndarray", value: Floats) -> Bools:
         """Far outside of all that the series has said, where that says something."""
         state, asked = self.state, self.parameters
-        known = (state["readings"][slot] >= asked.evidence) & (state["idle"][slot] < asked.idle)
+        assert self.fleet is not None
+        a_while = np.clip(asked.days * 86_400 / self.fleet.interval_s[slot], asked.evidence, 59_999)[:, None]
+        known = (state["readings"][slot] >= a_while) & (state["idle"][slot] < asked.idle) & self._straight
         low, high = state["low"][slot], state["high"][slot]
         width = asked.beyond * np.where(known, high - low, 0.0)
         return known & ((value < low - width) | (value > high + width))

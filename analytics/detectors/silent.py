@@ -19,8 +19,8 @@ class Parameters(NamedTuple):
     for `stalled` of the shortest intervals, the stream is interrupted, and nobody is judged until it flows again.
     """
 
-    slack: float = 0.5
-    times: float = 2.0
+    slack: float = 0.25
+    times: float = 1.5
     step: float = 0.1
     crowd: int = 10
     stalled: float = 2.5

@@ -36,6 +36,7 @@ class Spike(Detector):
     """
 
     name = "spike"
+    narrow = True
     grace = 48
     arrays: ClassVar[dict[str, State]] = {
         "ring": State("f4", np.nan, (4,)),  # values before, newest first
@@ -50,6 +51,12 @@ class Spike(Detector):
         "since": State("i8"),
         "time": State("i8", -1, per_device=True),
     }
+
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """Gauges that have a distance: 359 deg are not far from 1 deg."""
+        gauges = ((place, metric) for place, metric in enumerate(family.metrics) if metric.kind == "gauge")
+        return [place for place, metric in gauges if metric.unit != "deg"]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

@@ -63,8 +63,8 @@ class Publish(NamedTuple):
 
 
 class Messages:
-    """Application messages side by side: topics, payloads, packet ids (0 at QoS 0), whether they were retained. Lists
-    of plain values cost a third of an object for each message."""
+    """Application messages side by side: topics, payloads, packet ids (0 at QoS 0); the places of those that were
+    retained. Lists of plain values cost a third of an object for each message."""
 
     __slots__ = ("payloads", "pids", "retained", "topics")
 
@@ -72,7 +72,7 @@ class Messages:
         self.topics: list[bytes] = []
         self.payloads: list[bytes] = []
         self.pids: list[int] = []
-        self.retained: list[bool] = []
+        self.retained: set[int] = set()
 
     def __len__(self) -> int:
         """How many."""
@@ -80,14 +80,16 @@ class Messages:
 
     def __iter__(self) -> Iterator[Publish]:
         """One by one."""
-        return map(Publish, self.topics, self.payloads, self.pids, self.retained)
+        for place, (topic, payload, pid) in enumerate(zip(self.topics, self.payloads, self.pids, strict=True)):
+            yield Publish(topic, payload, pid, place in self.retained)
 
     def add(self, message: Publish) -> None:
         """One more."""
+        if message.retain:
+            self.retained.add(len(self.topics))
         self.topics.append(message.topic)
         self.payloads.append(message.payload)
         self.pids.append(message.pid)
-        self.retained.append(message.retain)
 
     @classmethod
     def of(cls, messages: Iterable[Publish]) -> "Messages":

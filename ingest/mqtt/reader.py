@@ -26,7 +26,7 @@ class Reader:
         stream = self._rest + chunk if self._rest else chunk
         messages, others = Messages(), list[Packet]()
         topics, payloads = messages.topics.append, messages.payloads.append
-        pids, retained = messages.pids.append, messages.retained.append
+        pids = messages.pids.append
         position, end, largest = 0, len(stream), self._largest
         while end - position >= 2:
             # Fixed header, section 2.1: type and flags, then the remaining length in one to four bytes.
@@ -54,7 +54,6 @@ class Reader:
                         topics(stream[topic:at])
                         payloads(stream[at + 3 : after])
                         pids(pid)
-                        retained(False)
                         continue
             self._read(stream, head, (body, after), messages, others)
         self._rest = stream[position:]

@@ -45,16 +45,16 @@ def of_family(fleet: Fleet, family: str) -> npt.NDArray[np.int64]:
     return np.flatnonzero(fleet.family == fleet.families.index(family))
 
 
-def slots_of(fleet: Fleet, family: str) -> Slots:
-    """What the registry would say of the devices of a family."""
+def slots_of(fleet: Fleet, family: str, speed: float = 1.0) -> Slots:
+    """What the registry would say of the devices of a family; `speed` divides their intervals."""
     places, profile = of_family(fleet, family), native_profile(family)
     n = len(places)
     return Slots(
         places.astype(np.int32),
         np.ones(n, np.int16),
         fleet.area[places].astype(np.int16),
-        np.full(n, profile.interval_s, np.float32),
-        np.full(n, profile.interval_s * profile.offline_after, np.float32),
+        np.full(n, profile.interval_s / speed, np.float32),
+        np.full(n, profile.interval_s / speed * profile.offline_after, np.float32),
         fleet.lat[places].astype(np.float32),
         fleet.lon[places].astype(np.float32),
         np.ones(n, np.bool_),
@@ -94,7 +94,7 @@ def portions(
         cuts = np.searchsorted(rows.received, edges)
         for begin, end, now in zip(np.r_[0, cuts[:-1]], cuts, edges, strict=True):
             late = _by_slot(rows.of(np.arange(begin, end)))
-            yield Portion(int(now), _in_order(late, newest), late)
+            yield Portion(int(now), in_order(late, newest), late)
 
 
 def _schedule(city: City, fleet: Fleet, mine: npt.NDArray[np.int64], start: float, speed: float, shares: Shares):  # type: ignore[no-untyped-def]
@@ -133,7 +133,7 @@ def _by_slot(rows: Rows) -> Rows:
     return rows.of(np.argsort(rows.slot, kind="stable"))
 
 
-def _in_order(rows: Rows, newest: npt.NDArray[np.int64]) -> Rows:
+def in_order(rows: Rows, newest: npt.NDArray[np.int64]) -> Rows:
     """Without the rows that are older than the newest of their slot before them; moves `newest` on."""
     if not rows.size:
         return rows

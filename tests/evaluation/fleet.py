@@ -29,25 +29,33 @@ MIX: dict[str, int] = {
     **dict.fromkeys(("camera_event", "vehicle", "security_event"), 5),
 }
 """Devices per family: about a thousand, more of those whose sensors fail in the ways that are injected."""
-SILENCE_S = 5.0
+SILENCE = 5.0
+"""Intervals that a device is silent, and at least an hour."""
 
 
 class World(NamedTuple):
-    """A fleet, what happens to it, and for how long (s from `START`)."""
+    """A fleet, what happens to it, and for how long (s from `START`).
+
+    `slow_s`: devices that speak more often than so do it once in `slow_s`, so that a month is played in minutes.
+    """
 
     fleet: Fleet
     events: list[dict[str, Any]]
     seconds: float
-    speed: float = 1.0
+    slow_s: float = 0.0
 
-    def scenario(self) -> Scenario:
+    def speed(self, family: str) -> float:
+        """What the intervals of a family are divided by."""
+        return min(1.0, native_profile(family).interval_s / self.slow_s) if self.slow_s else 1.0
+
+    def scenario(self, speed: float = 1.0) -> Scenario:
         """The events as effects."""
         if not self.events:
             return QUIET
         with TemporaryDirectory() as folder:
             path = Path(folder) / "faults.yaml"
             path.write_text(json.dumps({"events": self.events}))
-            return read([str(path)], self.fleet, START, self.seconds, self.speed)
+            return read([str(path)], self.fleet, START, self.seconds, speed)
 
 
 def fleet_of(counts: dict[str, int], seed: int) -> Fleet:
@@ -66,7 +74,8 @@ def movers(family: str) -> list[str]:
     found = []
     for voice in spoken(family):
         section = voice.section
-        if section["curve"] == "day" and float(section.get("noise", 0)) > 0 and "battery" not in voice.metric.name:
+        noisy = section["curve"] == "day" and float(section.get("noise", 0)) > 0
+        if noisy and voice.metric.unit != "deg" and "battery" not in voice.metric.name:
             found.append(voice.metric.name)
     return found
 
@@ -79,7 +88,9 @@ def spread_of(fleet: Fleet, device: int, metric: str) -> tuple[float, float, flo
     return float(said.std()), float(said.min()), float(said.max())
 
 
-def faults_in(fleet: Fleet, seed: int, days: float, each: int = 24, learn: float = 9.0) -> list[dict[str, Any]]:
+def faults_in(
+    fleet: Fleet, seed: int, days: float, each: int = 24, learn: float = 9.0, slow_s: float = 0.0
+) -> list[dict[str, Any]]:
     """Seeded events, `each` of every kind, none on a device that has another. The first `learn` days are quiet."""
     random = np.random.default_rng(seed)
     free = {family: random.permutation(of_family(fleet, family)).tolist() for family in families_in(fleet)}
@@ -93,9 +104,9 @@ def faults_in(fleet: Fleet, seed: int, days: float, each: int = 24, learn: float
             family = open_to[int(random.integers(len(open_to)))]
             device = free[family].pop()
             lasting = {"drift": 3.0, "battery_death": 9.0, "bias": 3.0}.get(kind, 1.0)
-            interval = native_profile(family).interval_s
+            interval = max(native_profile(family).interval_s, slow_s)
             if kind == "gateway_cut":
-                lasting = max(SILENCE_S * interval, 3600.0) / DAY_S
+                lasting = max(SILENCE * interval, 3600.0) / DAY_S
             begin = float(random.uniform(learn, days - lasting - 0.5))
             event = {"kind": kind, "id": f"{kind.replace('_', '-')}-{nth}", "devices": fleet.ids(np.array([device]))}
             event |= {"start": begin * DAY_S, "for": lasting * DAY_S} | _how(kind, fleet, device, family, random)
@@ -143,14 +154,13 @@ def faults_of(truths: Iterable[Truth], kinds: dict[str, str] = KINDS) -> list[Fa
 
 def watched(world: World, family: str, step_s: float = 600.0, names: Sequence[str] = ()) -> list[Found]:
     """What the detectors of a family say of a world. `names`: only these detectors."""
-    places = of_family(world.fleet, family)
+    places, speed = of_family(world.fleet, family), world.speed(family)
     detectors = [one for one in detectors_of(FAMILIES[family]) if not names or one.name in names]
     for detector in detectors:
-        detector.grow(slots_of(world.fleet, family))
+        detector.grow(slots_of(world.fleet, family, speed))
     watch = Watch(FAMILIES[family], detectors, places.tolist())
-    said = portions(
-        world.fleet, family, seconds=world.seconds, scenario=world.scenario(), step_s=step_s, speed=world.speed
-    )
+    scenario = world.scenario(speed)
+    said = portions(world.fleet, family, seconds=world.seconds, scenario=scenario, step_s=step_s, speed=speed)
     for portion in said:
         watch.update(portion.rows, portion.late)
         watch.tick(portion.now_us)
