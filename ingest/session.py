@@ -16,7 +16,7 @@ from ingest.window import Arrival, Window
 log = structlog.get_logger("ingest.session")
 
 KEEPALIVE_S = 30
-RECEIVE_MAXIMUM = 10_000
+RECEIVE_MAXIMUM = 65_535  # as many as there are packet ids: what is on its way is bounded by the window
 CONNECT_TIMEOUT_S = 10.0
 LONGEST_BACKOFF_S = 2.0
 # Whoever took a session over may be its new host: by then we know, and no longer come back.

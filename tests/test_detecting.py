@@ -123,7 +123,7 @@ def test_a_round_that_fails_leaves_nothing_behind(connections: Connections) -> N
 
 
 def test_a_detector_that_fails_is_out_and_the_others_go_on(connections: Connections) -> None:
-    world = World(*connections, made=lambda f: [Broken(f), Above(f)] if f.name == "air_quality" else [])
+    world = World(*connections, kinds=(Broken, Above))
     one = world.devices[0]
     world.write((one, 13))
     world.round()
@@ -164,7 +164,7 @@ def test_a_finding_of_a_detector_that_is_no_more_is_closed_at_the_start(connecti
     for _ in range(3):
         world.write((one, 200))
         world.round()
-    world.made = lambda family: []
+    world.kinds = ()
     world.restart()
     world.round()
     assert [row[4] is None for row in world.found()] == [False]

@@ -1,6 +1,6 @@
 """What the detectors count of themselves."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,10 @@ class Counts:
         """As prometheus_client asks for it."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        seconds: Counter[str] = Counter()
+        seconds: defaultdict[str, float] = defaultdict(float)
         for watch in watches:
-            seconds.update(watch.seconds)
+            for detector, spent in list(watch.seconds.items()):
+                seconds[detector] += spent
         work = CounterMetricFamily("dothi_detector_work_seconds", "Seconds of work, by detector", labels=["detector"])
         for detector, spent in sorted(seconds.items()):
             work.add_metric([detector], spent)

@@ -13,6 +13,8 @@ from devices.family import Family
 HOUR_US = 3_600_000_000
 PARTS = 12
 """Parts of the day for each of which an offset is learnt."""
+MOST_HOURS = 48
+"""That one tick judges."""
 SLOW = ("water_level", "flow")
 """A flood passes one gauge and not the next, and takes days to go: these must be off for `patience` times as long."""
 UNLIKE = ("precipitation", "rain", "altitude", "speed")
@@ -30,8 +32,8 @@ class Parameters(NamedTuple):
     `patience`: see SLOW. `delay_us`: how long after its end an hour is judged.
     """
 
-    allowed: tuple[float, float] = (1.0, 1.5)
-    limit: tuple[float, float] = (80.0, 75.0)
+    allowed: tuple[float, float] = (1.0, 1.75)
+    limit: tuple[float, float] = (80.0, 80.0)
     most: float = 6.0
     idle: float = 0.25
     weight: float = 8.0
@@ -53,6 +55,7 @@ class Drift(Detector):
     """
 
     name = "drift"
+    narrow = True
     grace = 72
     arrays: ClassVar[dict[str, State]] = {
         "hour": State("i4", -1, per_device=True),  # hours since 1970 of `sum`
@@ -110,23 +113,28 @@ class Drift(Detector):
         state["readings"][slot] += told
 
     def tick(self, now_us: int) -> Changes:
-        """Judge the hour that is over since `delay_us`, once."""
+        """Judge the hours that are over since `delay_us`, each once; after a long rest those of the last two days."""
         hour = (now_us - self.parameters.delay_us) // HOUR_US - 1
         if self.fleet is None or not self.fleet.size or hour <= self._asked:
             return NO_CHANGES
+        first = hour if self._asked < 0 else max(self._asked + 1, hour - MOST_HOURS + 1)
         self._asked = hour
-        size, state = self.fleet.size, self.state
+        return joined([self._hour(one, self.fleet.size) for one in range(first, hour + 1)])
+
+    def _hour(self, hour: int, size: int) -> Changes:
+        """Judge all devices that have a mean of this hour."""
+        state = self.state
         value = self._means(hour, size)
-        due = ~np.isnan(value).all(axis=1) & (state["judged"][:size] < hour)
-        slots = np.flatnonzero(due)
+        slots = np.flatnonzero(~np.isnan(value).all(axis=1) & (state["judged"][:size] < hour))
         if not len(slots):
             return NO_CHANGES
         state["judged"][slots] = hour
         near = self._neighbours()[slots]
         usual, compared = self._usual(value, near)
         has = (near != NOBODY).sum(axis=1) >= self.parameters.least
+        usual = np.where(has[:, None], usual, 0.0)
         judged = ~np.isnan(value[slots]) & (compared | ~has[:, None])
-        return self._judge(slots, hour, value[slots] - np.where(has[:, None], usual, 0.0), judged, has, value[slots], usual)
+        return self._judge(slots, hour, judged, has, value[slots], usual)
 
     def _means(self, hour: int, size: int) -> Floats:
         """The mean of an hour, slots × judged, NaN where there is none."""
@@ -159,7 +167,6 @@ class Drift(Detector):
         self,
         slots: Ints,
         hour: int,
-        off: Floats,
         judged: npt.NDArray[np.bool_],
         has: npt.NDArray[np.bool_],
         value: Floats,
@@ -167,6 +174,7 @@ class Drift(Detector):
     ) -> Changes:
         assert self.fleet is not None
         state, asked = self.state, self.parameters
+        off = value - usual
         part = int((hour + 7) % 24 * PARTS // 24)
         offset = state["offset"][slots, :, part]
         hours, scale, square = state["hours"][slots], state["scale"][slots], state["square"][slots]
@@ -206,8 +214,7 @@ class Drift(Detector):
         state["up"][slots], state["down"][slots] = up, down
         state["since"][slots], state["score"][slots] = since, score
         on = latched(state["on"][slots], score)
-        expected = np.where(has[:, None], usual + offset, offset)
-        return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since, value, expected)
+        return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since, value, usual + offset)
 
 
 def summed(was: Floats, z: Floats, allowed: Floats, weight: Floats, limit: Floats) -> Floats:
@@ -218,4 +225,3 @@ def summed(was: Floats, z: Floats, allowed: Floats, weight: Floats, limit: Float
 
 
 DETECTORS = (Drift,)
-__all__ = ["Drift", "Parameters", "joined"]

@@ -5,7 +5,7 @@ again (catching_up.py). A detector that fails is out until the next start, and t
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import structlog
 from analytics.bulletins.bulletin import Every
 from analytics.columns import Columns
 from analytics.consume import CONSUMER
-from analytics.detectors import detectors_of, findings, store
+from analytics.detectors import all_detectors, findings, store
 from analytics.detectors.catching_up import Again, CatchingUp
 from analytics.detectors.counts import Counts
 from analytics.detectors.detector import Detector
@@ -27,7 +27,7 @@ from analytics.detectors.registry import NAMES, Registry
 from analytics.detectors.rows import Ints
 from analytics.detectors.saving import Saving
 from analytics.detectors.slots import NOBODY
-from analytics.detectors.watch import Found, Watch
+from analytics.detectors.watch import Found, Kinds, Watch
 from devices.family import FAMILIES, Family
 
 if TYPE_CHECKING:
@@ -47,21 +47,21 @@ values ('detector_failed', 'major', %s, jsonb_build_object('detector', %s::text,
 
 
 class Detectors:
-    """Follower `detectors`. `consumer`: the name under which the caller takes batches; `made`: the detectors of a
-    family; `save_every_s`: how often at most what is remembered is stored; `budget_s`: of catching up in one tick."""
+    """Follower `detectors`. `consumer`: the name under which the caller takes batches; `kinds`: of detectors, else all;
+    `save_every_s`: how often at most what is remembered is stored; `budget_s`: of catching up in one tick."""
 
     name = "detectors"
 
     def __init__(
         self,
         consumer: str = CONSUMER,
-        made: Callable[[Family], list[Detector]] = detectors_of,
+        kinds: Kinds | None = None,
         save_every_s: float = 60.0,
         budget_s: float = 0.5,
     ) -> None:
         self.counts = Counts()
         self._consumer = consumer
-        self._made = made
+        self._kinds = all_detectors() if kinds is None else kinds
         self._save_every_s = save_every_s
         self._budget_s = budget_s
         self._out: dict[tuple[str, str], str] = {}  # family and detector → why
@@ -101,8 +101,8 @@ class Detectors:
         self._find_positions(connection, ranges)
 
     def _watch(self, family: Family) -> Watch:
-        made = [detector for detector in self._made(family) if (family.name, detector.name) not in self._out]
-        return Watch(family, made, partial(self._failed, family))
+        kinds = [kind for kind in self._kinds if (family.name, kind.name) not in self._out]
+        return Watch(family, kinds, partial(self._failed, family))
 
     def _put_back(self, connection: psycopg.Connection, head: store.Head) -> None:
         watch, fleet = self._watches[head.family], self._registry.slots[head.family].fleet()

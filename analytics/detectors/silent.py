@@ -20,7 +20,7 @@ class Parameters(NamedTuple):
     """
 
     slack: float = 0.25
-    times: float = 2.0
+    times: float = 1.5
     step: float = 0.1
     crowd: int = 10
     stalled: float = 2.5

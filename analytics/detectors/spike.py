@@ -36,6 +36,7 @@ class Spike(Detector):
     """
 
     name = "spike"
+    narrow = True
     grace = 48
     arrays: ClassVar[dict[str, State]] = {
         "ring": State("f4", np.nan, (4,)),  # values before, newest first

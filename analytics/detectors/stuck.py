@@ -13,18 +13,19 @@ class Parameters(NamedTuple):
     """`least`: equal values in a row, at least; `evidence`: pairs of values, and `days`, seen before anything is judged.
 
     `beyond`: how much longer than the longest ordinary run it must be at short intervals, where values follow a smooth
-    curve and stand at its turning points; at hourly ones two values longer are enough.
+    curve and stand at its turning points; at hourly ones one value longer is enough.
 
     `chance`: of an ordinary run that long, at one reading per hour; in proportion for shorter intervals, so that the
-    false detections of a day do not grow with the rate; never below `least_chance`. `memory`: readings after which the
+    false detections of a day do not grow with the rate; at least `least_chance`, at most ten
+    times as much. `memory`: readings after which the
     longest ordinary run has lost two thirds of its weight.
     """
 
     least: int = 6
     evidence: int = 30
     days: float = 2.0
-    beyond: float = 1.0
-    chance: float = 1e-5
+    beyond: float = 1.2
+    chance: float = 3e-5
     least_chance: float = 1e-8
     memory: float = 20_000.0
 
@@ -38,6 +39,7 @@ class Stuck(Detector):
     """
 
     name = "stuck"
+    narrow = True
     grace = 30
     arrays: ClassVar[dict[str, State]] = {
         "last": State("f8", np.nan),
@@ -98,11 +100,11 @@ class Stuck(Detector):
         assert self.fleet is not None
         asked = self.parameters
         hours = self.fleet.interval_s[slot][:, None] / 3600.0
-        chance = np.clip(asked.chance * hours, asked.least_chance, asked.chance)
+        chance = np.clip(asked.chance * hours, asked.least_chance, 10 * asked.chance)
         first = (equal + 0.5) / (pairs + 1.0)
         further = np.maximum(first, (again + 2.0 * first) / (equal + 2.0))
         by_chance = 2.0 + np.log(chance / first) / np.log(np.minimum(further, 0.9999))
-        beyond = longest * (1.0 + asked.beyond * np.clip(1.0 - hours, 0.0, 1.0)) + 2.0
+        beyond = longest * (1.0 + asked.beyond * np.clip(1.0 - hours, 0.0, 1.0)) + 1.0
         return np.maximum(np.maximum(np.ceil(by_chance), beyond), asked.least)
 
 
