@@ -38,6 +38,7 @@ class Usage(Detector):
     hour, per hour in the counter's unit."""
 
     name = "usage"
+    general = True
     grace = 3 * HOURS
     arrays: ClassVar[dict[str, State]] = {
         "profile": State("f2", np.nan, (HOURS,)),
