@@ -55,6 +55,7 @@ class Drift(Detector):
     """
 
     name = "drift"
+    general = True
     narrow = True
     grace = 72
     arrays: ClassVar[dict[str, State]] = {

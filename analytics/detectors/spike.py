@@ -36,6 +36,7 @@ class Spike(Detector):
     """
 
     name = "spike"
+    general = True
     narrow = True
     grace = 48
     arrays: ClassVar[dict[str, State]] = {
@@ -86,7 +87,9 @@ class Spike(Detector):
         self._learn(slot, value, step, np.where(found, 0.0, size), paced)
         state["ring"][slot] = np.where(told[..., None], np.concatenate((value[..., None], ring[..., :3]), -1), ring)
         hold = np.where(found, asked.hold, state["hold"][slot] - (told & (state["hold"][slot] > 0)))
-        state["since"][slot] = since = np.where(found & (state["hold"][slot] == 0), before[:, None], state["since"][slot])
+        state["since"][slot] = since = np.where(
+            found & (state["hold"][slot] == 0), before[:, None], state["since"][slot]
+        )
         state["hold"][slot] = hold
         score = np.where(hold > 0, 1.0, np.where(judged, np.minimum(size / limit, 0.99), 0.0))
         state["score"][slot] = score

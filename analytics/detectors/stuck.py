@@ -39,6 +39,7 @@ class Stuck(Detector):
     """
 
     name = "stuck"
+    general = True
     narrow = True
     grace = 30
     arrays: ClassVar[dict[str, State]] = {

@@ -43,6 +43,7 @@ class Usage(Detector):
     hour, per hour in the counter's unit."""
 
     name = "usage"
+    general = True
     grace = 3 * HOURS
     arrays: ClassVar[dict[str, State]] = {
         "profile": State("u1", UNKNOWN, (HOURS,)),
