@@ -34,8 +34,8 @@ class Parameters(NamedTuple):
     its end an hour is judged.
     """
 
-    allowed: tuple[float, float] = (1.4, 1.75)
-    limit: tuple[float, float] = (90.0, 80.0)
+    allowed: tuple[float, float] = (1.2, 1.75)
+    limit: tuple[float, float] = (80.0, 80.0)
     most: float = 6.0
     idle: float = 0.25
     weight: float = 8.0
@@ -44,7 +44,7 @@ class Parameters(NamedTuple):
     memory: float = 10.0
     scale_memory: float = 240.0
     least: int = 3
-    patience: float = 2.5
+    patience: float = 1.5
     alike: float = 1.5
     delay_us: int = 15 * 60_000_000
 

@@ -81,11 +81,12 @@ class Stuck(Detector):
         again = state["again"][slot] + (learn & same & (run > 1))
         since = np.where(other, rows.time[:, None], state["since"][slot])
         run = np.where(same, run + 1, np.where(other, 1, run))
-        without = np.maximum(equal - np.maximum(run - 1, 0), 0)  # the run that is judged is no witness for itself
+        witnesses = np.maximum(pairs - np.maximum(run - 1, 0), 0)  # the run that is judged is no witness for itself
+        without = np.maximum(equal - np.maximum(run - 1, 0), 0)
         without_again = np.maximum(again - np.maximum(run - 2, 0), 0)
-        score = np.minimum(run / self._too_long(slot, pairs, without, without_again, longest), 1.0)
+        score = np.minimum(run / self._too_long(slot, witnesses, without, without_again, longest), 1.0)
         a_while = np.minimum(self.parameters.days / days, 4000)
-        score *= pairs > np.maximum(self.parameters.evidence, a_while)
+        score *= witnesses > np.maximum(self.parameters.evidence, a_while)
         state["last"][slot] = np.where(told, value, state["last"][slot])
         full = pairs > 8192  # what is long ago counts half
         for name, count in (("pairs", pairs), ("same", equal), ("again", again)):
