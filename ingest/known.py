@@ -104,7 +104,8 @@ class Known:
 
     def asking(self, kinds: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which of these kinds (by number) ask to be told what is settled."""
-        return self._asking[kinds]
+        asking: NDArray[np.bool_] = self._asking[kinds]
+        return asking
 
     def kinds(self) -> list[Kind]:
         """By number; more may follow."""
