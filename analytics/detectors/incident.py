@@ -19,26 +19,26 @@ MINUTE_US = 60_000_000
 
 
 class Parameters(NamedTuple):
-    """`critical`: the deviate of both together that is too much; `least`: of each alone, at least; `drop`: share of the
-    speed that must be lost at least; `usual`: share of what is usual at the hour of the week below which it is slow
-    even then; `floor_kmh`, `floor_share`, `floor_occupancy`: the smallest deviations (of a speed the greater of the
-    first two); `memory`, `spread_memory`: readings that mean and deviation go back; `evidence`: readings before anything
-    is found; `calm`: readings after which it is over; `watch`: readings for which mean and deviation stand still because
-    something begins; `longest_h`: hours after which it is no incident any more; `gap_min`: minutes of silence that
-    break a series."""
+    """`critical`: the deviate of both together that is too much; `least`: of each alone, at least; `drop`: share of
+    the speed that must be lost at least; `usual`: share of what is usual at the hour of the week below which it is
+    slow even then; `floor_kmh`, `floor_share`, `floor_occupancy`: the smallest deviations (of a speed the greater of
+    the first two); `memory`, `spread_memory`: readings that mean and deviation go back; `evidence`: readings before
+    anything is found; `calm`: readings after which it is over; `watch`: readings for which mean and deviation stand
+    still because something begins; `longest_h`: hours after which it is no incident any more; `gap_min`: minutes of
+    silence that break a series."""
 
     critical: float = 4.5
-    least: float = 1.5
+    least: float = 2.0
     drop: float = 0.25
     usual: float = 0.75
     floor_kmh: float = 1.5
     floor_share: float = 0.05
-    floor_occupancy: float = 0.02
-    memory: int = 6
+    floor_occupancy: float = 0.03
+    memory: int = 3
     spread_memory: int = 20
     evidence: int = 20
     calm: int = 3
-    watch: int = 20
+    watch: int = 8
     longest_h: float = 4.0
     gap_min: float = 15.0
 

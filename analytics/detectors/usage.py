@@ -10,6 +10,7 @@ import numpy as np
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import Floats, Ints, joined
 from analytics.detectors.seasonal import HOURS, MONDAY, SIGMA
+from analytics.detectors.single import rounds_of
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -63,12 +64,11 @@ class Usage(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        rows = rows.of(~np.isnan(rows.values[:, self.judged[0]]))
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
-        value, last, time = rows.values[:, self.judged[0]], state["last"][slot, 0], state["time"][slot, 0]
+        value, last, time = rows.values[:, 0], state["last"][slot, 0], state["time"][slot, 0]
         hours = (rows.time - time) / HOUR_US
         good = (value >= last) & (hours > 0) & (hours <= 2)
         hour = ((rows.time + time) // 2 + LOCAL_US) // HOUR_US

@@ -71,6 +71,8 @@ def together(lines: list[Line]) -> Line:
         sum(one.found for one in scores),
         sum(one.false for one in scores),
         np.concatenate([one.delays_s for one in scores]),
+        sum(one.incidents for one in scores),
+        sum(one.incidents_found for one in scores),
     )
     days, spent, readings = (sum(column) for column in zip(*(line[2:] for line in lines), strict=True))
     return Line(lines[0].scenario, total, days, spent, int(readings))
@@ -103,10 +105,12 @@ def main() -> None:
     table = []
     for noise in (False, True):
         for line in lines(noise):
-            reached, found, false, delays = line.score
+            reached, found, false, delays, incidents, incidents_found = line.score
             table.append(
                 {
                     "scenario": line.scenario,
+                    "incidents": incidents,
+                    "incidents_found": incidents_found,
                     "reached": reached,
                     "found": found,
                     "false": false,
@@ -121,10 +125,17 @@ def main() -> None:
     if "--json" in sys.argv[1:]:
         print(json.dumps(table))  # noqa: T201
         return
-    print("| scenario | reached | recall | precision | median, s | p90, s | false per counter and day |")  # noqa: T201
-    print("|---|---|---|---|---|---|---|")  # noqa: T201
+    print(
+        "| scenario | incidents found | counters reached | recall | precision | median, s | p90, s | false per counter, day |"
+    )  # noqa: T201
+    print("|---|---|---|---|---|---|---|---|")  # noqa: T201
     for row in table:
-        cells = [row["scenario"], row["reached"], *(shown(row[key], 3) for key in ("recall", "precision"))]
+        cells = [
+            row["scenario"],
+            f"{row['incidents_found']} of {row['incidents']}",
+            row["reached"],
+            *(shown(row[key], 3) for key in ("recall", "precision")),
+        ]
         cells += [*(shown(row[key], 0) for key in ("median_s", "p90_s")), shown(row["false_per_device_day"], 4)]
         print("| " + " | ".join(map(str, cells)) + " |")  # noqa: T201
 
