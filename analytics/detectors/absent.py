@@ -22,6 +22,7 @@ class Absent(Detector):
     """Score: the run of readings without the metric, as a share of the run that is too long."""
 
     name = "absent"
+    general = True
     narrow = True
     grace = 24
     arrays: ClassVar[dict[str, State]] = {
