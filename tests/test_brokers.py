@@ -21,6 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from dothi.errors import Refused
+from dothi.stack.outside import check_broker
 from dothi.stack.ports import answers, free_port
 from ingest.session import Connection, Session, area_inbox
 from ingest.window import Arrival, Window
@@ -187,16 +189,27 @@ async def test_a_server_that_falls_silent_is_left_after_one_and_a_half_keep_aliv
     assert await ends_with(play) == "nothing heard for 2 s"
 
 
+def speaks_mqtt_5() -> bool:
+    """RabbitMQ does since 3.13; Debian 12 has an older one."""
+    said = subprocess.run(["rabbitmqctl", "version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    major, minor = said.split(".")[:2]
+    return (int(major), int(minor)) >= (3, 13)
+
+
 @pytest.fixture
 def rabbit(tmp_path: Path) -> Iterator[int]:
     """The MQTT port of a RabbitMQ of one's own."""
     program = shutil.which("rabbitmq-server") or "/usr/lib/rabbitmq/bin/rabbitmq-server"
     if not Path(program).exists():
         pytest.skip("rabbitmq-server is not installed")
-    port, amqp, distribution = free_port(set()), free_port(set()), free_port(set())
+    old = not speaks_mqtt_5()
+    port, amqp, distribution, mapper = (free_port(set()) for _ in range(4))
     (tmp_path / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
     (tmp_path / "rabbitmq.conf").write_text(
         f"listeners.tcp.1 = 127.0.0.1:{amqp}\nmqtt.listeners.tcp.1 = 127.0.0.1:{port}\nmqtt.allow_anonymous = true\n"
+        "mqtt.default_user = guest\nmqtt.default_pass = guest\n"
+        if old
+        else f"listeners.tcp.1 = 127.0.0.1:{amqp}\nmqtt.listeners.tcp.1 = 127.0.0.1:{port}\n"
         "anonymous_login_user = guest\nanonymous_login_pass = guest\nmqtt.max_session_expiry_interval_seconds = 86400\n"
     )
     environment = os.environ | {
@@ -208,10 +221,16 @@ def rabbit(tmp_path: Path) -> Iterator[int]:
         "RABBITMQ_CONFIG_FILE": str(tmp_path / "rabbitmq.conf"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(tmp_path / "enabled_plugins"),
         "RABBITMQ_DIST_PORT": str(distribution),
+        "ERL_EPMD_PORT": str(mapper),
     }
     with (tmp_path / "rabbit.log").open("wb") as log:
         process = subprocess.Popen(
-            ["/usr/lib/rabbitmq/bin/rabbitmq-server"], env=environment, stdout=log, stderr=log, start_new_session=True
+            ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
+            env=environment,
+            cwd=tmp_path,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         until = time.monotonic() + 90
@@ -223,8 +242,13 @@ def rabbit(tmp_path: Path) -> Iterator[int]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 15)
         process.wait(30)
+        subprocess.run(["epmd", "-port", str(mapper), "-kill"], capture_output=True, timeout=30, check=False)
 
 
 @pytest.mark.full
 async def test_rabbitmq(rabbit: int) -> None:
+    if not speaks_mqtt_5():
+        with pytest.raises(Refused, match="MQTT 5"):
+            check_broker(f"mqtt://127.0.0.1:{rabbit}")
+        pytest.skip("this RabbitMQ does not speak MQTT 5, and is refused for that")
     await goes_through(f"mqtt://127.0.0.1:{rabbit}", rabbit)
