@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -147,12 +148,31 @@ class World:
             self.engine.reset(self.analyst)
 
     def round(self, tick: bool = True) -> None:
-        """What waits is taken, and then a tick."""
-        with self.analyst.transaction():
-            for taken in consume.take(self.analyst, CONSUMER, 1000):
-                self.engine.take(self.analyst, consume.read(self.analyst, taken))
+        """What waits is taken, and then a tick. Any transaction, autovacuum's too, may hold batches back a while."""
+        until = monotonic() + 30
+        while self.waiting and monotonic() < until:
+            self.held_back()
+            with self.analyst.transaction():
+                for taken in consume.take(self.analyst, CONSUMER, 1000):
+                    self.engine.take(self.analyst, consume.read(self.analyst, taken))
         if tick:
             self.tick()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether batches are committed that were not taken."""
+        statement = (
+            "select exists(select from ops.batch b where b.xid > "
+            "coalesce((select c.xid from ops.consumer c where c.consumer = %s), '0'))"
+        )
+        return self.admin.execute(statement, (CONSUMER,)).fetchone() == (True,)
+
+    def held_back(self) -> None:
+        """Wait until nobody holds back what is written."""
+        held = "select count(*) from ops.batch b where b.xid >= pg_snapshot_xmin(pg_current_snapshot())"
+        until = monotonic() + 30
+        while self.admin.execute(held).fetchone() != (0,) and monotonic() < until:
+            sleep(0.02)
 
     def tick(self) -> None:
         """One tick."""

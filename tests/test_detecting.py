@@ -112,6 +112,7 @@ def test_a_round_that_fails_leaves_nothing_behind(connections: Connections) -> N
     world = World(*connections)
     one = world.devices[0]
     world.write((one, 200), (one, 200), (one, 200))
+    world.held_back()
     with world.analyst.transaction(force_rollback=True):
         for taken in consume.take(world.analyst, "analyst", 1000):
             world.engine.take(world.analyst, consume.read(world.analyst, taken))

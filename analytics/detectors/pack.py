@@ -56,7 +56,7 @@ def unpack(watch: Watch, packed: bytes, first: int) -> None:
     length = int.from_bytes(packed[at : at + 4], "little")
     heads = msgspec.json.decode(packed[at + 4 : at + 4 + length], type=list[Head])
     at += 4 + length
-    watch.widen({watch.family.index[n] for head in heads for n in head.judged if n in watch.family.index})
+    watch.widen_for((head.detector, name) for head in heads for name in head.judged)
     by_name = {detector.name: detector for detector in watch.detectors}
     for head in heads:
         found: dict[str, npt.NDArray[Any]] = {}

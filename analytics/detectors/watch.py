@@ -75,6 +75,11 @@ class Watch:
         self._out.add(name)
         self.detectors = [detector for detector in self.detectors if detector.name != name]
 
+    def widen_for(self, judged: Iterable[tuple[str, str]]) -> None:
+        """Let narrow detectors judge what they judged before: pairs of a detector and the name of a metric."""
+        narrow, index = {kind.name for kind in self._kinds if kind.narrow}, self.family.index
+        self.widen({index[metric] for detector, metric in judged if detector in narrow and metric in index})
+
     def forget(self, slots: Ints) -> None:
         """Some devices begin anew."""
         self.newest[slots] = 0
@@ -83,7 +88,7 @@ class Watch:
     def agree(self, keys: list[tuple[str, str]], slots: Ints) -> list[int]:
         """Let exactly these be on: detector and metric ("" for the whole device), of the devices at `slots`. Returns
         the places of those that nobody here judges."""
-        self.widen({self.family.index[metric] for _, metric in keys if metric in self.family.index})
+        self.widen_for(keys)
         by_name = {detector.name: detector for detector in self.detectors}
         for detector in self.detectors:
             detector.state["on"][:] = False
