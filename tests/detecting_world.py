@@ -23,6 +23,7 @@ class Above(Detector):
 
     name = "above"
     narrow = True
+    general = True
     arrays = {"run": State("i4"), "since": State("i8"), "sum": State("f8")}  # noqa: RUF012 - as the base declares it
 
     @classmethod
@@ -89,6 +90,7 @@ class World:
     analyst: "psycopg.Connection[Any]"
     kinds: tuple[type[Detector], ...] = (Above, Quiet)
     save_every_s: float = 0.0
+    room: int = 1 << 30
     now: datetime = BEGIN
     devices: list[int] = field(default_factory=list)
     engine: Detectors = field(init=False)
@@ -139,7 +141,7 @@ class World:
 
     def restart(self) -> None:
         """A new process; the old one is gone without a word."""
-        self.engine = Detectors(CONSUMER, self.kinds, self.save_every_s, budget_s=5.0)
+        self.engine = Detectors(CONSUMER, self.kinds, self.save_every_s, budget_s=5.0, room=self.room)
         with self.analyst.transaction():
             consume.take(self.analyst, CONSUMER, 0)
             self.engine.reset(self.analyst)

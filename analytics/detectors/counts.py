@@ -26,7 +26,9 @@ class Counts:
         self.changes[found.detector, "on"] += on
         self.changes[found.detector, "off"] += found.changes.size - on
 
-    def collect(self, watches: list[Watch], out: dict[tuple[str, str], str]) -> "Iterator[Metric]":
+    def collect(
+        self, watches: list[Watch], out: dict[tuple[str, str], str], without: list[tuple[str, str]]
+    ) -> "Iterator[Metric]":
         """As prometheus_client asks for it."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -48,5 +50,11 @@ class Counts:
         for family, detector in sorted(out):
             failed.add_metric([detector, family], 1)
         yield failed
+        left = GaugeMetricFamily(
+            "dothi_detector_left_out", "1 for each that there is no memory for", labels=["detector", "family"]
+        )
+        for family, detector in without:
+            left.add_metric([detector, family], 1)
+        yield left
         yield GaugeMetricFamily("dothi_detectors_catching_up", "Families behind the stream", self.catching_up)
         yield GaugeMetricFamily("dothi_detectors_waiting", "Changes of state not written yet", self.waiting)

@@ -1,6 +1,6 @@
 """What a detector is: state arrays by slot, rows in, changes of state out.
 
-A new one is a module of this folder with a class below in its `DETECTORS`; `absent.py` is the example. The engine runs
+A new one is a module of this folder with a class below in its `DETECTORS`; `repeated.py` is a short one. The engine runs
 it, saves and restores its arrays, and keeps what it finds; tests/test_detectors_laws.py holds it to the laws.
 """
 
@@ -33,7 +33,8 @@ class Detector:
     `name`: a word, unique; `arrays`: what it keeps, beside `on` and `score`, which every detector has; `grace`:
     readings of a device before anything can be on; `late`: whether it is given rows older than the newest;
     `narrow`: whether `family` may lack metrics that no device of it has sent so far, as it should where a detector
-    judges whatever there is: what nobody sends then takes no memory.
+    judges whatever there is: what nobody sends then takes no memory; `general`: whether it looks at any metric rather
+    than for one kind of trouble, and gives way where there is no memory for all (afford.py).
     `judged`: places of the metrics that it judges, or WHOLE_DEVICE alone; arrays have a column for each.
     """
 
@@ -42,6 +43,7 @@ class Detector:
     grace: ClassVar[int] = 2
     late: ClassVar[bool] = False
     narrow: ClassVar[bool] = False
+    general: ClassVar[bool] = False
     everywhere: ClassVar[dict[str, State]] = {"on": State("?"), "score": State("f4")}
 
     @classmethod

@@ -17,8 +17,8 @@ MOST_HOURS = 48
 """That one tick judges."""
 SLOW = ("water_level", "flow")
 """A flood passes one gauge and not the next, and takes days to go: these must be off for `patience` times as long."""
-UNLIKE = ("precipitation", "rain", "altitude", "speed")
-"""Of one place and moment: neighbours tell nothing about it, nor does the day before."""
+UNLIKE = ("precipitation", "rain", "altitude", "speed", "disk_", "backup_", "fuel_", "filling_")
+"""Of one place and moment, or what fills and is emptied: neither neighbours nor the day before tell anything of it."""
 
 
 class Parameters(NamedTuple):
@@ -26,13 +26,15 @@ class Parameters(NamedTuple):
 
     `allowed`: deviations per hour that are forgiven, for devices with neighbours and without; `limit`: the sum at which
     it is drift; `most`: an hour counts no more deviations; `weight`: a reading of a device that speaks less than hourly
-    counts as many hours as it stands for, at most so many. `evidence`: hours before anything is judged, `alone`: without
-    neighbours. `idle`: share of hours with the same mean as the hour before from which a metric is not judged: it rests
-    (no rain, dark) and says little when it does not. `memory`: of the offsets, days; `scale_memory`: of the deviation, hours. `least`: neighbours with a value.
-    `patience`: see SLOW. `delay_us`: how long after its end an hour is judged.
+    counts as many hours as it stands for, at most so many. `idle`: share of hours with the same mean as the hour before
+    from which a metric is not judged: it rests (no rain, dark) and says little when it does not. `evidence`: hours
+    before anything is judged, `alone`: without neighbours. `memory`: of the offsets, days; `scale_memory`: of the
+    deviation, hours. `least`: neighbours with a value. `patience`: see SLOW. `alike`: a device is off by more than so
+    many times what its neighbours are off in that hour: the weather's doing, not a sensor's. `delay_us`: how long after
+    its end an hour is judged.
     """
 
-    allowed: tuple[float, float] = (1.0, 1.75)
+    allowed: tuple[float, float] = (1.2, 1.75)
     limit: tuple[float, float] = (80.0, 80.0)
     most: float = 6.0
     idle: float = 0.25
@@ -42,7 +44,8 @@ class Parameters(NamedTuple):
     memory: float = 10.0
     scale_memory: float = 240.0
     least: int = 3
-    patience: float = 2.5
+    patience: float = 1.5
+    alike: float = 1.5
     delay_us: int = 15 * 60_000_000
 
 
@@ -50,11 +53,13 @@ class Drift(Detector):
     """Score: the sum as a share of the limit.
 
     Hours are closed by the clock of `tick`, all devices at once: each is compared with the median of its nearest
-    neighbours in the same hour, less the offset that it has to them at that time of the day. A device without neighbours
-    is compared with its own mean at that time of the day, so weather that lasts must be forgiven; drift is found later.
+    neighbours in the same hour, less the offset that it has to them at that time of the day. A device without
+    neighbours is compared with its own mean at that time of the day, so weather that lasts must be forgiven; drift is
+    found later.
     """
 
     name = "drift"
+    general = True
     narrow = True
     grace = 72
     arrays: ClassVar[dict[str, State]] = {
@@ -152,6 +157,13 @@ class Drift(Detector):
             self._near, self._near_for = nearest(fleet.lat, fleet.lon, fleet.profile), fleet.size
         return self._near
 
+    def _restless(self, slots: Ints, residual: Floats) -> Floats:
+        """How far the neighbours of each slot are off in this hour, by their own offsets: their median."""
+        assert self.fleet is not None
+        off = np.full((self.fleet.size, residual.shape[1]), np.nan)
+        off[slots] = np.abs(residual)
+        return self._usual(off, self._neighbours()[slots])[0]
+
     def _usual(self, value: Floats, near: npt.NDArray[np.int32]) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """The median of the neighbours, and where enough of them have a value."""
         around = np.where((near != NOBODY)[:, :, None], value[np.maximum(near, 0)], np.nan)
@@ -183,7 +195,8 @@ class Drift(Detector):
         idle = np.where(judged, idle + ((short == state["before"][slots]) - idle) / np.minimum(hours + 1, 48), idle)
         fresh = np.isnan(offset)
         residual = np.where(judged & ~fresh, off - np.where(fresh, 0.0, offset), 0.0)
-        z = np.clip(residual / np.maximum(np.maximum(1.25 * scale, np.sqrt(square)), 1e-9), -asked.most, asked.most)
+        usually = np.maximum(np.maximum(1.25 * scale, np.sqrt(square)), asked.alike * self._restless(slots, residual))
+        z = np.clip(residual / np.maximum(usually, 1e-9), -asked.most, asked.most)
         kind = np.where(has, 0, 1)
         allowed, limit = (np.array(pair)[kind][:, None] for pair in (asked.allowed, asked.limit))
         limit = limit * self._patience
@@ -221,7 +234,7 @@ def summed(was: Floats, z: Floats, allowed: Floats, weight: Floats, limit: Float
     """One step of a one-sided CUSUM that cannot grow beyond 1.5 limits and forgets sooner when nothing is left."""
     now = np.maximum(was + weight * (z - allowed), 0.0)
     calm = z < allowed / 2
-    return np.minimum(np.where(calm, now * 0.8, now), 1.5 * limit)
+    return np.asarray(np.minimum(np.where(calm, now * 0.8, now), 1.5 * limit))
 
 
 DETECTORS = (Drift,)

@@ -7,16 +7,16 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, joined
+from analytics.detectors.rows import Bools, Floats, Ints, joined
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
 
 
 class Parameters(NamedTuple):
-    """`beyond`: of the width of all that was said before, how far outside of it a value cannot be; `evidence`: readings,
-    and `days`, before the past is judged by (up to 60,000 readings); `idle`: share of unchanged readings from which the past says nothing about the next
-    change (rain after weeks without); `settle`: readings in a row after which the new is believed; `hold`: readings
-    without one after which it is over."""
+    """`beyond`: of the width of all that was said before, how far outside of it no value can be; `evidence`: readings,
+    and `days`, before the past is judged by (at most 60,000 readings); `idle`: share of unchanged readings from which
+    the past says nothing about the next change (rain after weeks without); `settle`: readings in a row after which the
+    new is believed; `hold`: readings without one after which it is over."""
 
     beyond: float = 3.0
     evidence: int = 200
@@ -46,6 +46,7 @@ class Implausible(Detector):
     """Score: 1 at such a value, until there was none for some readings."""
 
     name = "implausible"
+    general = True
     narrow = True
     grace = 2
     arrays: ClassVar[dict[str, State]] = {
@@ -93,7 +94,7 @@ class Implausible(Detector):
         state["score"][slot] = hold > 0
         return self.switched(slot, hold > 0, rows.time[:, None], since, value)
 
-    def _unheard_of(self, slot: "np.ndarray", value: Floats) -> Bools:
+    def _unheard_of(self, slot: Ints, value: Floats) -> Bools:
         """Far outside of all that the series has said, where that says something."""
         state, asked = self.state, self.parameters
         assert self.fleet is not None
@@ -101,7 +102,7 @@ class Implausible(Detector):
         known = (state["readings"][slot] >= a_while) & (state["idle"][slot] < asked.idle) & self._straight
         low, high = state["low"][slot], state["high"][slot]
         width = asked.beyond * np.where(known, high - low, 0.0)
-        return known & ((value < low - width) | (value > high + width))
+        return np.asarray(known & ((value < low - width) | (value > high + width)))
 
 
 DETECTORS = (Implausible,)

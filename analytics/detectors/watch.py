@@ -70,6 +70,11 @@ class Watch:
             if old is not detector:
                 carry_over(detector, judged_names(old), old.state, slice(len(old.state["on"])))
 
+    def leave_out(self, name: str) -> None:
+        """Go on without a detector."""
+        self._out.add(name)
+        self.detectors = [detector for detector in self.detectors if detector.name != name]
+
     def forget(self, slots: Ints) -> None:
         """Some devices begin anew."""
         self.newest[slots] = 0
