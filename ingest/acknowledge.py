@@ -6,20 +6,19 @@ what lies below it. `"missing": [from, to]` names the first gap. Progress is wri
 A message that cannot be read as far as its number is quarantined, but settles none.
 """
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import psycopg
 
 from devices.profile import PROFILES
 from ingest.batch import Ack, Batch
-from ingest.known import Device
+from ingest.columns import NO_BOOT, Columns, Sender
 from ingest.settle import integers
-from ingest.window import Source
 
-NO_BOOT = -1
 MAX_SEQ = 2**63 - 2  # a range's end must fit too
 MOST_RANGES = 64
 """Gaps that are remembered per device and boot, less one; numbers beyond are settled when they are sent again."""
@@ -33,52 +32,47 @@ def asking_families() -> frozenset[str]:
     return frozenset(profile.family.name for profile in PROFILES.values() if profile.acknowledge)
 
 
-class Told(NamedTuple):
-    """Who is told, and on which connection."""
-
-    device: Device
-    source: Source
-
-
 class Settled(NamedTuple):
-    """A number that this batch settles."""
+    """Numbers that a batch settles, side by side; and the way back to each device."""
 
-    told: Told
-    boot: int
-    seq: int
+    device: list[int]
+    boot: list[int]
+    seq: list[int]
+    senders: dict[int, Callable[[], Sender]]
 
 
 async def acknowledgements(connection: Connection, batch: Batch) -> list[Ack]:
     """Write down what the batch settles, for the devices that ask; returns what to tell them after COMMIT."""
-    settled = [*settled_rows(batch), *settled_refusals(batch)]
-    if not settled:
-        return []
-    told = {one.told.device.id: one.told for one in settled}
-    return [
-        Ack(told[one.device].source, topic(told[one.device].device), message(one))
-        for one in await write_progress(connection, settled)
-    ]
+    settled = Settled([], [], [], {})
+    for name in sorted(asking_families() & batch.columns.keys()):
+        settled_rows(settled, batch.columns[name])
+    settled_refusals(settled, batch)
+    return [acknowledgement(settled, one) for one in await write_progress(connection, settled)] if settled.seq else []
 
 
-def settled_rows(batch: Batch) -> Iterator[Settled]:
-    """What is stored, found again, or refused later than by its reader."""
-    for name in asking_families() & batch.columns.keys():
-        columns = batch.columns[name]
-        for device, seq, boot, arrival in zip(
-            columns.devices, columns.seq, columns.boot, columns.arrivals, strict=True
-        ):
-            if device.profile.acknowledge and 0 <= seq <= MAX_SEQ:
-                yield Settled(Told(device, arrival.source), NO_BOOT if boot is None else boot, seq)
+def settled_rows(settled: Settled, columns: Columns) -> None:
+    """Add what is stored, found again, or refused later than by its reader."""
+    table = columns.table
+    rows = np.flatnonzero(columns.asks() & (table.seq >= 0) & (table.seq <= MAX_SEQ))
+    devices = table.device[rows].tolist()
+    settled.device.extend(devices)
+    settled.boot.extend(table.boot[rows].tolist())
+    settled.seq.extend(table.seq[rows].tolist())
+    settled.senders.update(zip(devices, [partial(columns.sender, row) for row in rows.tolist()], strict=True))
 
 
-def settled_refusals(batch: Batch) -> Iterator[Settled]:
-    """What its reader refused, as far as the number can be read all the same."""
+def settled_refusals(settled: Settled, batch: Batch) -> None:
+    """Add what its reader refused, as far as the number can be read all the same."""
     for device, arrival, payload in batch.asked:
         document = device.profile.decode(payload)
         if isinstance(document, dict):
             seq, boot = document.get("seq"), document.get("boot", NO_BOOT)
             if type(seq) is int and 0 <= seq <= MAX_SEQ and type(boot) is int and NO_BOOT <= boot <= MAX_SEQ:
-                yield Settled(Told(device, arrival.source), boot, seq)
+                settled.device.append(device.id)
+                settled.boot.append(boot)
+                settled.seq.append(seq)
+                topic = b"dothi/v1/%s/%s/up" % (device.area, device.name.encode())
+                settled.senders[device.id] = partial(Sender, arrival.source, topic)
 
 
 class Progress(NamedTuple):
@@ -93,6 +87,7 @@ class Progress(NamedTuple):
     ranges: int
 
 
+# Most have no gap, and looking for one costs more than all else (measured).
 WRITE_PROGRESS = """
 with written as (
     insert into ops.settled as s (device, boot, seqs)
@@ -101,12 +96,11 @@ with written as (
     on conflict (device, boot) do update set seqs = s.seqs + excluded.seqs, at = now()
     returning device, boot, seqs
 )
-select w.device, w.boot, lower(w.seqs), g.beyond, g.resumes, g.ranges
-from written w cross join lateral (
-    select (array_agg(upper(r) order by r))[1] as beyond, (array_agg(lower(r) order by r))[2] as resumes,
-           count(*)::int as ranges
-    from unnest(w.seqs) r
-) g
+select device, boot, lower(seqs), coalesce(gap[1], upper(seqs)), gap[2], coalesce(gap[3], 1)
+from (select *, case when seqs <> int8multirange(range_merge(seqs)) then (
+    select array[(array_agg(upper(r) order by r))[1], (array_agg(lower(r) order by r))[2], count(*)]
+    from unnest(seqs) r
+) end as gap from written) w
 """
 FORGET_HIGHEST = """
 update ops.settled s
@@ -115,16 +109,12 @@ where device = %s and boot = %s
 """
 
 
-async def write_progress(connection: Connection, settled: list[Settled]) -> list[Progress]:
+async def write_progress(connection: Connection, settled: Settled) -> list[Progress]:
     """Add to what was settled before; returns where each device stands. In order of device, so that two workers never
     wait for each other crosswise."""
     cursor = await connection.execute(
         WRITE_PROGRESS,
-        (
-            integers([one.told.device.id for one in settled]),
-            integers([one.boot for one in settled]),
-            integers([one.seq for one in settled]),
-        ),
+        (integers(settled.device), integers(settled.boot), integers(settled.seq)),
     )
     progress = [Progress(*row) for row in await cursor.fetchall()]
     for one in progress:
@@ -133,9 +123,10 @@ async def write_progress(connection: Connection, settled: list[Settled]) -> list
     return progress
 
 
-def topic(device: Device) -> bytes:
-    """Where a device listens."""
-    return b"dothi/v1/%s/%s/ack" % (device.area, device.name.encode())
+def acknowledgement(settled: Settled, progress: Progress) -> Ack:
+    """What one device is told, and where it listens."""
+    source, topic = settled.senders[progress.device]()
+    return Ack(source, topic.removesuffix(b"up") + b"ack", message(progress))
 
 
 def message(progress: Progress) -> bytes:

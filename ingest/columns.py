@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from devices.family import Family
 from devices.reading import Reading
 from ingest.known import Device
-from ingest.window import Arrival
+from ingest.window import Arrival, Source
 
 NO_BOOT = -1
 """Stands for a boot that was not sent."""
@@ -28,6 +28,13 @@ class Origin(NamedTuple):
     payload: bytes
 
 
+class Sender(NamedTuple):
+    """How a reading came: the connection, and its message's topic."""
+
+    source: Source
+    topic: bytes
+
+
 class Block:
     """Many rows as arrays. `order`: places of their messages within the batch."""
 
@@ -41,6 +48,14 @@ class Block:
 
     def origin(self, row: int) -> Origin:
         """Where it came from."""
+        raise NotImplementedError
+
+    def sender(self, row: int) -> Sender:
+        """How it came."""
+        raise NotImplementedError
+
+    def asks(self) -> NDArray[np.bool_]:
+        """Which rows are of devices that ask to be told what is settled."""
         raise NotImplementedError
 
 
@@ -187,6 +202,17 @@ class Columns:
     def arrival(self, row: int) -> Arrival:
         """What brought it."""
         return self.origin(row).arrival
+
+    def sender(self, row: int) -> Sender:
+        """How a row came."""
+        block, place = self._found(row)
+        return block.sender(place) if block else Sender(self._origins[place].arrival.source, self._origins[place].topic)
+
+    def asks(self) -> NDArray[np.bool_]:
+        """Which rows are of devices that ask to be told what is settled."""
+        assert self.table is not None
+        single = np.array([device.profile.acknowledge for device in self._devices], dtype=np.bool_)
+        return np.concatenate([single, *(block.asks() for block in self._blocks)])[self._where]
 
     @property
     def time(self) -> Ints:

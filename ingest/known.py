@@ -61,6 +61,7 @@ class Known:
         self._all_kinds: list[Kind] = []
         self._kind_numbers: dict[Standing, int] = {}
         self._areas = np.zeros(0, dtype=np.int16)  # by kind
+        self._asking = np.zeros(0, dtype=np.bool_)  # by kind
         self._show()
 
     def __len__(self) -> int:
@@ -100,6 +101,11 @@ class Known:
         """What is known of many devices now."""
         kinds = self._kinds[numbers]
         return Standings(self._ids[numbers], self._areas[kinds], kinds)
+
+    def asking(self, kinds: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which of these kinds (by number) ask to be told what is settled."""
+        asking: NDArray[np.bool_] = self._asking[kinds]
+        return asking
 
     def kinds(self) -> list[Kind]:
         """By number; more may follow."""
@@ -148,6 +154,7 @@ class Known:
             number = self._kind_numbers[standing] = len(self._all_kinds)
             self._all_kinds.append(Kind(standing.area.encode(), standing.area_id, profile, standing.retired))
             self._areas = np.array([kind.area_id for kind in self._all_kinds], dtype=np.int16)
+            self._asking = np.array([kind.profile.acknowledge for kind in self._all_kinds], dtype=np.bool_)
         return number
 
     def take_aliases(self, aliases: Aliases) -> Ints:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from devices.codecs import encode
 from devices.family import FAMILIES, Family
 from devices.native_many import ABSENT, Many, Rows, whole_messages
-from ingest.columns import Block, Origin, Table
+from ingest.columns import Block, Origin, Sender, Table
 from ingest.known import Device, Known, Standings
 from ingest.window import Arrival
 
@@ -38,6 +38,7 @@ class Waiting:
         self.arrivals: list[Arrival] = []
         self.starts: list[int] = []  # place of an arrival's first message within the batch
         self.messages = 0
+        self.bytes = 0
 
     def __len__(self) -> int:
         """Messages."""
@@ -48,6 +49,7 @@ class Waiting:
         self.arrivals.append(arrival)
         self.starts.append(start)
         self.messages += len(arrival.messages)
+        self.bytes += arrival.size
 
 
 class Come(NamedTuple):
@@ -118,6 +120,15 @@ class Readings(Block):
             assert isinstance(document, list)  # it was read as one
             payload = encode(document[element], payload)
         return Origin(self._messages.arrivals[self._messages.arrival[place]], self._messages.topics[place], payload)
+
+    def sender(self, row: int) -> Sender:
+        """How it came."""
+        place = int(self._rows.message[row])
+        return Sender(self._messages.arrivals[self._messages.arrival[place]].source, self._messages.topics[place])
+
+    def asks(self) -> NDArray[np.bool_]:
+        """Which rows are of devices that ask to be told what is settled."""
+        return self._known.asking(self._kinds)
 
 
 class Together:

@@ -57,7 +57,7 @@ class Writer:
 
     async def store(self, batch: Batch) -> None:
         """Return when the batch is committed, once."""
-        backoff_s, began = 0.05, time.monotonic()
+        backoff_s, began, clashes = 0.05, time.monotonic(), 0
         while True:
             try:
                 if not await self._already_committed():
@@ -65,7 +65,9 @@ class Writer:
                     await self._transaction(batch)
                 break
             except Clash as clash:
-                self._careful.add(clash.family)
+                # One clash is an accident; two in one batch mean that others will follow, as after a restart.
+                clashes += 1
+                self._careful |= {clash.family} if clashes == 1 else batch.columns.keys()
             except psycopg.Error as error:
                 await self._lost(error, backoff_s)
                 backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)

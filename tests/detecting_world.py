@@ -22,6 +22,8 @@ class Above(Detector):
     """Three readings in a row above 100."""
 
     name = "above"
+    narrow = True
+    general = True
     arrays = {"run": State("i4"), "since": State("i8"), "sum": State("f8")}  # noqa: RUF012 - as the base declares it
 
     @classmethod
@@ -80,19 +82,15 @@ class Broken(Detector):
         return self.switched(rows.slot[unique], on[unique], rows.time[unique, None], rows.time[unique, None], np.nan)
 
 
-def above_and_quiet(family: Family) -> list[Detector]:
-    """The detectors of most tests."""
-    return [Above(family), Quiet(family)] if family.name == FAMILY else []
-
-
 @dataclass
 class World:
     """Devices of one family, their batches, and an engine. `now` is the engine's clock."""
 
     admin: "psycopg.Connection[Any]"
     analyst: "psycopg.Connection[Any]"
-    made: Any = above_and_quiet
+    kinds: tuple[type[Detector], ...] = (Above, Quiet)
     save_every_s: float = 0.0
+    room: int = 1 << 30
     now: datetime = BEGIN
     devices: list[int] = field(default_factory=list)
     engine: Detectors = field(init=False)
@@ -143,7 +141,7 @@ class World:
 
     def restart(self) -> None:
         """A new process; the old one is gone without a word."""
-        self.engine = Detectors(CONSUMER, self.made, self.save_every_s, budget_s=5.0)
+        self.engine = Detectors(CONSUMER, self.kinds, self.save_every_s, budget_s=5.0, room=self.room)
         with self.analyst.transaction():
             consume.take(self.analyst, CONSUMER, 0)
             self.engine.reset(self.analyst)

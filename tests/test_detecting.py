@@ -123,7 +123,7 @@ def test_a_round_that_fails_leaves_nothing_behind(connections: Connections) -> N
 
 
 def test_a_detector_that_fails_is_out_and_the_others_go_on(connections: Connections) -> None:
-    world = World(*connections, made=lambda f: [Broken(f), Above(f)] if f.name == "air_quality" else [])
+    world = World(*connections, kinds=(Broken, Above))
     one = world.devices[0]
     world.write((one, 13))
     world.round()
@@ -164,7 +164,28 @@ def test_a_finding_of_a_detector_that_is_no_more_is_closed_at_the_start(connecti
     for _ in range(3):
         world.write((one, 200))
         world.round()
-    world.made = lambda family: []
+    world.kinds = ()
     world.restart()
     world.round()
     assert [row[4] is None for row in world.found()] == [False]
+
+
+def test_a_fleet_that_outgrows_the_memory_goes_on_without_the_general_ones(connections: Connections) -> None:
+    world = World(*connections, room=1_000)
+    one = world.devices[0]
+    for value in (200, 300, 400, 500):
+        world.write((one, value))
+        world.round()
+    assert world.found() == [(0, "above", "pm25", 1.0, None)]
+    world.devices += world.enroll(20)
+    for restarted in (False, True):
+        world.write((one, 1), (world.devices[-1], 1), minutes=1)
+        world.round()
+        world.write((one, 300), (one, 300), (one, 300), minutes=1)
+        world.round()
+        assert [row[4] is None for row in world.found()] == [False], "what it had found is over, and it finds no more"
+        if not restarted:
+            world.restart()
+    world.now += timedelta(minutes=11)
+    world.tick()
+    assert {row[1] for row in world.found() if row[4] is None} == {"quiet"}, "who knows one kind of trouble stays"

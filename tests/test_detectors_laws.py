@@ -28,7 +28,7 @@ def families_of(kind: type[Detector]) -> list[Family]:
 CASES = [(kind, family) for kind in all_detectors() for family in families_of(kind)]
 EACH = pytest.mark.parametrize(("kind", "family"), CASES, ids=[f"{k.name}-{f.name}" for k, f in CASES])
 seeds = st.integers(0, 2**32 - 1)
-FEW = settings(max_examples=5, deadline=None)
+FEW = settings(max_examples=3, deadline=None)
 
 
 def made(kind: type[Detector], family: Family, devices: Any) -> Detector:

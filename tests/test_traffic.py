@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from analytics.indices.california import CONFIRMED, CONTINUING, FREE, TENTATIVE, WAVE, Thresholds, begin, step
 from analytics.indices.density import density, density_of_occupancy, flow, per_km
 from analytics.indices.free_flow import EVIDENCE, Learnt, known, learn
 from analytics.indices.offences import first_of_each, places
@@ -17,6 +18,8 @@ from analytics.indices.road import SUMS, road
 from analytics.indices.service import LEVELS, ServiceTable, freeway, level, street
 from analytics.indices.travel import buffer_index, planning_index, quantile, travel_index
 from analytics.tables import load
+from dothi.computing import kinds
+from dothi.computing.kind import Options
 
 DAY = date(2026, 3, 16)
 SERVICE = load("traffic_service", "bac-giang", DAY, ServiceTable).held
@@ -113,11 +116,11 @@ def test_a_queue_stands_after_three_slow_and_full_intervals() -> None:
 def test_the_speed_of_the_empty_road_is_learnt_from_empty_roads() -> None:
     random = np.random.default_rng(1)
     learnt = Learnt(np.zeros(50), np.zeros(50))
-    for step in range(400):
-        full = step % 2 == 0
+    for turn in range(400):
+        full = turn % 2 == 0
         speed = random.normal(20 if full else 50, 3, 50)
         learnt = learn(learnt, speed, np.full(50, 0.4 if full else 0.05))
-        assert np.isnan(known(learnt)).all() == ((step + 1) // 2 < EVIDENCE)
+        assert np.isnan(known(learnt)).all() == ((turn + 1) // 2 < EVIDENCE)
     assert known(learnt) == pytest.approx(np.full(50, 53.1), rel=0.05)  # 85th percentile: mean + 1.04 deviations
     blind = Learnt(np.zeros(1), np.zeros(1))
     for _ in range(EVIDENCE * 10):
@@ -178,3 +181,48 @@ def test_later_cameras_move_no_place(cameras: list[tuple[float, float]], cut: in
     lat, lon = (np.array(column) for column in zip(*cameras, strict=True))
     cut = min(cut, len(lat))
     assert places(lat, lon)[:cut].tolist() == places(lat[:cut], lon[:cut]).tolist()
+
+
+def states(upstream: list[float], downstream: list[float], *, eight: bool) -> list[int]:
+    """One pair of stations, occupancies in percent."""
+    pair, found = begin(1), []
+    for above, below in zip(upstream, downstream, strict=True):
+        pair = step(pair, np.array([above]), np.array([below]), Thresholds(), eight=eight)
+        found.append(int(pair.state[0]))
+    return found
+
+
+def test_california_by_hand() -> None:
+    # Apart 2, 14, 30, 32, 28, 12 percent; shares 0.14, 0.5, 0.75, 0.8, 0.74, 0.46
+    upstream, downstream = [14.0, 28, 40, 40, 38, 26], [12.0, 14, 10, 8, 10, 14]
+    worked = [FREE, TENTATIVE, CONFIRMED, CONTINUING, CONTINUING, FREE]
+    assert states(upstream, downstream, eight=False) == states(upstream, downstream, eight=True) == worked
+    assert states([28.0, 20], [14.0, 14], eight=False) == [TENTATIVE, FREE], "the second interval does not confirm it"
+    assert states([70.0], [31.0], eight=False) == [FREE], "the road is full behind it too"
+    assert states([28.0, np.nan, 40], [14.0, 10, 10], eight=False) == [TENTATIVE, TENTATIVE, CONFIRMED]
+
+
+def test_california_8_waits_behind_a_compression_wave() -> None:
+    # Downstream rises from 15 to 35 percent in two intervals, and the wave runs on upstream as it thins out there.
+    upstream, downstream = [18.0, 20, 40, 60, 60, 60, 60, 60, 60, 60], [15.0, 20, 35, 25, 20, 20, 20, 20, 20, 20]
+    assert states(upstream, downstream, eight=False)[3:5] == [TENTATIVE, CONFIRMED]
+    waits = [WAVE + back for back in (4, 3, 2, 1, 0)]
+    assert states(upstream, downstream, eight=True) == [FREE, FREE, *waits, FREE, TENTATIVE, CONFIRMED]
+
+
+def test_a_file_is_reckoned_as_roads_are() -> None:
+    columns = {column.name: np.array([np.nan, np.nan]) for column in kinds()["traffic"].columns}
+    columns |= {name: np.array([31.0, 0.0]) for name in ("vehicles",)}
+    columns |= {"period_s": np.full(2, 60.0), "speed_kmh": np.array([20.0, np.nan]), "free_speed_kmh": np.full(2, 50.0)}
+    columns["occupancy"] = np.array([0.3, 0.0])
+    first, second = kinds()["traffic"].reckon(columns, Options())
+    assert (first["flow_veh_h"], first["density_pcu_km"], first["travel_index"]) == (1860, 93, 2.5)
+    assert (first["level_of_service"], first["queued"]) == ("E", True)
+    assert (second["flow_veh_h"], second["travel_index"], second["level_of_service"]) == (0, None, None)
+
+
+def test_a_file_of_two_stations() -> None:
+    shares = {"upstream": np.array([0.14, 0.28, 0.40, 0.26]), "downstream": np.array([0.12, 0.14, 0.10, 0.14])}
+    results = kinds()["california"].reckon(shares, Options())
+    assert [row["state_7"] for row in results] == ["free", "tentative", "confirmed", "free"]
+    assert [row["incident_8"] for row in results] == [False, False, True, False]

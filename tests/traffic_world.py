@@ -64,12 +64,15 @@ def rows(
 
 class Score(NamedTuple):
     """Of incidents found: how many counters a queue reached (`reached`), at how many it was found while it lasted
-    (`found`), how many findings began anywhere else (`false`), and the delays of those found, s."""
+    (`found`), how many findings began anywhere else (`false`), the delays of those found, s; `incidents`, and how many
+    of them were found at any counter."""
 
     reached: int
     found: int
     false: int
     delays_s: np.ndarray
+    incidents: int
+    incidents_found: int
 
 
 def play(detector: Detector, portions: Iterator[Rows]) -> Changes:
@@ -77,16 +80,18 @@ def play(detector: Detector, portions: Iterator[Rows]) -> Changes:
     return joined([detector.update(portion) for portion in portions])
 
 
-def score(changes: Changes, truths: list[Truth], slack_s: float = 0.0) -> Score:
+def score(changes: Changes, truths: list[Truth]) -> Score:
     """Compare onsets with the truth of incidents; each counter that a queue reached is to be found by itself."""
     slot, at = changes.slot[changes.on], changes.at[changes.on] / 1e6
     right = np.zeros(len(slot), np.bool_)
-    delays, reached = [], 0
+    delays: list[list[float]] = []
     for truth in truths:
         since = np.full(len(truth.devices), truth.start) if truth.since is None else truth.since
-        reached += len(truth.devices)
+        delays.append([])
         for device, begin in zip(truth.devices.tolist(), since.tolist(), strict=True):
-            mine = (slot == device) & (at >= begin) & (at < truth.end + slack_s)
+            mine = (slot == device) & (at >= begin) & (at < truth.end)
             right |= mine
-            delays += [float(at[mine].min() - begin)] if mine.any() else []
-    return Score(reached, len(delays), int((~right).sum()), np.array(delays))
+            delays[-1] += [float(at[mine].min() - begin)] if mine.any() else []
+    together = np.array([delay for one in delays for delay in one])
+    reached = sum(len(truth.devices) for truth in truths)
+    return Score(reached, len(together), int((~right).sum()), together, len(truths), sum(map(bool, delays)))

@@ -13,7 +13,8 @@ from analytics.rollup.width import Width
 
 
 class Index(Protocol):
-    """Something that is reckoned when it is due. Made without arguments; `name`: a word, unique."""
+    """Something that is reckoned when it is due. Made without arguments; `name`: a word, unique. One that keeps rows of
+    rollup.finding itself names their detectors in `finds`; the engine of detectors leaves these alone."""
 
     name: ClassVar[str]
 

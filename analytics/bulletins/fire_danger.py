@@ -95,10 +95,10 @@ class FireDanger:
     name: ClassVar[str] = "fire-danger"
 
     def __init__(self) -> None:
-        self._every = Every(timedelta(minutes=1))
+        self._every = Every(timedelta(minutes=5))
 
     def due(self, now: datetime) -> bool:
-        """Once a minute: there is hardly ever anything to do."""
+        """Now and then: readings that come late are corrected together."""
         return self._every.passed(now)
 
     def make(self, connection: psycopg.Connection, now: datetime) -> bool:
@@ -108,19 +108,20 @@ class FireDanger:
         touched = {one for some in fresh for bucket in some.closed + some.remade for one in days_touched(bucket)}
         if ready is not None and touched:
             last = (ready[0].astimezone(LOCAL) - timedelta(hours=14)).date()
-            bulletin(connection, min(touched), last)
+            bulletin(connection, touched, last)
         return any(some.more for some in fresh)
 
 
-def bulletin(connection: psycopg.Connection, first: date, last: date) -> None:
-    """The days from `first` to `last`, both included."""
+def bulletin(connection: psycopg.Connection, touched: set[date], last: date) -> None:
+    """The days from the first that was touched to `last`."""
     expected: dict[int, int] = dict(connection.execute(EXPECTED).fetchall())
     zones = [zone for zone in ZONES if zone.id in expected]
+    first = min(touched)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     if not zones or not days:
         return
     areas = [zone.id for zone in zones]
-    seen = weather(connection, days, areas)
+    seen = weather(connection, days, areas, touched)
     carry = carried(connection, first - timedelta(days=1), areas)
     latitude = np.array([zone.lat for zone in zones])
     for row, on in enumerate(days):

@@ -1,5 +1,6 @@
 """Weather of districts at 13:00, as fire danger asks for it, from the hourly rollups of their stations."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import NamedTuple
 
@@ -41,6 +42,12 @@ group by day, area
 """
 
 
+TOLD = """
+select day, area, t13, rh13, wind, rain_24h, stations from rollup.fire_danger
+where day >= %s and day <= %s and area = any(%s) and day <> all(%s)
+"""
+
+
 class Weather(NamedTuple):
     """Days × areas: `temperature` Cel, `humidity` 0–1, `wind` m/s, `rain` mm, NaN where unknown; `stations` that told
     the first."""
@@ -65,21 +72,38 @@ def days_touched(bucket: datetime) -> set[date]:
     return {rain_of, local.date()} if local.hour == 13 else {rain_of}
 
 
-def weather(connection: psycopg.Connection, days: list[date], areas: list[int]) -> Weather:
-    """The weather of consecutive days; only closed hours are there."""
+def weather(connection: psycopg.Connection, days: list[date], areas: list[int], anew: set[date]) -> Weather:
+    """The weather of consecutive days: of those in `anew` from the closed hours, of the others as their bulletins have
+    it; a day without bulletins is made anew, too."""
     shape = (len(days), len(areas))
-    temperature, humidity, wind, rain_of = (np.full(shape, np.nan) for _ in range(4))
-    found = Weather(temperature, humidity, wind, rain_of, np.zeros(shape, np.int64))
-    row, column = ({one: place for place, one in enumerate(keys)} for keys in (days, areas))
-    span = (at_13(days[0]) - timedelta(days=1), at_13(days[-1]) + timedelta(hours=1))
-    for day, area, *values, stations in connection.execute(NOON, span):
-        if day in row and area in column:
-            at = row[day], column[area]
-            for table, value in zip(found, values, strict=False):
-                table[at] = np.nan if value is None else value
-            found.stations[at] = stations
-    rain = {"from": span[0], "to": at_13(days[-1]), "hours": RAIN_HOURS}
-    for day, area, mm in connection.execute(RAIN, rain):
-        if day in row and area in column and mm is not None:
-            found.rain[row[day], column[area]] = mm
+    temperature, humidity, wind, rain = (np.full(shape, np.nan) for _ in range(4))
+    found = Weather(temperature, humidity, wind, rain, np.zeros(shape, np.int64))
+    row = {day: place for place, day in enumerate(days)}
+    column = {area: place for place, area in enumerate(areas)}
+    known = set()
+    for day, area, *values in connection.execute(TOLD, (days[0], days[-1], areas, list(anew))):
+        known.add(day)
+        put(found, (row[day], column[area]), values)
+    for day in days:
+        if day not in known:
+            hours(connection, day, row[day], column, found)
     return found
+
+
+def hours(connection: psycopg.Connection, day: date, row: int, column: dict[int, int], found: Weather) -> None:
+    """One day from the rollups; a statement for each, since there may be tens of thousands of stations."""
+    noon = at_13(day)
+    rain = {"from": noon - timedelta(days=1), "to": noon, "hours": RAIN_HOURS}
+    fell: dict[int, float | None] = {area: mm for _, area, mm in connection.execute(RAIN, rain)}
+    for area, mm in fell.items():
+        if area in column and mm is not None:
+            found.rain[row, column[area]] = mm
+    for _, area, t, h, w, stations in connection.execute(NOON, (noon - timedelta(hours=1), noon + timedelta(hours=1))):
+        if area in column:
+            put(found, (row, column[area]), (t, h, w, fell.get(area), stations))
+
+
+def put(found: Weather, at: tuple[int, int], values: Sequence[float | None]) -> None:
+    """One cell of all columns."""
+    for table, value in zip(found, values, strict=True):
+        table[at] = np.nan if value is None else value

@@ -75,6 +75,7 @@ class Rivers:
     """Index `rivers`."""
 
     name: ClassVar[str] = "rivers"
+    finds: ClassVar[tuple[str, ...]] = (DETECTOR,)
 
     def __init__(self) -> None:
         self._every = Every(timedelta(seconds=15))

@@ -21,7 +21,8 @@ from devices.family import FAMILIES
 FAMILY = FAMILIES["camera_event"]
 REACH = timedelta(days=7)
 WINDOW = timedelta(seconds=WINDOW_S)
-OPEN_EVERY = timedelta(minutes=1)
+OPEN_EVERY = timedelta(minutes=5)
+MOST_OPEN = 3  # hours
 AT_ONCE = 6  # hours in one transaction
 UNTOLD = "unknown"
 
@@ -43,6 +44,7 @@ order by d.id, e.time, e.seq
 CAMERAS = """
 select id, coalesce(lat, 'NaN'), coalesce(lon, 'NaN') from registry.device where family = 'camera_event' order by id
 """
+CLOSED = "select until from rollup.closed where family = %s and width = %s"
 DELETE = "delete from rollup.violation_1h where bucket = %s"
 INSERT = """
 insert into rollup.violation_1h (bucket, device, area, violation, object_class, events, offences)
@@ -73,21 +75,28 @@ class Violations:
         self._every = Every(OPEN_EVERY)
 
     def due(self, now: datetime) -> bool:
-        """Once a minute."""
+        """Every five minutes."""
         return self._every.passed(now)
 
     def make(self, connection: psycopg.Connection, now: datetime) -> bool:
-        """Hours that are closed or made anew, with those whose first minutes they reach into, then the open hour."""
+        """Hours that are closed or made anew, with those whose first minutes they reach into, then the open ones."""
         connection.execute(PLANS)
         fresh = fresh_buckets(connection, self.name, FAMILY.name, HOUR, REACH, AT_ONCE)
         hours = {*fresh.closed, *fresh.remade, *(hour + timedelta(hours=1) for hour in fresh.remade)}
         if not fresh.more:
-            this = now.replace(minute=0, second=0, microsecond=0)  # local hours begin when those of UTC do
-            hours |= {this, this - timedelta(hours=1)}
+            hours |= open_hours(connection, now)
         near = place_of_each(connection) if hours else {}
         for hour in sorted(hours):
             write(connection, hour, read(connection, hour), near)
         return fresh.more
+
+
+def open_hours(connection: psycopg.Connection, now: datetime) -> set[datetime]:
+    """Those that are not closed yet; local hours begin when those of UTC do."""
+    row = connection.execute(CLOSED, (FAMILY.name, HOUR.name)).fetchone()
+    this = now.replace(minute=0, second=0, microsecond=0)
+    last = [this - timedelta(hours=back) for back in range(MOST_OPEN)]
+    return {hour for hour in last if row is None or hour >= row[0]}
 
 
 def place_of_each(connection: psycopg.Connection) -> dict[int, int]:

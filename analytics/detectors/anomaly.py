@@ -27,6 +27,7 @@ class Anomaly(Detector):
     """Score: that of `dothi analytics compute anomaly`."""
 
     name = "anomaly"
+    general = True
     grace = DEFAULTS.grace
     arrays: ClassVar[dict[str, State]] = ARRAYS | {"hold": State("u1")}
 

@@ -10,13 +10,20 @@ score 0.5, is worth a look, and 0.99 is as far beyond the record again as all th
 it is within the range: an event that lasts is told once. For a while after it only stronger evidence counts.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from analytics.detectors.anomaly_season import usual_at
 from analytics.detectors.anomaly_state import (
     DEFAULTS,
+    LASTING,
+    LEVEL,
     MOST,
+    PREDICTED,
     RUN,
+    SEASON,
+    SEASONAL,
     SIGNS,
     SUDDEN,
     TAPS,
@@ -29,9 +36,9 @@ from analytics.detectors.anomaly_state import (
 )
 from analytics.detectors.rows import Bools
 
-LARGEST = 1e37
-"""Differences from the first value are kept as 32-bit numbers."""
-TINY = 1e-200
+LARGEST = 1e15
+"""Differences from the first value are kept as 32-bit numbers, and squared."""
+TINY = 1e-37
 
 
 def evidence_of(
@@ -50,8 +57,8 @@ def evidence_of(
     if not len(series):
         return np.zeros(0)
     value = _from_origin(kept, series, time, values)
-    signs = _signs(kept, series, time, value, parameters)
-    return _rested(kept, series, _beyond(kept, series, time, signs, parameters, least), parameters)
+    signs, known = _signs(kept, series, time, value, parameters)
+    return _rested(kept, series, _beyond(kept, series, time, signs, known, parameters, least), parameters)
 
 
 def score(evidence: Floats) -> Floats:
@@ -70,20 +77,22 @@ def _from_origin(kept: Kept, series: Ints, time: Ints, values: Floats) -> Floats
     return np.clip(values - origin, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
 
-def _signs(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Parameters) -> Floats:
-    """The signs of one row of each series: rows × SIGNS, NaN where there is none yet."""
+def _signs(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Parameters) -> tuple[Floats, Bools]:
+    """The signs of one row of each series, rows × SIGNS, and whether the seasonal ones are known (0 where not)."""
     by_day, nearer = usual_at(kept, series, time, value, parameters)
-    season = value - by_day
-    level = _run_mean(kept, "level", series, value, parameters.level_rows)
-    seen = kept["seen"][series, 1] + 1.0
-    known = ~np.isnan(season)
+    known = ~np.isnan(by_day)
+    rows = np.minimum(kept["seasons"][series] + 1.0, parameters.lasting_rows)
     lasting = kept["lasting"][series].astype(np.float64)
-    lasting = np.where(known, lasting + (season - lasting) / np.minimum(seen, parameters.lasting_rows), lasting)
-    kept["lasting"][series] = lasting
-    run = _run(kept, series, value > level)
-    foretold = _foretold(kept, series, value, parameters)
-    columns = (value, value - nearer, level, np.where(known, lasting, np.nan), foretold, run, value)
-    return np.asarray(np.stack(columns, axis=1), np.float32)
+    lasting = np.where(known, lasting + (value - by_day - lasting) / rows, lasting)
+    level = _run_mean(kept, "level", series, value, parameters.level_rows)
+    signs = np.empty((len(series), len(SIGNS)), np.float32)
+    signs[:, VALUE] = signs[:, SUDDEN] = value
+    signs[:, SEASON] = np.where(known, value - nearer, 0.0)
+    signs[:, LEVEL] = level
+    signs[:, LASTING] = kept["lasting"][series] = lasting
+    signs[:, PREDICTED] = _foretold(kept, series, value, parameters)
+    signs[:, RUN] = _run(kept, series, value > level)
+    return signs, known
 
 
 def _run_mean(kept: Kept, name: str, series: Ints, value: Floats, rows: float) -> Floats:
@@ -104,38 +113,47 @@ def _run(kept: Kept, series: Ints, above: Bools) -> Floats:
 
 def _foretold(kept: Kept, series: Ints, value: Floats, parameters: Parameters) -> Floats:
     """Difference from the linear prediction out of the last rows (normalised least mean squares, Widrow & Hoff)."""
-    last = kept["last"][series].astype(np.float64)
-    weights = kept["weights"][series].astype(np.float64)
-    about = value - kept["centre"][series]
-    wrong = about - (last * weights).sum(axis=1)
-    power = (last * last).sum(axis=1)
-    step = parameters.pace * wrong / np.maximum(power + 1e-12 * about * about, TINY)
-    kept["weights"][series] = weights + step[:, None] * last
-    kept["last"][series, 1:] = last[:, : TAPS - 1]
-    kept["last"][series, 0] = about
+    last, weights = kept["last"][series], kept["weights"][series]
+    about = (value - kept["centre"][series]).astype(np.float32)
+    wrong = about - np.einsum("ij,ij->i", last, weights)
+    power = np.einsum("ij,ij->i", last, last)
+    weights += (parameters.pace * wrong / np.maximum(power + 1e-12 * about * about, TINY))[:, None] * last
+    kept["weights"][series] = weights
+    last[:, 1:] = last[:, : TAPS - 1].copy()
+    last[:, 0] = about
+    kept["last"][series] = last
     _run_mean(kept, "centre", series, value, parameters.centre_rows)
     return np.asarray(wrong)
 
 
-def _beyond(kept: Kept, series: Ints, time: Ints, signs: Floats, parameters: Parameters, least: float) -> Floats:
+def _beyond(
+    kept: Kept, series: Ints, time: Ints, signs: Floats, known: Bools, parameters: Parameters, least: float
+) -> Floats:
     """Evidence of each row: how far signs are beyond their records, which they then are themselves."""
     _turn_spans(kept, series, time, parameters)
     lows, highs = kept["low"][series], kept["high"][series]
-    low, high = np.fmin(lows[:, 0], lows[:, 1]), np.fmax(highs[:, 0], highs[:, 1])
-    excess = np.fmax(signs - high, low - signs).astype(np.float64)
-    width = np.fmax(high - low, kept["range"][series]).astype(np.float64)
-    if least:
-        width[:, :RUN] = np.fmax(width[:, :RUN], least)
-        width[:, SUDDEN] = np.fmax(width[:, SUDDEN], least)
+    low, high = np.minimum(lows[:, 0], lows[:, 1]), np.maximum(highs[:, 0], highs[:, 1])
+    excess = np.maximum(signs - high, low - signs)
+    width = np.maximum(high - low, kept["range"][series])
+    width[:, :RUN] = np.maximum(width[:, :RUN], least)
+    width[:, SUDDEN] = np.maximum(width[:, SUDDEN], least)
+    moves = width[:, VALUE] > 0
+    np.copyto(width, excess, where=width <= 0)  # a first movement has no range to be measured by: it counts as one
     with np.errstate(divide="ignore", invalid="ignore"):
-        ranges = np.where(width > 0, excess / width, 1.0)  # a first movement has no range to be measured by
-    seen = kept["seen"][series]
-    new = (excess > 0) & (seen >= parameters.grace)
-    new[:, RUN] &= width[:, VALUE] > 0  # what never moves has no level to be on one side of
-    kept["seen"][series] = seen + ((seen < 255) & ~np.isnan(signs))
-    lows[:, 0], highs[:, 0] = np.fmin(lows[:, 0], signs), np.fmax(highs[:, 0], signs)
+        found = np.minimum(excess / width, MOST) / USUAL
+    lows[:, 0], highs[:, 0] = np.minimum(lows[:, 0], signs), np.maximum(highs[:, 0], signs)
     kept["low"][series], kept["high"][series] = lows, highs
-    return np.asarray(np.where(new, np.minimum(ranges, MOST) / USUAL, 0.0).max(axis=1))
+    found[:, RUN] *= moves  # what never moves has no level to be on one side of
+    found[:, SEASONAL] *= _counted(kept, "seasons", series, known, parameters)[:, None]
+    most = reduce(np.maximum, found.T)
+    return np.where(_counted(kept, "rows", series, True, parameters) & (most > 0), most, 0.0)
+
+
+def _counted(kept: Kept, name: str, series: Ints, there: Bools | bool, parameters: Parameters) -> Bools:
+    """Whether enough rows came before; counts this one."""
+    count = kept[name][series]
+    kept[name][series] = count + ((count < 255) & there)
+    return np.asarray(count >= parameters.grace)
 
 
 def _turn_spans(kept: Kept, series: Ints, time: Ints, parameters: Parameters) -> None:
@@ -158,11 +176,11 @@ def _turn_spans(kept: Kept, series: Ints, time: Ints, parameters: Parameters) ->
 
 def _turn(kept: Kept, series: Ints, signs: slice, parameters: Parameters) -> None:
     low, high = kept["low"], kept["high"]
-    width = np.fmax.reduce(high[series, :, signs], axis=1) - np.fmin.reduce(low[series, :, signs], axis=1)
-    kept["range"][series, signs] = np.fmax(parameters.fading * kept["range"][series, signs], parameters.fading * width)
-    for record in (low, high):
+    width = high[series, :, signs].max(axis=1) - low[series, :, signs].min(axis=1)
+    kept["range"][series, signs] = parameters.fading * np.maximum(kept["range"][series, signs], width)
+    for record, none in ((low, np.inf), (high, -np.inf)):
         record[series, 1, signs] = record[series, 0, signs]
-        record[series, 0, signs] = np.nan
+        record[series, 0, signs] = none
 
 
 def _rested(kept: Kept, series: Ints, evidence: Floats, parameters: Parameters) -> Floats:

@@ -41,10 +41,10 @@ SIGNS = (
     Sign("run", 0.01, 0.1),  # rows for which the value has stayed on one side of its level
     Sign("sudden", 1.0),  # value again, with a short memory
 )
-NAMES = tuple(sign.name for sign in SIGNS)
-VALUE, RUN, SUDDEN = NAMES.index("value"), NAMES.index("run"), NAMES.index("sudden")
-USUAL = np.array([sign.usual for sign in SIGNS])
-MOST = np.array([sign.most for sign in SIGNS])
+VALUE, SEASON, LEVEL, LASTING, PREDICTED, RUN, SUDDEN = range(len(SIGNS))
+SEASONAL = [SEASON, LASTING]
+USUAL = np.array([sign.usual for sign in SIGNS], np.float32)
+MOST = np.array([sign.most for sign in SIGNS], np.float32)
 
 
 class Parameters(NamedTuple):
@@ -88,10 +88,11 @@ ARRAYS: dict[str, State] = {
     "weights": State("f4", 0, (TAPS,)),  # with which they foretell the next
     "above": State("?"),
     "run": State("u2"),
-    "low": State("f4", np.nan, (2, len(SIGNS))),  # of this span and of the one before, by sign
-    "high": State("f4", np.nan, (2, len(SIGNS))),
+    "low": State("f4", np.inf, (2, len(SIGNS))),  # of this span and of the one before, by sign
+    "high": State("f4", -np.inf, (2, len(SIGNS))),
     "range": State("f4", 0, (len(SIGNS),)),  # widest of spans before, fading
-    "seen": State("u1", 0, (len(SIGNS),)),  # rows of each sign, up to 255
+    "rows": State("u1"),  # seen, up to 255
+    "seasons": State("u1"),  # of these, rows for which it was known what is usual
     "span_begun": State("i8"),  # µs since 1970
     "span_rows": State("u4"),
     "sudden_rows": State("u2"),

@@ -1,6 +1,6 @@
 """What the detectors count of themselves."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -26,13 +26,16 @@ class Counts:
         self.changes[found.detector, "on"] += on
         self.changes[found.detector, "off"] += found.changes.size - on
 
-    def collect(self, watches: list[Watch], out: dict[tuple[str, str], str]) -> "Iterator[Metric]":
+    def collect(
+        self, watches: list[Watch], out: dict[tuple[str, str], str], without: list[tuple[str, str]]
+    ) -> "Iterator[Metric]":
         """As prometheus_client asks for it."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        seconds: Counter[str] = Counter()
+        seconds: defaultdict[str, float] = defaultdict(float)
         for watch in watches:
-            seconds.update(watch.seconds)
+            for detector, spent in list(watch.seconds.items()):
+                seconds[detector] += spent
         work = CounterMetricFamily("dothi_detector_work_seconds", "Seconds of work, by detector", labels=["detector"])
         for detector, spent in sorted(seconds.items()):
             work.add_metric([detector], spent)
@@ -47,5 +50,11 @@ class Counts:
         for family, detector in sorted(out):
             failed.add_metric([detector, family], 1)
         yield failed
+        left = GaugeMetricFamily(
+            "dothi_detector_left_out", "1 for each that there is no memory for", labels=["detector", "family"]
+        )
+        for family, detector in without:
+            left.add_metric([detector, family], 1)
+        yield left
         yield GaugeMetricFamily("dothi_detectors_catching_up", "Families behind the stream", self.catching_up)
         yield GaugeMetricFamily("dothi_detectors_waiting", "Changes of state not written yet", self.waiting)

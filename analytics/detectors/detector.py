@@ -1,6 +1,6 @@
 """What a detector is: state arrays by slot, rows in, changes of state out.
 
-A new one is a module of this folder with a class below in its `DETECTORS`; `absent.py` is the example. The engine runs
+A new one is a module of this folder with a class below in its `DETECTORS`; `repeated.py` is a short one. The engine runs
 it, saves and restores its arrays, and keeps what it finds; tests/test_detectors_laws.py holds it to the laws.
 """
 
@@ -31,7 +31,10 @@ class Detector:
     """Judges the devices of one family, each by itself: whatever it keeps of a device lies in that device's entries.
 
     `name`: a word, unique; `arrays`: what it keeps, beside `on` and `score`, which every detector has; `grace`:
-    readings of a device before anything can be on; `late`: whether it is given rows older than the newest.
+    readings of a device before anything can be on; `late`: whether it is given rows older than the newest;
+    `narrow`: whether `family` may lack metrics that no device of it has sent so far, as it should where a detector
+    judges whatever there is: what nobody sends then takes no memory; `general`: whether it looks at any metric rather
+    than for one kind of trouble, and gives way where there is no memory for all (afford.py).
     `judged`: places of the metrics that it judges, or WHOLE_DEVICE alone; arrays have a column for each.
     """
 
@@ -39,6 +42,8 @@ class Detector:
     arrays: ClassVar[dict[str, State]] = {}
     grace: ClassVar[int] = 2
     late: ClassVar[bool] = False
+    narrow: ClassVar[bool] = False
+    general: ClassVar[bool] = False
     everywhere: ClassVar[dict[str, State]] = {"on": State("?"), "score": State("f4")}
 
     @classmethod
@@ -59,6 +64,8 @@ class Detector:
 
     def _new(self, state: State, slots: int) -> npt.NDArray[Any]:
         shape = state.shape if state.per_device else (len(self.judged), *state.shape)
+        if not state.filling:
+            return np.zeros((slots, *shape), np.dtype(state.kind))  # memory of devices that never send is never touched
         return np.full((slots, *shape), state.filling, np.dtype(state.kind))
 
     def grow(self, fleet: Fleet) -> None:
@@ -67,8 +74,9 @@ class Detector:
         for name, state in self.declared().items():
             have = len(self.state[name])
             if have < fleet.size:
-                more = fleet.size - have + have // 8  # so that it does not grow with each newcomer
-                self.state[name] = np.concatenate([self.state[name], self._new(state, more)])
+                grown = self._new(state, fleet.size + have // 8)  # so that it does not grow with each newcomer
+                grown[:have] = self.state[name]
+                self.state[name] = grown
 
     def forget(self, slots: Ints) -> None:
         """Begin anew with some devices: they were retired, or are another model now."""

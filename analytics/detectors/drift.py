@@ -59,6 +59,8 @@ class Drift(Detector):
     """
 
     name = "drift"
+    general = True
+    narrow = True
     grace = 72
     arrays: ClassVar[dict[str, State]] = {
         "hour": State("i4", -1, per_device=True),  # hours since 1970 of `sum`

@@ -5,7 +5,7 @@ again (catching_up.py). A detector that fails is out until the next start, and t
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ import structlog
 from analytics.bulletins.bulletin import Every
 from analytics.columns import Columns
 from analytics.consume import CONSUMER
-from analytics.detectors import detectors_of, findings, store
+from analytics.detectors import all_detectors, findings, store
+from analytics.detectors.afford import costs, left_out, room_here
 from analytics.detectors.catching_up import Again, CatchingUp
 from analytics.detectors.counts import Counts
 from analytics.detectors.detector import Detector
@@ -27,7 +28,7 @@ from analytics.detectors.registry import NAMES, Registry
 from analytics.detectors.rows import Ints
 from analytics.detectors.saving import Saving
 from analytics.detectors.slots import NOBODY
-from analytics.detectors.watch import Found, Watch
+from analytics.detectors.watch import Found, Kinds, Watch
 from devices.family import FAMILIES, Family
 
 if TYPE_CHECKING:
@@ -47,24 +48,29 @@ values ('detector_failed', 'major', %s, jsonb_build_object('detector', %s::text,
 
 
 class Detectors:
-    """Follower `detectors`. `consumer`: the name under which the caller takes batches; `made`: the detectors of a
-    family; `save_every_s`: how often at most what is remembered is stored; `budget_s`: of catching up in one tick."""
+    """Follower `detectors`. `consumer`: the name under which the caller takes batches; `kinds`: of detectors, else all;
+    `save_every_s`: how often at most what is remembered is stored; `budget_s`: of catching up in one tick; `room`:
+    bytes for what they remember, see afford.py."""
 
     name = "detectors"
 
     def __init__(
         self,
         consumer: str = CONSUMER,
-        made: Callable[[Family], list[Detector]] = detectors_of,
+        kinds: Kinds | None = None,
         save_every_s: float = 60.0,
         budget_s: float = 0.5,
+        room: int | None = None,
     ) -> None:
         self.counts = Counts()
         self._consumer = consumer
-        self._made = made
+        self._kinds = all_detectors() if kinds is None else kinds
         self._save_every_s = save_every_s
         self._budget_s = budget_s
+        self._costs = costs(self._kinds)
+        self._room = room_here() if room is None else room
         self._out: dict[tuple[str, str], str] = {}  # family and detector → why
+        self._without: set[tuple[str, str]] = set()  # for want of memory
         self._events: list[tuple[str, str, str]] = []
         self._forget()
 
@@ -81,7 +87,7 @@ class Detectors:
         """As prometheus_client asks for it."""
         self.counts.catching_up = len(self._catching)
         self.counts.waiting = self._findings.waiting
-        return self.counts.collect(list(self._watches.values()), dict(self._out))
+        return self.counts.collect(list(self._watches.values()), dict(self._out), sorted(self._without))
 
     def reset(self, connection: psycopg.Connection) -> None:
         """Read back what was remembered; see what came since."""
@@ -91,6 +97,7 @@ class Detectors:
         for head in stored:
             self._registry.seat(head.family, head.first, devices_of(head.beginning))
         moved = self._registry.follow(connection)
+        self._without = self._too_much()
         self._watches = {name: self._watch(family) for name, family in FAMILIES.items()}
         for name, watch in self._watches.items():
             watch.grow(self._registry.slots[name].fleet())
@@ -101,8 +108,9 @@ class Detectors:
         self._find_positions(connection, ranges)
 
     def _watch(self, family: Family) -> Watch:
-        made = [detector for detector in self._made(family) if (family.name, detector.name) not in self._out]
-        return Watch(family, made, partial(self._failed, family))
+        out = self._out.keys() | self._without
+        kinds = [kind for kind in self._kinds if (family.name, kind.name) not in out]
+        return Watch(family, kinds, partial(self._failed, family))
 
     def _put_back(self, connection: psycopg.Connection, head: store.Head) -> None:
         watch, fleet = self._watches[head.family], self._registry.slots[head.family].fleet()
@@ -161,9 +169,24 @@ class Detectors:
         return slots
 
     def _look_around(self, connection: psycopg.Connection) -> None:
-        for name, change in self._registry.follow(connection).items():
+        moved = self._registry.follow(connection)
+        for name, detector in sorted(self._too_much() - self._without):
+            self._leave_out(connection, name, detector)
+        for name, change in moved.items():
             self._watches[name].grow(self._registry.slots[name].fleet())
             self._begin_anew(connection, name, change.slots, change.devices)
+
+    def _too_much(self) -> set[tuple[str, str]]:
+        """Families and detectors to go without; what was left out stays so until the next start."""
+        sizes = {name: slots.size for name, slots in self._registry.slots.items()}
+        return self._without | left_out(self._costs, sizes, self._room)
+
+    def _leave_out(self, connection: psycopg.Connection, name: str, detector: str) -> None:
+        self._without.add((name, detector))
+        self._watches[name].leave_out(detector)
+        keys = findings.open_ones(connection, FAMILIES[name])
+        findings.close_of(connection, [device for device, by, _ in keys if by == detector], [detector])
+        log.warning("no memory for a detector of a family", detector=detector, family=name, room_mib=self._room >> 20)
 
     def _begin_anew(self, connection: psycopg.Connection, name: str, slots: Ints, devices: Ints) -> None:
         """Devices that were retired or replaced: what was found of them is over."""

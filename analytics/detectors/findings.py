@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from analytics.bulletins import all_indices
 from analytics.detectors.rows import WHOLE_DEVICE, Fleet
 from analytics.detectors.watch import Found
 from devices.family import Family
@@ -27,7 +28,7 @@ on conflict (device, detector, metric) where until is null do nothing
 """
 OPEN_ONES = """
 select f.device, f.detector, f.metric from rollup.finding f join registry.device d on d.id = f.device
-where f.until is null and d.family = %s
+where f.until is null and d.family = %s and f.detector <> all(%s)
 """
 CLOSE_OF = """
 update rollup.finding set until = greatest(since, now())
@@ -110,8 +111,9 @@ def write(connection: psycopg.Connection, changes: list[Told]) -> tuple[int, int
 
 
 def open_ones(connection: psycopg.Connection, family: Family) -> list[Key]:
-    """Device, detector and metric of what is open of a family's devices."""
-    rows: list[Any] = connection.execute(OPEN_ONES, (family.name,)).fetchall()
+    """Device, detector and metric of what is open of a family's devices, except what indices find and close."""
+    others = [name for index in all_indices() for name in getattr(index, "finds", ())]
+    rows: list[Any] = connection.execute(OPEN_ONES, (family.name, others)).fetchall()
     return rows
 
 

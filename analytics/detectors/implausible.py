@@ -46,6 +46,8 @@ class Implausible(Detector):
     """Score: 1 at such a value, until there was none for some readings."""
 
     name = "implausible"
+    general = True
+    narrow = True
     grace = 2
     arrays: ClassVar[dict[str, State]] = {
         "low": State("f4", np.inf),

@@ -19,23 +19,26 @@ MINUTE_US = 60_000_000
 
 
 class Parameters(NamedTuple):
-    """`critical`: deviates of both that are too many; `drop`: share of the speed that must be lost at least; `usual`:
-    share of what is usual at the hour of the week below which it is slow even then; `floor_kmh`, `floor_share`,
-    `floor_occupancy`: the smallest deviations (of a speed the greater of the first two); `memory`: readings that mean
-    and deviation go back; `evidence`: readings before anything is found; `calm`: readings after which it is over;
-    `watch`: readings for which mean and deviation stand still because something begins; `longest_h`: hours after which
-    it is no incident any more; `gap_min`: minutes of silence that break a series."""
+    """`critical`: the deviate of both together that is too much; `least`: of each alone, at least; `drop`: share of
+    the speed that must be lost at least; `usual`: share of what is usual at the hour of the week below which it is
+    slow even then; `floor_kmh`, `floor_share`, `floor_occupancy`: the smallest deviations (of a speed the greater of
+    the first two); `memory`, `spread_memory`: readings that mean and deviation go back; `evidence`: readings before
+    anything is found; `calm`: readings after which it is over; `watch`: readings for which mean and deviation stand
+    still because something begins; `longest_h`: hours after which it is no incident any more; `gap_min`: minutes of
+    silence that break a series."""
 
-    critical: float = 3.5
+    critical: float = 4.5
+    least: float = 2.0
     drop: float = 0.25
     usual: float = 0.75
     floor_kmh: float = 1.5
     floor_share: float = 0.05
-    floor_occupancy: float = 0.02
-    memory: int = 6
-    evidence: int = 15
+    floor_occupancy: float = 0.03
+    memory: int = 3
+    spread_memory: int = 20
+    evidence: int = 20
     calm: int = 3
-    watch: int = 20
+    watch: int = 8
     longest_h: float = 4.0
     gap_min: float = 15.0
 
@@ -44,7 +47,7 @@ class Incident(Detector):
     """Score: the deviate as a share of the critical one, at most 0.9 until two in a row were critical."""
 
     name = "incident"
-    grace = 15
+    grace = 20
     arrays: ClassVar[dict[str, State]] = {
         "speed": State("f4", per_device=True),  # km/h, mean of the last minutes
         "speed_off": State("f4", per_device=True),  # mean absolute deviation from it
@@ -106,14 +109,17 @@ class Incident(Detector):
         )
 
     def _deviate(self, slot: Ints, speed: Floats, full: Floats) -> Floats:
-        """How many deviations it is slower, and fuller, than in the last minutes: the less of both."""
+        """How many deviations it is slower and fuller than in the last minutes: of both sums, as one deviate (Stouffer
+        1949). Without an occupancy speed alone."""
         state, asked = self.state, self.parameters
         usual = state["speed"][slot].astype(np.float64)
         least = np.maximum(asked.floor_kmh, asked.floor_share * usual)
         slower = (usual - speed) / np.maximum(SIGMA * state["speed_off"][slot], least)
         spread = np.maximum(SIGMA * state["full_off"][slot], asked.floor_occupancy)
         fuller = (full - state["full"][slot]) / spread
-        return np.maximum(np.minimum(slower, np.where(np.isnan(fuller), slower, fuller)), 0.0)
+        fuller = np.where(np.isnan(fuller), 0.4 * slower, fuller)
+        both = np.minimum(slower, fuller) >= asked.least
+        return np.where(both, (slower + fuller) * np.sqrt(0.5), 0.0)
 
     def _learn(self, slot: Ints, speed: Floats, full: Floats, seen: Ints, frozen: Bools, over: Bools) -> None:
         """Move mean and deviation along, except while something is critical; begin anew when that is over."""
@@ -121,12 +127,13 @@ class Incident(Detector):
         begin = over | (seen == 0)
         seen = np.where(begin, 1, np.where(frozen, seen, np.minimum(seen + 1, asked.evidence)))
         weight = np.where(begin, 1.0, np.where(frozen, 0.0, 1.0 / np.minimum(seen, asked.memory)))
+        spread_weight = np.where(begin | frozen, weight, 1.0 / np.minimum(seen, asked.spread_memory))
         for name, value in (("speed", speed), ("full", full)):
             there = ~np.isnan(value)
             at, share, seen_at = slot[there], weight[there], begin[there]
             off = np.abs(value[there] - state[name][at])
             before = np.where(seen_at, 0.0, state[f"{name}_off"][at])
-            state[f"{name}_off"][at] = np.where(seen_at, 0.0, before + (off - before) * share)
+            state[f"{name}_off"][at] = np.where(seen_at, 0.0, before + (off - before) * spread_weight[there])
             state[name][at] += (value[there] - state[name][at]) * share
         state["seen"][slot] = seen
 

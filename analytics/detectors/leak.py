@@ -10,6 +10,7 @@ import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import Bools, Floats, Ints, joined
+from analytics.detectors.single import rounds_of
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -71,14 +72,13 @@ class Leak(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        rows = rows.of(~np.isnan(rows.values[:, self.judged[0]]))
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
         over = self._night_is_over(rows)
         changes = self._judge(rows.of(over)) if over.any() else None
-        volume, before, time = rows.values[:, self.judged[0]], state["volume"][slot, 0], state["time"][slot, 0]
+        volume, before, time = rows.values[:, 0], state["volume"][slot, 0], state["time"][slot, 0]
         hours = np.maximum(rows.time - time, 1) / HOUR_US
         inside = self._in_window(rows.time) & self._in_window(time) & (hours <= 2) & (volume >= before)
         flow = np.where(inside, (volume - before) / hours, np.inf)

@@ -9,6 +9,7 @@ import numpy as np
 from analytics import tables
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import Floats, Ints, joined
+from analytics.detectors.single import rounds_of
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -67,8 +68,8 @@ class Loud(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        rows = rows.of(~np.isnan(rows.values[:, self.judged[0]]))
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+        columns = self.judged.tolist() if self._period is None else [*self.judged.tolist(), self._period]
+        return joined([self._round(some) for some in rounds_of(rows, *columns)])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
@@ -77,7 +78,7 @@ class Loud(Detector):
         over = other & (state["seconds"][slot, 0] > 0)
         changes = self._judge(slot[over], rows.time[over], hour[over]) if over.any() else joined([])
         seconds = self._seconds(rows)
-        energy = seconds * 10 ** (rows.values[:, self.judged[0]] / 10)
+        energy = seconds * 10 ** (rows.values[:, 0] / 10)
         for name, more in (("energy", energy), ("seconds", seconds)):
             state[name][slot, 0] = np.where(other, 0, state[name][slot, 0]) + more
         state["hour"][slot, 0] = hour
@@ -88,7 +89,7 @@ class Loud(Detector):
         usual = self.fleet.interval_s[rows.slot].astype(np.float64)
         if self._period is None:
             return usual
-        said = rows.values[:, self._period]
+        said = rows.values[:, 1]
         return np.where(np.isnan(said), usual, np.minimum(said, 3600))
 
     def _judge(self, slot: Ints, time: Ints, now: Ints) -> Changes:

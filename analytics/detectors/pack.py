@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.detector import Detector
-from analytics.detectors.rows import WHOLE_DEVICE, Ints
+from analytics.detectors.carry import carry_over, judged_names
+from analytics.detectors.rows import Ints
 from analytics.detectors.watch import Watch
 
 SPAN = 4096
@@ -56,6 +56,7 @@ def unpack(watch: Watch, packed: bytes, first: int) -> None:
     length = int.from_bytes(packed[at : at + 4], "little")
     heads = msgspec.json.decode(packed[at + 4 : at + 4 + length], type=list[Head])
     at += 4 + length
+    watch.widen({watch.family.index[n] for head in heads for n in head.judged if n in watch.family.index})
     by_name = {detector.name: detector for detector in watch.detectors}
     for head in heads:
         found: dict[str, npt.NDArray[Any]] = {}
@@ -66,29 +67,4 @@ def unpack(watch: Watch, packed: bytes, first: int) -> None:
         if not head.detector:
             watch.newest[first : first + n] = found[NEWEST]
         elif head.detector in by_name:
-            put_back(by_name[head.detector], head, found, slice(first, first + n))
-
-
-def put_back(detector: Detector, head: Head, found: dict[str, npt.NDArray[Any]], part: slice) -> None:
-    """The arrays of one detector; metrics that it judges since then begin anew."""
-    declared, judged = detector.declared(), judged_names(detector)
-    columns = [judged.index(name) for name in head.judged if name in judged]
-    kept = [head.judged.index(judged[column]) for column in columns]
-    fits = found.keys() == declared.keys() and all(
-        np.dtype(state.kind) == found[name].dtype.newbyteorder("=")
-        and found[name].shape[1:] == (state.shape if state.per_device else (len(head.judged), *state.shape))
-        for name, state in declared.items()
-    )
-    if not fits:
-        return
-    for name, state in declared.items():
-        if state.per_device:
-            detector.state[name][part] = found[name]
-        else:
-            detector.state[name][part, columns] = found[name][:, kept]
-
-
-def judged_names(detector: Detector) -> list[str]:
-    """Of the metrics; empty for the whole device."""
-    metrics = detector.family.metrics
-    return ["" if place == WHOLE_DEVICE else metrics[place].name for place in detector.judged.tolist()]
+            carry_over(by_name[head.detector], head.judged, found, slice(first, first + n))

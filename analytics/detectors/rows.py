@@ -56,8 +56,24 @@ class Rows:
         return np.split(order, np.cumsum(np.bincount(nth))[:-1])
 
     def of(self, places: Ints | Bools) -> "Rows":
-        """Some of the rows, in the same order."""
-        return Rows(self.family, self.slot[places], self.time[places], self.received[places], self.values[places])
+        """Some of the rows, in the same order. A portion of `rounds` is put together once for all who ask for it."""
+        kept = self._portions.get(id(places))
+        if kept is None:
+            kept = Rows(self.family, self.slot[places], self.time[places], self.received[places], self.values[places])
+            if any(places is portion for portion in self._rounds):
+                self._portions[id(places)] = kept
+        return kept
+
+    @cached_property
+    def _portions(self) -> dict[int, "Rows"]:
+        """By the identity of a portion, which lives as long as we do. One that is all rows is we ourselves."""
+        return {id(self._rounds[0]): self} if len(self._rounds) == 1 else {}
+
+    def narrowed(self, family: Family, places: list[int]) -> "Rows":
+        """With some of the metrics alone, which are those of `family`."""
+        narrow = Rows(family, self.slot, self.time, self.received, self.values[:, places])
+        narrow.__dict__["_rounds"] = self._rounds
+        return narrow
 
 
 class Fleet(NamedTuple):

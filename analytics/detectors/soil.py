@@ -9,6 +9,7 @@ import numpy as np
 from analytics import tables
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import joined
+from analytics.detectors.single import rounds_of
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -50,12 +51,11 @@ class Dry(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        rows = rows.of(~np.isnan(rows.values[:, self.judged[0]]))
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
-        value = rows.values[:, self.judged[0]]
+        value = rows.values[:, 0]
         was, since = state["on"][slot, 0], state["since"][slot, 0]
         inside = self.side * (value - self.limit)  # above zero: no trouble
         bad = inside < np.where(was, self.limits.end, 0)
@@ -116,12 +116,11 @@ class Fallen(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        rows = rows.of(~np.isnan(rows.values[:, self.judged[0]]))
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
-        value = rows.values[:, self.judged[0]]
+        value = rows.values[:, 0]
         last, step, down = state["last"][slot, 0], state["step"][slot, 0], state["down"][slot, 0]
         change = np.nan_to_num(value - last)
         near = rows.time - state["time"][slot, 0] <= asked.gap_h * HOUR_US

@@ -36,6 +36,8 @@ class Spike(Detector):
     """
 
     name = "spike"
+    general = True
+    narrow = True
     grace = 48
     arrays: ClassVar[dict[str, State]] = {
         "ring": State("f4", np.nan, (4,)),  # values before, newest first

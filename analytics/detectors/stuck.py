@@ -37,6 +37,8 @@ class Stuck(Detector):
     """
 
     name = "stuck"
+    general = True
+    narrow = True
     grace = 30
     arrays: ClassVar[dict[str, State]] = {
         "last": State("f4", np.nan),

@@ -6,12 +6,23 @@ nothing: a dead sensor is absent evidence, not evidence that all is well.
 """
 
 from collections.abc import Sequence
+from math import asin, cos, exp, inf, isnan, nan, radians, sin, sqrt
 from typing import Literal, NamedTuple
-
-import numpy as np
 
 Kind = Literal["smoke", "heat", "camera", "flame", "hotspot", "lasting", "gate"]
 Stage = Literal["quiet", "suspected", "confirmed"]
+KIND: dict[str, Kind] = {
+    "fire-smoke": "smoke",
+    "fire-warmth": "heat",
+    "fire-heat": "heat",
+    "fire-camera": "camera",
+    "fire-event": "camera",
+    "fire-flame": "flame",
+    "fire-hotspot": "hotspot",
+    "fire-lasting": "lasting",
+    "forest-gate": "gate",
+}
+"""Which kind of source each detector of fire listens to; the view city.fire_evidence says the same."""
 EARTH_KM = 6371.0
 MINUTE_US = 60_000_000
 
@@ -84,7 +95,7 @@ def verdict(signs: Sequence[Evidence], gates: Sequence[Evidence], danger: int | 
     stage: Stage = "confirmed" if confirms(signs, rule) else "suspected" if odds >= rule.suspected else "quiet"
     return Verdict(
         stage,
-        float(1.0 / (1.0 + np.exp(-odds))),
+        1.0 / (1.0 + exp(-odds)),
         tuple(sorted(kinds)),
         tuple(sorted({sign.device for sign in signs})),
         min(sign.since for sign in signs),
@@ -131,13 +142,12 @@ def apart_km(one: Evidence, other: Evidence) -> float:
     """Great-circle distance (haversine); no distance where a place is not known, except from the device itself."""
     if one.device == other.device:
         return 0.0
-    lat, lon = np.radians([one.lat, other.lat]), np.radians([one.lon, other.lon])
-    half = np.sin(np.diff(lat) / 2) ** 2 + np.cos(lat[0]) * np.cos(lat[1]) * np.sin(np.diff(lon) / 2) ** 2
-    found = float(2 * EARTH_KM * np.arcsin(np.sqrt(half[0])))
-    return np.inf if np.isnan(found) else found
+    here, there = radians(one.lat), radians(other.lat)
+    half = sin((there - here) / 2) ** 2 + cos(here) * cos(there) * sin(radians(other.lon - one.lon) / 2) ** 2
+    return inf if isnan(half) else 2 * EARTH_KM * asin(sqrt(min(half, 1.0)))
 
 
 def middle(degrees: Sequence[float]) -> float:
     """The mean of those that are known."""
-    known = [value for value in degrees if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+    known = [value for value in degrees if not isnan(value)]
+    return sum(known) / len(known) if known else nan

@@ -1,6 +1,7 @@
 """`dothi up`: the embedded stack in one folder."""
 
 import ipaddress
+import os
 import re
 import signal
 import socket
@@ -24,10 +25,12 @@ from dothi.stack.brokers import Routes
 from dothi.stack.embedded import Embedded, Watch
 from dothi.stack.hosts import MOST_WORKERS
 from dothi.stack.leftovers import end_leftovers, held
+from dothi.stack.outside import check_broker
 from dothi.stack.plan import Plan
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?")
 LEAST_MEMORY = 2**20
+WORKERS_PER_CORE = 4
 LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -108,10 +111,12 @@ def live_view(folder: Path) -> Watch:
 def check(plan: Plan) -> None:
     """Refuse what cannot be run before anything is started. Raises WrongUsage."""
     areas = known_areas()
-    for name, value, most in (("--workers", plan.workers, MOST_WORKERS), ("--broker-shards", plan.shards, len(areas))):
+    workers = min(MOST_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1))
+    for name, value, most in (("--workers", plan.workers, workers), ("--broker-shards", plan.shards, len(areas))):
         if not 1 <= value <= most:
             raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
     check_storage()
+    settings.use_tables()
     check_tls(plan)
     if plan.shards > 1 and plan.broker_url:
         raise WrongUsage(f"--broker-shards {plan.shards}: only 1 with DOTHI_BROKER_URL, which is a single broker")
@@ -120,6 +125,8 @@ def check(plan: Plan) -> None:
     if plan.ready_file and not plan.ready_file.parent.is_dir():
         raise WrongUsage(f"--ready-file {plan.ready_file}: allowed: a file in a folder that exists")
     check_city(plan)
+    if plan.broker_url:
+        check_broker(plan.broker_url)
 
 
 def check_tls(plan: Plan) -> None:

@@ -40,10 +40,18 @@ def packet(head: int, body: bytes) -> bytes:
     return bytes((head,)) + encode_length(len(body)) + body
 
 
-def connect(client_id: str, username: str | None, password: str | None, keepalive: int, receive_maximum: int) -> bytes:
-    """CONNECT that takes up the session of `client_id`, never to expire. `keepalive` in seconds."""
+def connect(
+    client_id: str,
+    username: str | None,
+    password: str | None,
+    keepalive: int,
+    receive_maximum: int,
+    expiry_s: int = FOREVER,
+) -> bytes:
+    """CONNECT that takes up the session of `client_id`. `keepalive` in seconds, `expiry_s`: how long the session stays
+    after its connection."""
     flags = (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
-    properties = b"\x11" + FOREVER.to_bytes(4) + b"\x21" + receive_maximum.to_bytes(2)
+    properties = b"\x11" + expiry_s.to_bytes(4) + b"\x21" + receive_maximum.to_bytes(2)
     head = text("MQTT") + b"\x05" + bytes((flags,)) + keepalive.to_bytes(2)
     credentials = b"".join(text(value) for value in (username, password) if value is not None)
     return packet(0x10, head + encode_length(len(properties)) + properties + text(client_id) + credentials)

@@ -25,8 +25,8 @@ from devices.route import ROUTES, rivals_of
 from dothi.stack import queues as broker_queues
 from ingest import mqtt
 from ingest.batch import Batch, Limits
-from ingest.pack import SIGNATURE, TRAILER, pack
 from ingest.intake import Intake
+from ingest.pack import SIGNATURE, TRAILER, pack
 from ingest.route import Router
 from ingest.window import Arrival
 from simulators.device import Device

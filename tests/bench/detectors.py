@@ -1,0 +1,130 @@
+"""What each detector costs: CPU nanoseconds per reading and bytes of state per device, and all of them together.
+
+    python -m tests.bench.detectors [--family air_quality] [--devices 100000] [--rounds 12] [--json FILE]
+
+Synchronous: each round has one reading of every device, in the order of slots. Scattered: rounds of 20,000 readings of
+devices by chance, as a batch of a second brings them. The engine's own work (sorting, late readings) is told apart.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analytics.columns import Columns
+from analytics.detectors import all_detectors
+from analytics.detectors.detector import Detector
+from analytics.detectors.rows import Ints
+from analytics.detectors.watch import Watch
+from devices.family import FAMILIES, Family
+from tests.detector_world import BEGIN_US, SECOND_US, fleet_of
+
+SCATTERED = 20_000
+METRICS = 3  # that each reading has; a family may know more
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--family", default="air_quality", choices=sorted(FAMILIES))
+    parser.add_argument("--devices", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    family = FAMILIES[asked.family]
+    measured = {way: measure(family, asked.devices, asked.rounds, way) for way in ("synchronous", "scattered")}
+    show(measured, asked.devices)
+    if asked.json:
+        asked.json.write_text(json.dumps(measured, indent=2) + "\n")
+
+
+def measure(family: Family, devices: int, rounds: int, way: str) -> dict[str, dict[str, float]]:
+    """By detector: ns of CPU per reading, bytes of state per device."""
+    watch = Watch(family, all_detectors(), fail)
+    fleet = fleet_of(devices)
+    watch.grow(fleet)
+    batches = list(synchronous(family, devices, rounds) if way == "synchronous" else scattered(family, devices, rounds))
+    rows, whole = 0, 0.0
+    for number, (slot, columns) in enumerate(batches):
+        if number == len(batches) // 2:  # evidence is there, memory has been touched
+            rows, whole = 0, 0.0
+            watch.seconds.clear()
+        began = time.thread_time()
+        watch.take(slot, columns)
+        whole += time.thread_time() - began
+        rows += len(slot)
+    every = {detector.name: detector for detector in watch.detectors}
+    spent = {name: watch.seconds[name] for name in every}
+    began = time.thread_time()
+    watch.tick(int(batches[-1][1].received.max()) + SECOND_US)
+    tick_s = time.thread_time() - began
+    found = {
+        name: {"ns": 1e9 * seconds / rows, "bytes": state_bytes(every[name], devices)}
+        for name, seconds in spent.items()
+    }
+    found["(sorting, late)"] = {"ns": 1e9 * (whole - sum(spent.values())) / rows, "bytes": 8.0}
+    found["(all)"] = {"ns": 1e9 * whole / rows, "bytes": sum(one["bytes"] for one in found.values())}
+    found["(a tick)"] = {"ns": 1e9 * tick_s / devices, "bytes": 0.0}
+    return found
+
+
+def state_bytes(detector: Detector, devices: int) -> float:
+    """Bytes per device."""
+    return sum(array.nbytes for array in detector.state.values()) / max(devices, len(detector.state["on"]))
+
+
+def synchronous(family: Family, devices: int, rounds: int) -> Iterator[tuple[Ints, Columns]]:
+    """Each device once in each round."""
+    random = np.random.default_rng(1)
+    for number in range(rounds):
+        yield rows_of(family, random, np.arange(devices), BEGIN_US + 60 * SECOND_US * number)
+
+
+def scattered(family: Family, devices: int, rounds: int) -> Iterator[tuple[Ints, Columns]]:
+    """As many readings, by chance, some devices twice."""
+    random = np.random.default_rng(2)
+    for number in range(max(4, rounds * devices // SCATTERED)):
+        yield rows_of(family, random, random.integers(0, devices, SCATTERED), BEGIN_US + SECOND_US * number)
+
+
+def rows_of(family: Family, random: np.random.Generator, slot: Ints, at: int) -> tuple[Ints, Columns]:
+    """A batch of readings with ordinary values of some metrics."""
+    n = len(slot)
+    values = np.full((n, len(family.metrics)), np.nan)
+    gauges = [place for place, metric in enumerate(family.metrics) if metric.kind == "gauge"][:METRICS]
+    for place in gauges:
+        metric = family.metrics[place]
+        middle = metric.low + (metric.high - metric.low) * (0.1 + 0.01 * (slot % 7))
+        values[:, place] = middle * (1 + 0.05 * random.standard_normal(n))
+    time_us = at + random.integers(0, SECOND_US, n)
+    seq = np.arange(n)
+    columns = Columns(family, slot.astype(np.int32), np.full(n, 213, np.int16), time_us, seq, time_us + 10_000, values)
+    return slot.astype(np.int64), columns
+
+
+def fail(detector: Detector, error: Exception) -> None:
+    """A benchmark of a detector that fails says nothing."""
+    raise error
+
+
+def show(measured: dict[str, dict[str, dict[str, float]]], devices: int) -> None:
+    """A table."""
+    lines: list[Any] = [f"{'detector':<20}{'synchronous ns':>16}{'scattered ns':>14}{'state bytes':>13}"]
+    for name, one in measured["synchronous"].items():
+        other = measured["scattered"][name]
+        lines.append(f"{name:<20}{one['ns']:>16.0f}{other['ns']:>14.0f}{one['bytes']:>13.0f}")
+    whole = measured["scattered"]["(all)"]
+    lines.append(f"all, CPU s per 100,000 readings: {measured['synchronous']['(all)']['ns'] / 1e4:.3f} synchronous, ")
+    lines[-1] += (
+        f"{whole['ns'] / 1e4:.3f} scattered; state of {devices:,} devices {whole['bytes'] * devices / 1e9:.2f} GB"
+    )
+    lines.append(f"state of 3,700,000 devices {whole['bytes'] * 3.7e6 / 1e9:.1f} GB")
+    print("\n".join(lines))  # noqa: T201 - the table is what is asked for
+
+
+if __name__ == "__main__":
+    main()
