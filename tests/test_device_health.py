@@ -14,7 +14,7 @@ from analytics.detectors.drift import Drift
 from analytics.detectors.implausible import Implausible, bounds
 from analytics.detectors.repeated import Repeated
 from analytics.detectors.reporting import Reporting
-from analytics.detectors.rows import Changes, Fleet, Rows, joined
+from analytics.detectors.rows import Changes, Rows, joined
 from analytics.detectors.silent import Silent
 from analytics.detectors.spike import Spike, excursion
 from analytics.detectors.stuck import Stuck
