@@ -35,7 +35,7 @@ class Parameters(NamedTuple):
     """
 
     allowed: tuple[float, float] = (1.2, 1.75)
-    limit: tuple[float, float] = (80.0, 80.0)
+    limit: tuple[float, float] = (80.0, 75.0)
     most: float = 6.0
     idle: float = 0.25
     weight: float = 8.0

@@ -83,12 +83,11 @@ class Stuck(Detector):
         again = state["again"][slot].astype("i4") + (learn & same & (run > 1))
         since = np.where(other, rows.time[:, None] // 1_000_000, state["since"][slot].astype(np.int64))
         run = np.where(same, np.minimum(run + 1, 60_000), np.where(other, 1, run))
-        witnesses = np.maximum(pairs - np.maximum(run - 1, 0), 0)  # the run that is judged is no witness for itself
-        without = np.maximum(equal - np.maximum(run - 1, 0), 0)
-        without_again = np.maximum(again - np.maximum(run - 2, 0), 0)
-        score = np.minimum(run / self._too_long(slot, witnesses, without, without_again, longest), 1.0)
-        a_while = np.minimum(self.parameters.days / days, 4000)
-        score *= witnesses > np.maximum(self.parameters.evidence, a_while)
+        score = np.zeros(run.shape, np.float32)
+        at = np.nonzero(run >= self.parameters.least)  # few: what costs is reckoned for these alone
+        if len(at[0]):
+            interval_s = self.fleet.interval_s[slot[at[0]]]
+            score[at] = self._score(interval_s, run[at], pairs[at], equal[at], again[at], longest[at])
         state["last"][slot] = np.where(told, value, state["last"][slot])
         full = pairs > 8192  # what is long ago counts half
         for name, count in (("pairs", pairs), ("same", equal), ("again", again)):
@@ -97,18 +96,23 @@ class Stuck(Detector):
         state["score"][slot] = score
         return self.switched(slot, latched(was, score), rows.time[:, None], since * 1_000_000, value)
 
-    def _too_long(self, slot: Ints, pairs: Floats, equal: Floats, again: Floats, longest: Floats) -> Floats:
-        """Equal values in a row that no ordinary run of the series has."""
-        assert self.fleet is not None
+    def _score(self, interval_s: Floats, run: Ints, pairs: Ints, equal: Ints, again: Ints, longest: Floats) -> Floats:
+        """Of runs of equal values, each as a share of the run that no ordinary one of its series reaches.
+
+        The run that is judged is no witness for itself.
+        """
         asked = self.parameters
-        hours = self.fleet.interval_s[slot][:, None] / 3600.0
+        hours = interval_s / 3600.0
+        witnesses = np.maximum(pairs - run + 1, 0)
         chance = np.clip(asked.chance * hours, asked.least_chance, 10 * asked.chance)
-        first = (equal + 0.5) / (pairs + 1.0)
-        further = np.maximum(first, (again + 2.0 * first) / (equal + 2.0))
+        others = np.maximum(equal - run + 1, 0)
+        first = (others + 0.5) / (witnesses + 1.0)
+        further = np.maximum(first, (np.maximum(again - run + 2, 0) + 2.0 * first) / (others + 2.0))
         by_chance = 2.0 + np.log(chance / first) / np.log(np.minimum(further, 0.9999))
         beyond = longest * (1.0 + asked.beyond * np.clip(1.0 - hours, 0.0, 1.0)) + 1.0
-        too_long: Floats = np.maximum(np.maximum(np.ceil(by_chance), beyond), asked.least)
-        return too_long
+        too_long = np.maximum(np.maximum(np.ceil(by_chance), beyond), asked.least)
+        a_while = np.maximum(asked.evidence, np.minimum(asked.days * 86_400 / interval_s, 4000))
+        return np.asarray(np.minimum(run / too_long, 1.0) * (witnesses > a_while))
 
 
 DETECTORS = (Stuck,)
