@@ -142,7 +142,8 @@ def _beyond(
     width[:, :RUN] = np.maximum(width[:, :RUN], least)
     width[:, FEW:] = np.maximum(width[:, FEW:], least)
     moves = width[:, VALUE] > 0
-    np.copyto(width, excess, where=width <= 0)  # a first movement has no range to be measured by: it counts as one
+    still = width <= 0  # a first movement has no range to be measured by: it counts as one
+    np.copyto(width, np.where(excess > 0, excess, 1), where=still)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.minimum(excess / width, MOST[: width.shape[1]]) / USUAL[: width.shape[1]]
     lows[:, 0], highs[:, 0] = np.minimum(lows[:, 0], signs), np.maximum(highs[:, 0], signs)
