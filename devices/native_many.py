@@ -101,7 +101,8 @@ class Many:
         if len(binary):
             pieces += self._binary(payloads, binary)
         rows = in_order(pieces, len(self._family.metrics))
-        return rows.only(self._sound(rows, len(payloads)))
+        sent = [self._family.index[metric.name] for metric in (self._all if len(binary) else self._usual).metrics]
+        return rows.only(self._sound(rows, sent, len(payloads)))
 
     def _binary(self, payloads: list[bytes], places: Ints) -> Iterator[Rows]:
         """The rows of messages in CBOR."""
@@ -167,10 +168,16 @@ class Many:
             values[:, self._family.index[metric.name]] = np.fromiter(column, dtype=np.float64, count=count)
         return Rows(message, element, time, seq, boot, values)
 
-    def _sound(self, rows: Rows, messages: int) -> Flags:
-        """Whether all of a message's rows are what they should be: some metric, all in range, a seq within a list."""
-        fine = ~(rows.values < self._low).any(axis=1) & ~(rows.values > self._high).any(axis=1)
-        fine &= ~np.isnan(rows.values).all(axis=1)
+    def _sound(self, rows: Rows, sent: list[int], messages: int) -> Flags:
+        """Whether all of a message's rows are what they should be: some metric, all in range, a seq within a list.
+        `sent`: places of the metrics that anybody sends."""
+        fine = np.ones(len(rows.seq), dtype=np.bool_)
+        nothing = np.ones(len(rows.seq), dtype=np.bool_)
+        for place in sent:
+            column = rows.values[:, place]
+            fine &= ~((column < self._low[place]) | (column > self._high[place]))
+            nothing &= np.isnan(column)
+        fine &= ~nothing
         fine &= (rows.seq != ABSENT) | (rows.element == ALONE)
         return whole_messages(fine, rows.message, messages)
 

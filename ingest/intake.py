@@ -11,6 +11,8 @@ PRESENCE = {b"online": True, b"offline": False}
 AT_ONCE = 1_000
 """Messages that are read together: so few that all of them stay near the processor, so many that the calls for each
 family do not count (measured)."""
+BYTES_AT_ONCE = 1 << 20
+"""The same for messages that hold many readings."""
 
 
 class Message(NamedTuple):
@@ -36,7 +38,7 @@ class Intake:
         counts = batch.arrived(arrival)
         if self._router.native(arrival.source.inbox):
             batch.waiting.add(arrival, first)
-            if len(batch.waiting) >= AT_ONCE:
+            if len(batch.waiting) >= AT_ONCE or batch.waiting.bytes >= BYTES_AT_ONCE:
                 self.finish(batch)
             return
         for place, (topic, payload) in enumerate(zip(arrival.messages.topics, arrival.messages.payloads, strict=True)):

@@ -5,6 +5,7 @@ COPY, "Binary Format": per row the number of fields (int16), per field its lengt
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -88,25 +89,36 @@ def group_rows(present: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.intp]]
         yield np.flatnonzero(group == number)
 
 
+@lru_cache(maxsize=4096)  # which metrics a row has is the devices' choice
+def layout_of(kinds: tuple[str, ...], present: bytes) -> tuple[np.dtype[np.void], bytes]:
+    """How rows with these fields look, and one of them in which everything stands but the values. `kinds`: "" for
+    `extra`, whose length and bytes come after the rest."""
+    here = np.frombuffer(present, dtype=np.bool_).tolist()
+    layout: list[tuple[str, str]] = [("count", ">i2")]
+    for place, kind in enumerate(kinds):
+        if kind or not here[place]:
+            layout.append((f"length{place}", ">i4"))
+        if kind and here[place]:
+            layout.append((f"value{place}", kind))
+    blank = np.zeros(1, dtype=layout)
+    blank["count"] = len(kinds)
+    for place, kind in enumerate(kinds):
+        if kind or not here[place]:
+            blank[f"length{place}"] = np.dtype(kind).itemsize if here[place] else -1
+    return blank.dtype, blank.tobytes()
+
+
 def pack_group(
     rows: npt.NDArray[np.intp], fields: Fields, present: npt.NDArray[np.bool_], extra: list[bytes | None]
 ) -> list[bytes]:
     """Rows that have the same fields, as one block, or row by row where each carries its own `extra`."""
     here = present[rows[0]]
-    layout: list[tuple[str, str]] = [("count", ">i2")]
-    for place, (array, kind) in enumerate(fields):
-        if array is not None or not here[place]:
-            layout.append((f"length{place}", ">i4"))
-        if array is not None and here[place]:
-            layout.append((f"value{place}", kind))
-    block = np.empty(len(rows), dtype=layout)
-    block["count"] = len(fields)
-    for place, (array, kind) in enumerate(fields):
-        if array is not None and here[place]:
-            block[f"length{place}"] = np.dtype(kind).itemsize
+    dtype, blank = layout_of(tuple(kind for _, kind in fields), here.tobytes())
+    block = np.frombuffer(bytearray(blank * len(rows)), dtype=dtype)
+    for place in np.flatnonzero(here).tolist():
+        array = fields[place][0]
+        if array is not None:
             block[f"value{place}"] = array[rows]
-        elif not here[place]:
-            block[f"length{place}"] = -1
     if not here[-1]:
         return [block.tobytes()]
     return with_extra(block.tobytes(), block.dtype.itemsize, [extra[row] or b"" for row in rows])

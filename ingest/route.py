@@ -23,7 +23,7 @@ log = structlog.get_logger("ingest.route")
 
 REFRESH_S = 1.0
 MOST_TOPICS = 200_000
-"""Topics whose devices are remembered ready-made, some 70 MB; the others are looked up. Those who come first are those
+"""Topics whose devices are remembered, some 30 MB; the others are looked up. Those who come first are those
 who speak often, so none gives way to another until all are forgotten."""
 FORGET_S = 600.0
 """How long a full memory of topics is kept: inboxes move to other workers, devices fall silent."""

@@ -25,6 +25,9 @@ TAKEN_OVER = 0x8E
 # The broker sends one packet per write. Reading a few milliseconds later brings many at once: 0.88 → 0.39 CPU seconds
 # per 100,000 messages end to end (design limits, measured), for that much delay.
 READ_PACE_S = 0.003
+# As much as a read can bring. The rule: the fuller a read was, the sooner the next one; after a full one at once, so
+# that what has piled up during an outage, or messages of many readings, are not held back.
+LARGEST_READ = 256 << 10
 
 
 class Inbox(NamedTuple):
@@ -116,12 +119,12 @@ class Connection(asyncio.Protocol):
             return
         if messages:
             self._window.put(Arrival(self, time.time_ns() // 1000, messages, len(data)))
-            self._pace()
+            self._pace(pause_s(len(data)))
 
-    def _pace(self) -> None:
-        if self._transport and not self._transport.is_closing():
+    def _pace(self, seconds: float) -> None:
+        if seconds and self._transport and not self._transport.is_closing():
             self._transport.pause_reading()
-            asyncio.get_running_loop().call_later(READ_PACE_S, self.resume)
+            asyncio.get_running_loop().call_later(seconds, self.resume)
 
     def _answer(self, packet: mqtt.Packet) -> None:
         assert self._transport
@@ -194,6 +197,15 @@ class Connection(asyncio.Protocol):
         self._window.leave(self)
         if not self.closed.done():
             self.closed.set_result(str(exc) if exc else "the broker closed the connection")
+
+
+def pause_s(size: int) -> float:
+    """Seconds to wait after a read of so many bytes.
+
+    >>> pause_s(0), pause_s(128 << 10), pause_s(256 << 10)
+    (0.003, 0.0015, 0.0)
+    """
+    return READ_PACE_S * max(0.0, 1 - size / LARGEST_READ)
 
 
 def said(reason: int) -> str:

@@ -38,6 +38,7 @@ class Waiting:
         self.arrivals: list[Arrival] = []
         self.starts: list[int] = []  # place of an arrival's first message within the batch
         self.messages = 0
+        self.bytes = 0
 
     def __len__(self) -> int:
         """Messages."""
@@ -48,6 +49,7 @@ class Waiting:
         self.arrivals.append(arrival)
         self.starts.append(start)
         self.messages += len(arrival.messages)
+        self.bytes += arrival.size
 
 
 class Come(NamedTuple):

@@ -1,6 +1,7 @@
 """One ingest process: the inboxes it hosts, one pipeline, and what it says of itself."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -106,6 +107,8 @@ async def carry(
 ) -> None:
     """Know the devices, then carry readings until cancelled."""
     await first_registry(router, connect)
+    gc.collect()
+    gc.freeze()  # profiles and code stay for good: no need to look at them again and again
     host.assign(worker.inboxes)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(router.keep_fresh(connect))

@@ -10,6 +10,7 @@ import pytest
 
 from analytics.bulletins.fire_danger import FireDanger, begin, next_day
 from analytics.bulletins.fire_weather import LOCAL, at_13, days_touched
+from analytics.indices.fire_evidence import KIND
 from analytics.indices.fire_weather import Noon
 from devices.area import ZONES
 from tests.rollup_world import database
@@ -225,3 +226,31 @@ def test_hours_belong_to_the_days_whose_weather_they_are() -> None:
     assert days_touched(noon + timedelta(hours=2)) == {sixth}
     assert days_touched(noon - timedelta(hours=23)) == {third, fifth}
     assert days_touched(noon - timedelta(hours=12)) == {fifth}
+
+
+def test_evidence_is_shown_with_its_kind_and_place(connection: Connection) -> None:
+    connection.execute("truncate rollup.finding; delete from reading.fire_watch")
+    connection.execute(
+        "insert into registry.device (device, profile, area, lat, lon) select 'fw-220-1', id, 220, 21.3, 106.8 "
+        "from registry.profile where profile = 'native-fire-watch'"
+    )
+    at = datetime(2026, 3, 1, 5, tzinfo=UTC)
+    connection.execute(
+        "insert into reading.fire_watch (time, seq, received, batch, device, area, latitude, longitude) "
+        "select %s, 1, now(), 1, id, area, 21.35, 106.85 from registry.device where device = 'fw-220-1'",
+        (at,),
+    )
+    for place, detector in enumerate([*KIND, "stuck"]):
+        connection.execute(
+            "insert into rollup.finding (device, detector, metric, since, found, score) "
+            "select id, %s, '', %s, %s, 1 from registry.device where device = 'fw-220-1'",
+            (detector, at, at + timedelta(minutes=place)),
+        )
+    with connection.transaction():
+        connection.execute("set local role dothi_reader")
+        rows = connection.execute(
+            "select detector, kind, lat, lon, area from city.fire_evidence order by found"
+        ).fetchall()
+    assert {detector: kind for detector, kind, *_ in rows} == KIND
+    assert rows[0][2:] == (21.35, 106.85, "220"), "the place that it told with that reading"
+    assert rows[1][2:] == (21.3, 106.8, "220"), "its own"

@@ -13,7 +13,7 @@ from analytics.detectors.leak import Leak
 from analytics.detectors.noise import Loud
 from analytics.detectors.rows import Changes, Fleet, Rows, joined
 from analytics.detectors.soil import Dry, Fallen, Wet
-from analytics.detectors.usage import Usage
+from analytics.detectors.usage import SCALE, Usage, coded
 from devices.family import FAMILIES, Family
 from tests.detector_world import BEGIN_US, fleet_of
 
@@ -126,9 +126,15 @@ def test_the_profile_is_that_of_the_week() -> None:
     used = np.where((hour - 1 + LOCAL_HOUR) // 24 % 7 == 3, 5.0, 1.0)[:, None]  # one day of seven
     detector = Usage(WATER)
     watched(detector, hourly(WATER, {"total_volume": np.cumsum(used, axis=0)}))
-    profile = detector.state["profile"][0, 0].astype(np.float64)
-    assert sorted(np.round(profile.reshape(7, 24).mean(axis=1), 1)) == [1, 1, 1, 1, 1, 1, 5]
-    assert detector.state["profile"].itemsize * profile.size == 336
+    profile = SCALE[detector.state["profile"][0, 0]]
+    assert sorted(profile.reshape(7, 24).mean(axis=1)) == pytest.approx([1, 1, 1, 1, 1, 1, 5], rel=0.045)
+    assert detector.state["profile"][0].nbytes == 168
+
+
+def test_what_a_byte_of_the_profile_holds() -> None:
+    level = np.r_[0.0, np.geomspace(1e-4, 300_000, 500)]
+    np.testing.assert_allclose(SCALE[coded(level)], level, rtol=0.045)
+    assert (coded(SCALE[1:]) == np.arange(1, 256)).all()
 
 
 METER = FAMILIES["meter"]

@@ -23,7 +23,7 @@ from analytics.rollup.width import DAY, HOUR, HOUR_US, LOCAL_OFFSET_US, Width
 FAMILY = "air_quality"
 PROVINCE = "bac-giang"
 REACH = timedelta(days=31)
-MOST = 24  # buckets in one call
+MOST = 8  # buckets in one call
 AT_ONCE = 4  # of them in memory together
 STALE = 2000  # (device, hour) pairs in one call
 DEVICES = 100  # whose weeks of hours are reckoned at once

@@ -78,7 +78,8 @@ def weather(connection: psycopg.Connection, days: list[date], areas: list[int], 
     shape = (len(days), len(areas))
     temperature, humidity, wind, rain = (np.full(shape, np.nan) for _ in range(4))
     found = Weather(temperature, humidity, wind, rain, np.zeros(shape, np.int64))
-    row, column = ({one: place for place, one in enumerate(keys)} for keys in (days, areas))
+    row = {day: place for place, day in enumerate(days)}
+    column = {area: place for place, area in enumerate(areas)}
     known = set()
     for day, area, *values in connection.execute(TOLD, (days[0], days[-1], areas, list(anew))):
         known.add(day)

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.rows import Floats, Ints, joined
+from analytics.detectors.rows import Bools, Floats, Ints, joined
 from devices.family import Family
 
 DAY_US = 86_400_000_000
@@ -16,9 +16,9 @@ KEPT = 14
 
 class Parameters(NamedTuple):
     """`days_left`: a ticket below; `least_days`: days since it was charged or replaced before anything is foretold;
-    `empty_level`: where a level is empty; `empty_share`: of the best day, where a voltage is; `charged`: how much higher
-    than before, as a share of full, tells a new or charged battery; `flat`: readings in a row at `empty_level` / 2 or
-    below 0.9 of an empty voltage that need no days."""
+    `empty_level`: where a level is empty; `empty_share`: of the best day, where a voltage is; `charged`: how much
+    higher than before, as a share of full, tells a new or charged battery; `flat`: readings in a row at half of
+    `empty_level`, or below 0.9 of an empty voltage, that need no days."""
 
     days_left: float = 14.0
     least_days: int = 4
@@ -63,7 +63,7 @@ class Battery(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        told = ~np.isnan(rows.values[:, self.judged]).all(axis=1)
+        told: Bools = np.asarray(~np.isnan(rows.values[:, self.judged]).all(axis=1))
         rows = rows if told.all() else rows.of(told)
         return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
@@ -90,7 +90,7 @@ class Battery(Detector):
         on = latched(state["on"][slot], score)
         return self.switched(slot, on, rows.time[:, None], rows.time[:, None], left)
 
-    def _close(self, slot: Ints, told: "np.ndarray", day: Ints, charged: "np.ndarray") -> None:
+    def _close(self, slot: Ints, told: Bools, day: Ints, charged: Bools) -> None:
         """Where a new day begins, put the mean of the one before to the others and look ahead; a charge begins anew."""
         state = self.state
         over = told & (day > state["day"][slot])

@@ -11,12 +11,15 @@ from devices.family import Family
 HOUR_US = 3_600_000_000
 GAUGE = {
     "total_active_energy_import": ("active_power", 1e-3, 96.0),  # W → kW
-    "total_active_energy_export": ("active_power", -1e-3, 336.0),
     "total_volume": ("flow_rate", 1.0, 336.0),  # m3/h
-    "total_reverse_volume": ("flow_rate", -1.0, 336.0),
 }
-"""By counter the gauge that says how fast it must grow, the factor to its unit per hour, and the hours that it may well
-stand: a house whose people are away uses no water, but its refrigerator runs."""
+"""By main counter of a meter the gauge that says how fast it must grow, the factor to its unit per hour, and the hours
+that it may well stand: a house whose people are away uses no water, but its refrigerator runs."""
+
+
+def main_counter(family: Family) -> list[int]:
+    """Its place, where a family has one."""
+    return [family.index[name] for name in GAUGE if name in family.index]
 
 
 class Backwards(Detector):
@@ -37,8 +40,8 @@ class Backwards(Detector):
 
     @classmethod
     def judges(cls, family: Family) -> list[int]:
-        """All counters."""
-        return [place for place, metric in enumerate(family.metrics) if metric.kind == "counter"]
+        """The main counter of a meter."""
+        return main_counter(family)
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
@@ -90,8 +93,8 @@ class Standing(Detector):
 
     @classmethod
     def judges(cls, family: Family) -> list[int]:
-        """Counters of meters."""
-        return [family.index[name] for name in GAUGE if name in family.index]
+        """The main counter of a meter."""
+        return main_counter(family)
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

@@ -11,14 +11,14 @@ from analytics.indices.neighbours import NOBODY, nearest
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
-PARTS = 12
+PARTS = 8
 """Parts of the day for each of which an offset is learnt."""
 MOST_HOURS = 48
 """That one tick judges."""
 SLOW = ("water_level", "flow")
 """A flood passes one gauge and not the next, and takes days to go: these must be off for `patience` times as long."""
-UNLIKE = ("precipitation", "rain", "altitude", "speed")
-"""Of one place and moment: neighbours tell nothing about it, nor does the day before."""
+UNLIKE = ("precipitation", "rain", "altitude", "speed", "disk_", "backup_", "fuel_", "filling_")
+"""Of one place and moment, or what fills and is emptied: neither neighbours nor the day before tell anything of it."""
 
 
 class Parameters(NamedTuple):
@@ -26,13 +26,15 @@ class Parameters(NamedTuple):
 
     `allowed`: deviations per hour that are forgiven, for devices with neighbours and without; `limit`: the sum at which
     it is drift; `most`: an hour counts no more deviations; `weight`: a reading of a device that speaks less than hourly
-    counts as many hours as it stands for, at most so many. `evidence`: hours before anything is judged, `alone`: without
-    neighbours. `idle`: share of hours with the same mean as the hour before from which a metric is not judged: it rests
-    (no rain, dark) and says little when it does not. `memory`: of the offsets, days; `scale_memory`: of the deviation, hours. `least`: neighbours with a value.
-    `patience`: see SLOW. `delay_us`: how long after its end an hour is judged.
+    counts as many hours as it stands for, at most so many. `idle`: share of hours with the same mean as the hour before
+    from which a metric is not judged: it rests (no rain, dark) and says little when it does not. `evidence`: hours
+    before anything is judged, `alone`: without neighbours. `memory`: of the offsets, days; `scale_memory`: of the
+    deviation, hours. `least`: neighbours with a value. `patience`: see SLOW. `alike`: a device is off by more than so
+    many times what its neighbours are off in that hour: the weather's doing, not a sensor's. `delay_us`: how long after
+    its end an hour is judged.
     """
 
-    allowed: tuple[float, float] = (1.0, 1.75)
+    allowed: tuple[float, float] = (1.2, 1.75)
     limit: tuple[float, float] = (80.0, 80.0)
     most: float = 6.0
     idle: float = 0.25
@@ -42,7 +44,8 @@ class Parameters(NamedTuple):
     memory: float = 10.0
     scale_memory: float = 240.0
     least: int = 3
-    patience: float = 2.5
+    patience: float = 1.5
+    alike: float = 1.5
     delay_us: int = 15 * 60_000_000
 
 
@@ -50,8 +53,9 @@ class Drift(Detector):
     """Score: the sum as a share of the limit.
 
     Hours are closed by the clock of `tick`, all devices at once: each is compared with the median of its nearest
-    neighbours in the same hour, less the offset that it has to them at that time of the day. A device without neighbours
-    is compared with its own mean at that time of the day, so weather that lasts must be forgiven; drift is found later.
+    neighbours in the same hour, less the offset that it has to them at that time of the day. A device without
+    neighbours is compared with its own mean at that time of the day, so weather that lasts must be forgiven; drift is
+    found later.
     """
 
     name = "drift"
@@ -63,17 +67,18 @@ class Drift(Detector):
         "closed": State("i4", -1, per_device=True),  # of `mean`
         "judged": State("i4", -1, per_device=True),  # newest that was judged
         "sum": State("f4"),
-        "readings": State("f4"),
+        "readings": State("u2"),
         "mean": State("f4", np.nan),
-        "offset": State("f4", np.nan, (PARTS,)),
+        "base": State("f4", np.nan),  # the first difference; half floats keep what is above it
+        "offset": State("f2", np.nan, (PARTS,)),
         "scale": State("f4"),
         "square": State("f4"),
         "before": State("f4", np.nan),
-        "idle": State("f4"),
-        "hours": State("f4"),
-        "up": State("f4"),
-        "down": State("f4"),
-        "since": State("i8"),
+        "idle": State("f2"),
+        "hours": State("u2"),
+        "up": State("f2"),
+        "down": State("f2"),
+        "since": State("i4"),  # hours since 1970
     }
 
     @classmethod
@@ -111,7 +116,7 @@ class Drift(Detector):
             state["closed"][done], state["hour"][done] = state["hour"][done], hour[over]
             state["sum"][done] = state["readings"][done] = 0.0
         state["sum"][slot] += np.where(told, value, 0.0)
-        state["readings"][slot] += told
+        state["readings"][slot] = np.minimum(state["readings"][slot] + told, 60_000)
 
     def tick(self, now_us: int) -> Changes:
         """Judge the hours that are over since `delay_us`, each once; after a long rest those of the last two days."""
@@ -153,6 +158,13 @@ class Drift(Detector):
             self._near, self._near_for = nearest(fleet.lat, fleet.lon, fleet.profile), fleet.size
         return self._near
 
+    def _restless(self, slots: Ints, residual: Floats) -> Floats:
+        """How far the neighbours of each slot are off in this hour, by their own offsets: their median."""
+        assert self.fleet is not None
+        off = np.full((self.fleet.size, residual.shape[1]), np.nan)
+        off[slots] = np.abs(residual)
+        return self._usual(off, self._neighbours()[slots])[0]
+
     def _usual(self, value: Floats, near: npt.NDArray[np.int32]) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """The median of the neighbours, and where enough of them have a value."""
         around = np.where((near != NOBODY)[:, :, None], value[np.maximum(near, 0)], np.nan)
@@ -177,14 +189,17 @@ class Drift(Detector):
         state, asked = self.state, self.parameters
         off = value - usual
         part = int((hour + 7) % 24 * PARTS // 24)
-        offset = state["offset"][slots, :, part]
-        hours, scale, square = state["hours"][slots], state["scale"][slots], state["square"][slots]
+        base = np.where(np.isnan(state["base"][slots]) & judged, off, state["base"][slots])
+        state["base"][slots] = base
+        offset = base + state["offset"][slots, :, part]
+        hours, scale, square = state["hours"][slots].astype("i4"), state["scale"][slots], state["square"][slots]
         short = value.astype("f4")
         idle = state["idle"][slots]
         idle = np.where(judged, idle + ((short == state["before"][slots]) - idle) / np.minimum(hours + 1, 48), idle)
         fresh = np.isnan(offset)
         residual = np.where(judged & ~fresh, off - np.where(fresh, 0.0, offset), 0.0)
-        z = np.clip(residual / np.maximum(np.maximum(1.25 * scale, np.sqrt(square)), 1e-9), -asked.most, asked.most)
+        usually = np.maximum(np.maximum(1.25 * scale, np.sqrt(square)), asked.alike * self._restless(slots, residual))
+        z = np.clip(residual / np.maximum(usually, 1e-9), -asked.most, asked.most)
         kind = np.where(has, 0, 1)
         allowed, limit = (np.array(pair)[kind][:, None] for pair in (asked.allowed, asked.limit))
         limit = limit * self._patience
@@ -196,14 +211,16 @@ class Drift(Detector):
         down = np.where(known, summed(was[1], -z, allowed, weight, limit), was[1])
         score = np.minimum(np.maximum(up, down) / limit, 1.0)
         began = (np.maximum(*was) <= 0) & (np.maximum(up, down) > 0)
-        since = np.where(began, hour * HOUR_US, state["since"][slots])
+        since = np.where(began, hour, state["since"][slots]).astype(np.int64)
         # What is suspected is not learnt from; what goes on for weeks is how it is now, slowly.
         trust = np.where(score < 0.25, 1.0, 0.05)
-        days = state["hours"][slots] * weight / 24.0
+        days = hours * weight / 24.0
         share = np.maximum(1.0 / (days + 1.0), 1.0 / asked.memory) * trust
         cut = np.clip(residual, -4 * scale - 1e-9, 4 * scale + 1e-9)
         learnt = offset + share * np.where(hours < 48 / weight, residual, cut)
-        state["offset"][slots, :, part] = np.where(judged, np.where(fresh, off, learnt), offset)
+        state["offset"][slots, :, part] = np.clip(
+            np.where(judged, np.where(fresh, off, learnt), offset) - base, -60_000, 60_000
+        )
         seen = judged & ~fresh
         pace = np.maximum(1.0 / (hours + 1.0), weight / asked.scale_memory) * trust
         grown = scale + pace * (np.minimum(np.abs(residual), np.where(hours < 24 / weight, np.inf, 4 * scale)) - scale)
@@ -215,14 +232,14 @@ class Drift(Detector):
         state["up"][slots], state["down"][slots] = up, down
         state["since"][slots], state["score"][slots] = since, score
         on = latched(state["on"][slots], score)
-        return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since, value, usual + offset)
+        return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since * HOUR_US, value, usual + offset)
 
 
 def summed(was: Floats, z: Floats, allowed: Floats, weight: Floats, limit: Floats) -> Floats:
     """One step of a one-sided CUSUM that cannot grow beyond 1.5 limits and forgets sooner when nothing is left."""
     now = np.maximum(was + weight * (z - allowed), 0.0)
     calm = z < allowed / 2
-    return np.minimum(np.where(calm, now * 0.8, now), 1.5 * limit)
+    return np.asarray(np.minimum(np.where(calm, now * 0.8, now), 1.5 * limit))
 
 
 DETECTORS = (Drift,)

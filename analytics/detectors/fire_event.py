@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.fire_frames import MINUTE_US, expired
+from analytics.detectors.fire_frames import MINUTE_US, expired, micros, passed, whole
 from analytics.detectors.rows import Bools, Floats, joined
 from devices.family import Family
 
@@ -32,9 +32,9 @@ class Events(Detector):
     told: ClassVar[dict[str, tuple[str, ...]]]
     arrays: ClassVar[dict[str, State]] = {
         "odds": State("f4"),
-        "time": State("i8"),  # µs since 1970 of the newest event that counted
-        "since": State("i8"),
-        "heard": State("i8"),  # µs since 1970 by our clock, of the same
+        "time": State("u4"),  # s since 1970 of the newest event that counted
+        "since": State("u4"),
+        "heard": State("u4"),  # s since 1970 by our clock, of the same
     }
 
     @classmethod
@@ -69,10 +69,10 @@ class Events(Detector):
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
         counts = self.counting(rows.values)
-        time, received = rows.time[:, None], rows.received[:, None]
-        passed = np.maximum(time - state["time"][slot], 0)
-        left = state["odds"][slot] * np.exp(-passed / asked.memory_us)
-        left = np.where((passed > asked.apart_us) | (left < 1e-3), 0.0, left)
+        time, received = whole(rows.time), whole(rows.received)
+        age = passed(time, state["time"][slot])
+        left = state["odds"][slot] * np.exp(-age / asked.memory_us)
+        left = np.where((age > asked.apart_us) | (left < 1e-3), 0.0, left)
         more = np.where(counts, self.strength(rows.values), 0.0)[:, None]
         score = np.minimum((left + more) / asked.enough, 1.0)
         # What is kept is as of the newest event that counted, so that others in between change nothing.
@@ -83,7 +83,8 @@ class Events(Detector):
         state["heard"][slot] = np.where(new, received, state["heard"][slot])
         state["score"][slot] = score
         value = rows.values[:, self.judged]
-        return self.switched(slot, latched(state["on"][slot], score), time, state["since"][slot], value)
+        on = latched(state["on"][slot], score)
+        return self.switched(slot, on, rows.time[:, None], micros(state["since"][slot]), value)
 
     def tick(self, now_us: int) -> Changes:
         """Events that are long past are no evidence any more."""

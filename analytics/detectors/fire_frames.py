@@ -5,10 +5,26 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
-from analytics.detectors.rows import Bools, Floats, joined
+from analytics.detectors.rows import Bools, Floats, Ints, joined
 from devices.family import Family
 
-MINUTE_US = 60_000_000
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+
+
+def whole(time_us: Ints) -> Ints:
+    """Moments in µs as whole seconds, a row each: half the room, to 2106."""
+    return np.asarray((time_us // SECOND_US)[:, None].astype("u4"))
+
+
+def micros(seconds: Ints) -> Ints:
+    """Moments in s as µs."""
+    return np.asarray(seconds.astype("i8") * SECOND_US)
+
+
+def passed(now: Ints, before: Ints) -> Ints:
+    """µs between moments in s, not below 0."""
+    return np.asarray(np.maximum(now.astype("i8") - before, 0) * SECOND_US)
 
 
 class Parameters(NamedTuple):
@@ -27,8 +43,8 @@ class Frames(Detector):
     marks: ClassVar[dict[str, dict[str, float | tuple[str, ...]]]]
     arrays: ClassVar[dict[str, State]] = {
         "frames": State("u1"),  # the last readings, the newest in the lowest bit
-        "since": State("i8"),  # µs since 1970: the first that agreed in this run
-        "heard": State("i8"),  # µs since 1970 by our clock: the last reading
+        "since": State("u4"),  # s since 1970: the first that agreed in this run
+        "heard": State("u4"),  # s since 1970 by our clock: the last reading
     }
 
     @classmethod
@@ -59,18 +75,18 @@ class Frames(Detector):
         state, slot, asked = self.state, rows.slot, self.parameters
         values = rows.values[:, self.judged]
         there = ~np.isnan(values)
-        received = rows.received[:, None]
-        before = np.where(received - state["heard"][slot] > asked.apart_us, 0, state["frames"][slot])
+        time, received = whole(rows.time), whole(rows.received)
+        before = np.where(passed(received, state["heard"][slot]) > asked.apart_us, 0, state["frames"][slot])
         mask = (1 << asked.frames) - 1
         after = np.where(there, ((before.astype("i4") << 1) | self.agreeing(values)) & mask, before).astype("u1")
         first = (after > 0) & (before == 0)
         state["frames"][slot] = after
-        state["since"][slot] = np.where(first, rows.time[:, None], state["since"][slot])
+        state["since"][slot] = since = np.where(first, time, state["since"][slot])
         state["heard"][slot] = np.where(there, received, state["heard"][slot])
         score = np.minimum(np.bitwise_count(after) / asked.needed, 1)
         state["score"][slot] = score
         on = latched(state["on"][slot], score)
-        return self.switched(slot, on, rows.time[:, None], state["since"][slot], values)
+        return self.switched(slot, on, rows.time[:, None], micros(since), values)
 
     def tick(self, now_us: int) -> Changes:
         """A device that fell silent is no evidence any more."""
@@ -80,13 +96,14 @@ class Frames(Detector):
 def expired(detector: Detector, array: str, heard_before_us: int, now_us: int) -> Changes:
     """Take back what is on of metrics that were not heard since; `array` is what makes the score, and becomes 0."""
     state = detector.state
-    slot = np.flatnonzero((state["on"] & (state["heard"] < heard_before_us)).any(axis=1))
+    limit = max(heard_before_us // SECOND_US, 0)
+    slot = np.flatnonzero((state["on"] & (state["heard"] < limit)).any(axis=1))
     if not len(slot):
         return NO_CHANGES
-    gone = state["heard"][slot] < heard_before_us
+    gone = state["heard"][slot] < limit
     for name in (array, "score"):
         state[name][slot] = np.where(gone, 0, state[name][slot])
-    return detector.switched(slot, state["on"][slot] & ~gone, now_us, state["since"][slot], np.nan)
+    return detector.switched(slot, state["on"][slot] & ~gone, now_us, micros(state["since"][slot]), np.nan)
 
 
 class Camera(Frames):

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.fire_frames import MINUTE_US, expired
+from analytics.detectors.fire_frames import MINUTE_US, expired, micros, passed, whole
 from analytics.detectors.rows import Bools, Floats, joined
 from devices.family import Family
 
@@ -30,9 +30,9 @@ class Lasting(Detector):
     name = "fire-lasting"
     grace = 2
     arrays: ClassVar[dict[str, State]] = {
-        "begun": State("i8"),  # µs since 1970: since when; 0: not now
-        "since": State("i8"),
-        "heard": State("i8"),
+        "begun": State("u4"),  # s since 1970: since when; 0: not now
+        "since": State("u4"),
+        "heard": State("u4"),  # s since 1970 by our clock: the last reading
     }
 
     @classmethod
@@ -58,16 +58,17 @@ class Lasting(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
-        heat, time, received = rows.values[:, self.judged], rows.time[:, None], rows.received[:, None]
+        heat, time, received = rows.values[:, self.judged], whole(rows.time), whole(rows.received)
         there = ~np.isnan(heat)
-        begun = np.where(received - state["heard"][slot] > asked.apart_us, 0, state["begun"][slot])
+        begun = np.where(passed(received, state["heard"][slot]) > asked.apart_us, 0, state["begun"][slot])
         hot = (heat > asked.sure) & self.agreeing(rows.values)[:, None]
         begun = np.where(there, np.where(hot, np.where(begun > 0, begun, time), 0), begun)
-        score = np.where(begun > 0, np.clip((time - begun) / asked.lasting_us, 0.0, 1.0), 0.0)
+        score = np.where(begun > 0, np.minimum(passed(time, begun) / asked.lasting_us, 1.0), 0.0)
         state["begun"][slot], state["score"][slot] = begun, score
         state["since"][slot] = np.where(begun > 0, begun, state["since"][slot])
         state["heard"][slot] = np.where(there, received, state["heard"][slot])
-        return self.switched(slot, latched(state["on"][slot], score), time, state["since"][slot], heat)
+        on = latched(state["on"][slot], score)
+        return self.switched(slot, on, rows.time[:, None], micros(state["since"][slot]), heat)
 
     def tick(self, now_us: int) -> Changes:
         """A device that fell silent is no evidence any more."""

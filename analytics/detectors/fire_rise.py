@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.fire_frames import MINUTE_US, expired
+from analytics.detectors.fire_frames import MINUTE_US, expired, micros, passed, whole
 from analytics.detectors.rows import joined
 from devices.family import Family
 
@@ -47,9 +47,8 @@ class Rise(Detector):
         "spread": State("f4"),  # mean absolute deviation
         "seen": State("u1"),  # readings, up to the grace
         "sum": State("f4"),
-        "time": State("i8"),  # µs since 1970 of the newest reading
-        "since": State("i8"),  # µs since 1970: when the sum left 0
-        "heard": State("i8"),  # µs since 1970 by our clock: the last reading
+        "since": State("u4"),  # s since 1970: when the sum left 0
+        "heard": State("u4"),  # s since 1970 by our clock: the last reading
     }
 
     @classmethod
@@ -70,29 +69,30 @@ class Rise(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
-        values, time, received = rows.values[:, self.judged], rows.time[:, None], rows.received[:, None]
+        values, time, received = rows.values[:, self.judged], whole(rows.time), whole(rows.received)
         there = ~np.isnan(values)
         level, spread, seen = (state[name][slot].astype("f8") for name in ("level", "spread", "seen"))
         apart = np.where(there, values - level, 0.0)
         known = seen >= self.grace - 1
         usual = np.maximum(SIGMA * spread, self.least)
-        before = np.where(received - state["heard"][slot] > asked.apart_us, 0.0, state["sum"][slot])
+        since_us = passed(received, state["heard"][slot])
+        before = np.where(since_us > asked.apart_us, 0.0, state["sum"][slot])
         more = np.clip(apart / usual, -asked.most, asked.most) - asked.slack
         total = np.where(there & known, np.clip(before + more, 0.0, 1.25 * asked.enough), before)
         # What is odd moves the usual no more than what is rare, and hardly at all while it lasts.
-        part = -np.expm1(-np.maximum(time - state["time"][slot], 0) / self.memory)
+        part = -np.expm1(-since_us / self.memory)
         part = np.where(known, part / np.where(total > 0.25 * asked.enough, asked.slower, 1.0), 1.0 / (seen + 1.0))
         part = np.where(there, part, 0.0)
         near = np.where(known, np.clip(apart, -3.0 * usual, 3.0 * usual), apart)
         state["level"][slot] = level + part * near
         state["spread"][slot] = spread + part * (np.where(seen > 0, np.abs(near), 0.0) - spread)
         state["seen"][slot] = np.minimum(seen + there, self.grace).astype("u1")
-        for name, new in (("time", time), ("heard", received)):
-            state[name][slot] = np.where(there, new, state[name][slot])
+        state["heard"][slot] = np.where(there, received, state["heard"][slot])
         since = np.where((before <= 0) & (total > 0), time, state["since"][slot])
         score = np.minimum(total / asked.enough, 1.0)
         state["sum"][slot], state["since"][slot], state["score"][slot] = total, since, score
-        return self.switched(slot, latched(state["on"][slot], score), time, since, values, level)
+        on = latched(state["on"][slot], score)
+        return self.switched(slot, on, rows.time[:, None], micros(since), values, level)
 
     def tick(self, now_us: int) -> Changes:
         """A device that fell silent is no evidence any more."""

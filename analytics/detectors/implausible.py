@@ -7,16 +7,16 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, joined
+from analytics.detectors.rows import Bools, Floats, Ints, joined
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
 
 
 class Parameters(NamedTuple):
-    """`beyond`: of the width of all that was said before, how far outside of it a value cannot be; `evidence`: readings,
-    and `days`, before the past is judged by (up to 60,000 readings); `idle`: share of unchanged readings from which the past says nothing about the next
-    change (rain after weeks without); `settle`: readings in a row after which the new is believed; `hold`: readings
-    without one after which it is over."""
+    """`beyond`: of the width of all that was said before, how far outside of it no value can be; `evidence`: readings,
+    and `days`, before the past is judged by (at most 60,000 readings); `idle`: share of unchanged readings from which
+    the past says nothing about the next change (rain after weeks without); `settle`: readings in a row after which the
+    new is believed; `hold`: readings without one after which it is over."""
 
     beyond: float = 3.0
     evidence: int = 200
@@ -53,11 +53,11 @@ class Implausible(Detector):
         "low": State("f4", np.inf),
         "high": State("f4", -np.inf),
         "last": State("f4", np.nan),
-        "idle": State("f4"),
+        "idle": State("f2"),
         "readings": State("u2"),
         "row": State("u1"),  # such values in a row
         "hold": State("u1"),
-        "since": State("i8"),
+        "since": State("u4"),  # s since 1970
     }
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
@@ -76,11 +76,11 @@ class Implausible(Detector):
         state, slot, asked = self.state, rows.slot, self.parameters
         value = rows.values[:, self.judged].astype("f4")  # as it is kept, to be compared
         told = ~np.isnan(value)
-        n, row, hold = state["readings"][slot], state["row"][slot], state["hold"][slot]
+        n, row, hold = state["readings"][slot].astype("i4"), state["row"][slot], state["hold"][slot]
         impossible = (value < self._least) | (value > self._most)
         found = (impossible | (self._unheard_of(slot, value) & (row < asked.settle))) & (n > 0)
         row = np.where(found, np.minimum(row, 250) + 1, np.where(told, 0, row)).astype("u1")
-        since = np.where(found & (hold == 0), rows.time[:, None], state["since"][slot])
+        since = np.where(found & (hold == 0), rows.time[:, None] // 1_000_000, state["since"][slot].astype(np.int64))
         hold = np.where(found, asked.hold, hold - (told & (hold > 0))).astype("u1")
         learn = told & ~found
         idle = state["idle"][slot]
@@ -92,9 +92,9 @@ class Implausible(Detector):
         state["readings"][slot] = np.minimum(n + told, 60_000)
         state["idle"][slot], state["row"][slot], state["hold"][slot], state["since"][slot] = idle, row, hold, since
         state["score"][slot] = hold > 0
-        return self.switched(slot, hold > 0, rows.time[:, None], since, value)
+        return self.switched(slot, hold > 0, rows.time[:, None], since * 1_000_000, value)
 
-    def _unheard_of(self, slot: "np.ndarray", value: Floats) -> Bools:
+    def _unheard_of(self, slot: Ints, value: Floats) -> Bools:
         """Far outside of all that the series has said, where that says something."""
         state, asked = self.state, self.parameters
         assert self.fleet is not None
@@ -102,7 +102,7 @@ class Implausible(Detector):
         known = (state["readings"][slot] >= a_while) & (state["idle"][slot] < asked.idle) & self._straight
         low, high = state["low"][slot], state["high"][slot]
         width = asked.beyond * np.where(known, high - low, 0.0)
-        return known & ((value < low - width) | (value > high + width))
+        return np.asarray(known & ((value < low - width) | (value > high + width)))
 
 
 DETECTORS = (Implausible,)

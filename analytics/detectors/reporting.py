@@ -11,8 +11,8 @@ from devices.family import Family
 
 class Parameters(NamedTuple):
     """`least`: share of the expected readings below which too little arrives; `memory`: readings over which it is
-    taken; `evidence`: readings before anything is judged; `most`: intervals that one gap counts, at most: what is longer
-    is silence; `burst`: gaps below this share of the interval come from a buffer and do not count."""
+    taken; `evidence`: readings before anything is judged; `most`: intervals that one gap counts, at most: what is
+    longer is silence; `burst`: gaps below this share of the interval come from a buffer and do not count."""
 
     least: float = 0.6
     memory: float = 40.0

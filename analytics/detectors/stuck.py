@@ -5,29 +5,27 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.rows import Floats, joined
+from analytics.detectors.rows import Floats, Ints, joined
 from devices.family import Family
 
 
 class Parameters(NamedTuple):
-    """`least`: equal values in a row, at least; `evidence`: pairs of values, and `days`, seen before anything is judged.
+    """`least`: equal values in a row, at least; `evidence`: pairs of values, and `days`, before anything is judged.
 
     `beyond`: how much longer than the longest ordinary run it must be at short intervals, where values follow a smooth
-    curve and stand at its turning points; at hourly ones one value longer is enough.
-
-    `chance`: of an ordinary run that long, at one reading per hour; in proportion for shorter intervals, so that the
-    false detections of a day do not grow with the rate; at least `least_chance`, at most ten
-    times as much. `memory`: readings after which the
-    longest ordinary run has lost two thirds of its weight.
+    curve and stand still at its turning points; at hourly ones one value longer is enough. `chance`: of an ordinary run
+    that long, at one reading per hour; in proportion to the interval, so that the false detections of a day do not grow
+    with the rate; at least `least_chance`, at most ten times as much. `memory_days`: after which the longest ordinary
+    run has lost two thirds of its weight.
     """
 
     least: int = 6
     evidence: int = 30
     days: float = 2.0
-    beyond: float = 1.2
+    beyond: float = 1.5
     chance: float = 3e-5
     least_chance: float = 1e-8
-    memory: float = 20_000.0
+    memory_days: float = 60.0
 
 
 class Stuck(Detector):
@@ -43,13 +41,13 @@ class Stuck(Detector):
     narrow = True
     grace = 30
     arrays: ClassVar[dict[str, State]] = {
-        "last": State("f8", np.nan),
-        "run": State("f4"),
+        "last": State("f4", np.nan),
+        "run": State("u2"),
         "longest": State("f4"),
-        "pairs": State("f4"),
-        "same": State("f4"),
-        "again": State("f4"),  # equal to a value that was itself equal to the one before
-        "since": State("i8"),
+        "pairs": State("u2"),
+        "same": State("u2"),
+        "again": State("u2"),  # equal to a value that was itself equal to the one before
+        "since": State("u4"),  # s since 1970
         "time": State("i8", -1, per_device=True),
     }
 
@@ -66,37 +64,40 @@ class Stuck(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
-        value = rows.values[:, self.judged]
+        value = rows.values[:, self.judged].astype("f4")  # as it is kept, to be compared
         told = ~np.isnan(value) & (rows.time > state["time"][slot])[:, None]
         state["time"][slot] = rows.time
-        was, run = state["on"][slot], state["run"][slot]
+        was, run = state["on"][slot], state["run"][slot].astype("i4")
         inside = (value > self._low) & (value < self._high)
         same = told & (value == state["last"][slot]) & inside
         other = told & ~same
         ended = other & ~was & (run > 1)
         longest = state["longest"][slot]
-        longest = np.where(ended, np.maximum(longest, run), longest * (1 - other / self.parameters.memory))
-        learn = told & ~was
-        pairs = state["pairs"][slot] + (learn & inside)
-        equal = state["same"][slot] + (learn & same)
-        again = state["again"][slot] + (learn & same & (run > 1))
-        since = np.where(other, rows.time[:, None], state["since"][slot])
-        run = np.where(same, run + 1, np.where(other, 1, run))
-        without = np.maximum(equal - np.maximum(run - 1, 0), 0)  # the run that is judged is no witness for itself
-        without_again = np.maximum(again - np.maximum(run - 2, 0), 0)
-        score = np.minimum(run / self._too_long(slot, pairs, without, without_again, longest), 1.0)
         assert self.fleet is not None
-        a_while = self.parameters.days * 86_400 / self.fleet.interval_s[slot]
-        score *= pairs > np.maximum(self.parameters.evidence, np.minimum(a_while, 4000))[:, None]
+        days = self.fleet.interval_s[slot][:, None] / 86_400
+        lasting = 1 - other * np.minimum(days / self.parameters.memory_days, 0.01)
+        longest = np.where(ended, np.maximum(longest, run), longest * lasting)
+        learn = told & ~was
+        pairs = state["pairs"][slot].astype("i4") + (learn & inside)
+        equal = state["same"][slot].astype("i4") + (learn & same)
+        again = state["again"][slot].astype("i4") + (learn & same & (run > 1))
+        since = np.where(other, rows.time[:, None] // 1_000_000, state["since"][slot].astype(np.int64))
+        run = np.where(same, np.minimum(run + 1, 60_000), np.where(other, 1, run))
+        witnesses = np.maximum(pairs - np.maximum(run - 1, 0), 0)  # the run that is judged is no witness for itself
+        without = np.maximum(equal - np.maximum(run - 1, 0), 0)
+        without_again = np.maximum(again - np.maximum(run - 2, 0), 0)
+        score = np.minimum(run / self._too_long(slot, witnesses, without, without_again, longest), 1.0)
+        a_while = np.minimum(self.parameters.days / days, 4000)
+        score *= witnesses > np.maximum(self.parameters.evidence, a_while)
         state["last"][slot] = np.where(told, value, state["last"][slot])
         full = pairs > 8192  # what is long ago counts half
         for name, count in (("pairs", pairs), ("same", equal), ("again", again)):
-            state[name][slot] = np.where(full, count / 2, count)
+            state[name][slot] = np.where(full, count // 2, count)
         state["run"][slot], state["longest"][slot], state["since"][slot] = run, longest, since
         state["score"][slot] = score
-        return self.switched(slot, latched(was, score), rows.time[:, None], since, value)
+        return self.switched(slot, latched(was, score), rows.time[:, None], since * 1_000_000, value)
 
-    def _too_long(self, slot: "np.ndarray", pairs: Floats, equal: Floats, again: Floats, longest: Floats) -> Floats:
+    def _too_long(self, slot: Ints, pairs: Floats, equal: Floats, again: Floats, longest: Floats) -> Floats:
         """Equal values in a row that no ordinary run of the series has."""
         assert self.fleet is not None
         asked = self.parameters
@@ -106,7 +107,8 @@ class Stuck(Detector):
         further = np.maximum(first, (again + 2.0 * first) / (equal + 2.0))
         by_chance = 2.0 + np.log(chance / first) / np.log(np.minimum(further, 0.9999))
         beyond = longest * (1.0 + asked.beyond * np.clip(1.0 - hours, 0.0, 1.0)) + 1.0
-        return np.maximum(np.maximum(np.ceil(by_chance), beyond), asked.least)
+        too_long: Floats = np.maximum(np.maximum(np.ceil(by_chance), beyond), asked.least)
+        return too_long
 
 
 DETECTORS = (Stuck,)

@@ -68,4 +68,4 @@ def step(known: Pairs, upstream: Floats, downstream: Floats, asked: Thresholds, 
 
 def incident(state: Numbers) -> npt.NDArray[np.bool_]:
     """Whether it is one."""
-    return (state == CONFIRMED) | (state == CONTINUING)
+    return np.asarray((state == CONFIRMED) | (state == CONTINUING), dtype=np.bool_)

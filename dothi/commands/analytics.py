@@ -45,6 +45,7 @@ def run(
     from analytics.meters import Meters
 
     log.configure()
+    settings.use_tables()
     document = stack_at(folder).document
     meters, stop = Meters(), threading.Event()
     if url := document["metrics"].get("analyst"):

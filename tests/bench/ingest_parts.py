@@ -16,7 +16,7 @@ from devices.family import FAMILIES
 from ingest import mqtt, worker
 from ingest.batch import Limits
 from ingest.pack import column_names
-from ingest.session import READ_PACE_S, RECEIVE_MAXIMUM, area_inbox
+from ingest.session import RECEIVE_MAXIMUM, area_inbox, pause_s
 from tests.bench.packets import Load, packets
 
 CONNECTIONS = 4
@@ -100,8 +100,9 @@ class Bare(asyncio.Protocol):
             self._left -= len(messages)
             if not self._left:
                 self.done.set_result(None)
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_later(READ_PACE_S, self._transport.resume_reading)
+            if pause := pause_s(len(data)):
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_later(pause, self._transport.resume_reading)
 
 
 async def read_bare(url: str, area: str, messages: int, ready: Path, done: Path) -> None:

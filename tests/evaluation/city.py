@@ -17,7 +17,7 @@ from simulators.effects.event import spoken
 from simulators.fleet import Fleet, native_profile
 from simulators.messages import Kind, Messages
 from simulators.scenario import QUIET, Scenario
-from simulators.schedule import USUAL, Shares
+from simulators.schedule import USUAL, Schedule, Shares
 
 START = 1_767_225_600.0
 """2026-01-01 00:00 UTC, s since 1970."""
@@ -78,7 +78,8 @@ def portions(
     """
     city = City(fleet, start=start, boot=1, speed=speed, shares=shares, scenario=scenario)
     mine = of_family(fleet, family)
-    city._schedule = _schedule(city, fleet, mine, start, speed, shares)
+    members = mine.astype(np.uint32)
+    city._schedule = Schedule(fleet, members, start=start, boot=1, speed=speed, shares=shares)
     slot_of = np.full(len(fleet), -1, np.int64)
     slot_of[mine] = np.arange(len(mine))
     newest = np.full(len(mine), np.iinfo(np.int64).min)
@@ -97,15 +98,7 @@ def portions(
             yield Portion(int(now), in_order(late, newest), late)
 
 
-def _schedule(city: City, fleet: Fleet, mine: npt.NDArray[np.int64], start: float, speed: float, shares: Shares):  # type: ignore[no-untyped-def]
-    from simulators.schedule import Schedule
-
-    return Schedule(fleet, mine.astype(np.uint32), start=start, boot=1, speed=speed, shares=shares)
-
-
-def _rows(
-    fleet: Fleet, family: str, scenario: Scenario, messages: Messages, slot_of: npt.NDArray[np.int64]
-) -> Rows:
+def _rows(fleet: Fleet, family: str, scenario: Scenario, messages: Messages, slot_of: npt.NDArray[np.int64]) -> Rows:
     """Messages as the readings that ingest would make of them."""
     known = FAMILIES[family]
     mine = (slot_of[messages.device] >= 0) & ~np.isin(messages.kind, GONE) & ~messages.again

@@ -16,7 +16,7 @@ from simulators.effects.event import quiet, spoken
 from simulators.fleet import Fleet, build, districts, native_profile, zones_of
 from simulators.mix import Mix, Parts, Sector
 from simulators.scenario import QUIET, Scenario, Truth
-from simulators.scenario_file import read
+from simulators.scenario_file import MOST_EVENTS, read
 from tests.evaluation.city import START, families_in, of_family, only, portions, slots_of
 from tests.evaluation.judge import Fault, Found, Watch
 
@@ -29,8 +29,8 @@ MIX: dict[str, int] = {
     **dict.fromkeys(("camera_event", "vehicle", "security_event"), 5),
 }
 """Devices per family: about a thousand, more of those whose sensors fail in the ways that are injected."""
-SILENCE = 5.0
-"""Intervals that a device is silent, and at least an hour."""
+SILENCE = 2.0
+"""Intervals that a device is silent beyond those that its profile lets it miss; at least an hour."""
 
 
 class World(NamedTuple):
@@ -53,9 +53,11 @@ class World(NamedTuple):
         if not self.events:
             return QUIET
         with TemporaryDirectory() as folder:
-            path = Path(folder) / "faults.yaml"
-            path.write_text(json.dumps({"events": self.events}))
-            return read([str(path)], self.fleet, START, self.seconds, speed)
+            paths = []
+            for first in range(0, len(self.events), MOST_EVENTS):
+                paths.append(str(Path(folder) / f"faults-{first}.yaml"))
+                Path(paths[-1]).write_text(json.dumps({"events": self.events[first : first + MOST_EVENTS]}))
+            return read(paths, self.fleet, START, self.seconds, speed)
 
 
 def fleet_of(counts: dict[str, int], seed: int) -> Fleet:
@@ -64,9 +66,17 @@ def fleet_of(counts: dict[str, int], seed: int) -> Fleet:
     mix = Mix(sectors={"all": Sector(share=Parts(1, 1), families=weights)})
     people = 4000 + 40 * sum(counts.values())
     fleet = build(districts(zones_of("bac-giang"), 5, people=people), seed, families=tuple(counts), mix=mix)
-    chosen = [of_family(fleet, family)[:: max(1, int((fleet.family == n).sum()) // count)][:count]
-              for n, (family, count) in enumerate(counts.items())]
+    chosen = [
+        of_family(fleet, family)[:: max(1, int((fleet.family == n).sum()) // count)][:count]
+        for n, (family, count) in enumerate(counts.items())
+    ]
     return only(fleet, np.sort(np.concatenate(chosen)))
+
+
+def ordinary_city(devices: int, seed: int) -> Fleet:
+    """About so many devices in the platform's usual mix."""
+    density = 2.0  # devices per person, as planned for 2030
+    return build(districts(zones_of("bac-giang"), density, people=round(devices / density)), seed)
 
 
 def movers(family: str) -> list[str]:
@@ -94,7 +104,9 @@ def faults_in(
     """Seeded events, `each` of every kind, none on a device that has another. The first `learn` days are quiet."""
     random = np.random.default_rng(seed)
     free = {family: random.permutation(of_family(fleet, family)).tolist() for family in families_in(fleet)}
-    movable = [family for family in free if movers(family) and family not in ("security_event", "vehicle", "camera_event")]
+    movable = [
+        family for family in free if movers(family) and family not in ("security_event", "vehicle", "camera_event")
+    ]
     powered = [f for f in free if {"battery_level", "battery_voltage"} & {v.metric.name for v in spoken(f)}]
     events: list[dict[str, Any]] = []
     for kind in ("stuck", "drift", "spikes", "bias", "gateway_cut", "clock_skew", "battery_death"):
@@ -104,9 +116,10 @@ def faults_in(
             family = open_to[int(random.integers(len(open_to)))]
             device = free[family].pop()
             lasting = {"drift": 3.0, "battery_death": 9.0, "bias": 3.0}.get(kind, 1.0)
-            interval = max(native_profile(family).interval_s, slow_s)
             if kind == "gateway_cut":
-                lasting = max(SILENCE * interval, 3600.0) / DAY_S
+                profile = native_profile(family)
+                missed = (profile.offline_after + SILENCE) * max(profile.interval_s, slow_s)
+                lasting = max(missed, 3600.0) / DAY_S
             begin = float(random.uniform(learn, days - lasting - 0.5))
             event = {"kind": kind, "id": f"{kind.replace('_', '-')}-{nth}", "devices": fleet.ids(np.array([device]))}
             event |= {"start": begin * DAY_S, "for": lasting * DAY_S} | _how(kind, fleet, device, family, random)

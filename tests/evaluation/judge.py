@@ -33,7 +33,7 @@ FINDS: Mapping[str, tuple[str, ...]] = {
 
 
 class Found(NamedTuple):
-    """A finding: `device` counts within the world that was judged. Times: µs since 1970; `until`: OPEN while it lasts."""
+    """A finding; `device` is a number within the world that was judged. µs since 1970; `until`: OPEN while it lasts."""
 
     detector: str
     family: str

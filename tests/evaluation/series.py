@@ -1,10 +1,6 @@
 """Open series with seeded faults: one long record of one station each, many copies of it with a fault in each."""
 
-import csv
-import gzip
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,99 +9,12 @@ import numpy.typing as npt
 from analytics.detectors import detectors_of
 from analytics.detectors.rows import Fleet as Slots
 from analytics.detectors.rows import Rows
-from devices.family import Family, Metric
 from tests.evaluation.city import in_order
 from tests.evaluation.judge import Fault, Found, Watch
+from tests.evaluation.open_data import SPARSE, Series, Table
 
 US = 1_000_000
 WEEK_S = 7 * 86_400.0
-Table = npt.NDArray[np.float64]
-
-
-class Series(NamedTuple):
-    """`time`: s since 1970, never falling; `table`: rows × metrics, NaN where nothing was measured."""
-
-    name: str
-    family: Family
-    interval_s: float
-    time: npt.NDArray[np.float64]
-    table: Table
-
-
-def family_of(name: str, metrics: dict[str, tuple[str, float, float]]) -> Family:
-    """A family for a series; `metrics`: unit and legal range by name."""
-    made = tuple(
-        Metric(metric, unit, low, high, "gauge", (), {"vi": metric, "en": metric}, None)
-        for metric, (unit, low, high) in metrics.items()
-    )
-    return Family(name, {"vi": name, "en": name}, made, {m.name: place for place, m in enumerate(made)}, None, "high")
-
-
-AIR = {
-    "co_reference": ("mg/m3", -1.0, 1e3),
-    "pt08_s1": ("1", -1.0, 1e5),
-    "nmhc": ("ug/m3", -1.0, 1e5),
-    "benzene": ("ug/m3", -1.0, 1e4),
-    "pt08_s2": ("1", -1.0, 1e5),
-    "nox": ("[ppb]", -1.0, 1e5),
-    "pt08_s3": ("1", -1.0, 1e5),
-    "no2": ("ug/m3", -1.0, 1e5),
-    "pt08_s4": ("1", -1.0, 1e5),
-    "pt08_s5": ("1", -1.0, 1e5),
-    "temperature": ("Cel", -300.0, 100.0),
-    "relative_humidity": ("%", -1.0, 101.0),
-    "absolute_humidity": ("g/m3", -1.0, 100.0),
-}
-SPARSE = ("nmhc",)
-"""Measured in the first weeks only: no fault is injected there."""
-
-
-def air_quality(folder: Path) -> Series:
-    """De Vito 2008: hourly for a year; -200 is a value that is missing."""
-    with (folder / "air_quality_uci" / "AirQualityUCI.csv").open() as file:
-        rows = [row for row in list(csv.reader(file))[1:] if row[0]]
-    time = [datetime.strptime(f"{row[0]} {row[1]}", "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC) for row in rows]
-    table = np.array([[float(cell) for cell in row[2:15]] for row in rows])
-    table[table == -200.0] = np.nan
-    seconds = np.array([moment.timestamp() for moment in time])
-    there = ~np.isnan(table).all(axis=1)
-    return Series("air_quality_uci", family_of("uci", AIR), 3600.0, seconds[there], table[there])
-
-
-TRAFFIC = {
-    "traffic_volume": ("/h", -1.0, 1e5),
-    "temperature": ("Cel", -300.0, 100.0),
-    "precipitation": ("mm", 0.0, 1e5),
-    "clouds": ("%", 0.0, 100.0),
-}
-
-
-def metro_traffic(folder: Path) -> Series:
-    """Interstate 94, hourly 2012 to 2018, with hours that come twice, 0 K and 9,831 mm of rain."""
-    with gzip.open(folder / "metro_traffic" / "Metro_Interstate_Traffic_Volume.csv.gz", "rt") as file:
-        rows = list(csv.DictReader(file))
-    time = np.array([datetime.strptime(r["date_time"], "%d-%m-%Y %H:%M").replace(tzinfo=UTC).timestamp() for r in rows])
-    names = ("traffic_volume", "temp", "rain_1h", "clouds_all")
-    table = np.array([[float(row[name]) for name in names] for row in rows])
-    table[:, 1] -= 273.15
-    return Series("metro_traffic", family_of("metro", TRAFFIC), 3600.0, time, table)
-
-
-SEATTLE = {
-    "precipitation": ("mm", 0.0, 1e4),
-    "temperature_max": ("Cel", -300.0, 100.0),
-    "temperature_min": ("Cel", -300.0, 100.0),
-    "wind_speed": ("m/s", 0.0, 200.0),
-}
-
-
-def weather_seattle(folder: Path) -> Series:
-    """Daily 2012 to 2015."""
-    with (folder / "weather_seattle" / "seattle-weather.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    time = np.array([datetime.fromisoformat(row["date"]).replace(tzinfo=UTC).timestamp() for row in rows])
-    table = np.array([[float(row[name]) for name in ("precipitation", "temp_max", "temp_min", "wind")] for row in rows])
-    return Series("weather_seattle", family_of("seattle", SEATTLE), 86_400.0, time, table)
 
 
 class Copy(NamedTuple):
@@ -132,8 +41,9 @@ class Sizes(NamedTuple):
     clock_s: float = 600.0
 
 
-def injected(series: Series, kind: str, nth: int, seed: int, sizes: Sizes = Sizes()) -> Copy:
+def injected(series: Series, kind: str, nth: int, seed: int, sizes: Sizes | None = None) -> Copy:
     """A copy with one fault, drawn from the seed: where there are values, in the last three quarters of the series."""
+    sizes = sizes or Sizes()
     random = np.random.default_rng([seed, KINDS.index(kind), nth])
     names = [metric.name for metric in series.family.metrics]
     usable = [name for place, name in enumerate(names) if name not in SPARSE and moves(series.table[:, place])]
@@ -183,6 +93,17 @@ def window(series: Series, copy: Copy) -> Copy:
     return Copy(fault, copy.time[there] - shift, copy.received[there] - shift, copy.table[there])
 
 
+def copies_of(series: Series, each: int, seed: int) -> list[Copy]:
+    """So many copies with each kind of fault, numbered through, each cut to the days around its fault."""
+    made = [window(series, injected(series, kind, nth, seed)) for kind in KINDS for nth in range(each)]
+    return [copy._replace(fault=copy.fault._replace(device=place)) for place, copy in enumerate(made)]
+
+
+def untouched(series: Series) -> Copy:
+    """The series as it is."""
+    return Copy(Fault("none", 0, None, 0, 0), series.time, series.time, series.table)
+
+
 def moves(column: Table) -> bool:
     """Whether a metric changes at most readings."""
     known = column[~np.isnan(column)]
@@ -190,7 +111,7 @@ def moves(column: Table) -> bool:
 
 
 def _place(series: Series, column: int, length: int, random: np.random.Generator) -> int:
-    """Where a fault begins: at the pace of the series, with all values in a short window, most of them in a long one."""
+    """Where a fault begins: at the pace of the series; a short one has all its values, a long one most."""
     n, gaps = len(series.time), 0.0 if length < 24 else 0.1
     for _ in range(10_000):
         begin = int(random.integers(n // 4, n - length - 30))
@@ -244,4 +165,3 @@ def judged(series: Series, copies: Iterable[Copy], names: Iterable[str] = ()) ->
         watch.update(in_order(late, newest), late)
         watch.tick(int(now))
     return watch.found
-
