@@ -53,9 +53,9 @@ class Parameters(NamedTuple):
 
     `memory_rows`, `memory_s`: a record is kept for one to two spans of at least so many rows and seconds;
     `sudden_rows`: the same for the sign of short memory; `grace`: rows of a sign before it counts; `rest_rows`: for so
-    many rows after a detection only stronger evidence counts; `fading`: part of the widest range that is kept per
-    span; `level_rows`, `lasting_rows`, `centre_rows`: rows that the running means cover; `day_rate`, `week_rate`: share of a new day or
-    week in what is usual; `pace`: of the predictor, 0–1.
+    many rows after a detection only stronger evidence counts; `fading`: part of the widest range kept per span;
+    `level_rows`, `lasting_rows`, `centre_rows`: rows that the running means cover; `day_rate`, `week_rate`: share of a
+    new day or week in what is usual; `pace`: of the predictor, 0–1.
     """
 
     memory_rows: int = 2000
