@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from analytics.detectors.anomaly import Anomaly
 from analytics.detectors.anomaly_score import evidence_of, score
-from analytics.detectors.anomaly_state import DAY_US, DEFAULTS, bytes_per_series, new_series
+from analytics.detectors.anomaly_state import ARRAYS, DAY_S, DEFAULTS, brief, bytes_per_series, new_series
+from analytics.detectors.detector import State
 from analytics.detectors.rows import Floats, Ints
 from devices.family import FAMILIES
 from tests.computed import computed, refused
@@ -20,14 +21,15 @@ from tests.evaluation.anomaly_series import ANOMALIES, labelled
 
 FIVE_MINUTES_US = 300_000_000
 BEGIN_US = 1_750_000_000_000_000
+DAY_US = DAY_S * 1_000_000
 FEW = settings(max_examples=6, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def scores_of(values: Floats, time: Ints | None = None) -> Floats:
+def scores_of(values: Floats, time: Ints | None = None, arrays: dict[str, State] = ARRAYS) -> Floats:
     """Scores of series side by side: rows, or rows × series."""
     columns = values.reshape(len(values), -1)
-    kept, places = new_series(columns.shape[1]), np.arange(columns.shape[1])
+    kept, places = new_series(columns.shape[1], arrays), np.arange(columns.shape[1])
     moments = BEGIN_US + np.arange(len(values)) * FIVE_MINUTES_US if time is None else time
     evidence = [
         evidence_of(kept, places, np.full(len(places), moment), row)
@@ -107,6 +109,18 @@ def test_after_a_detection_only_stronger_evidence_counts() -> None:
     assert found[960] > 0.9
 
 
+@FEW
+@given(seed=seeds)
+def test_the_brief_form_knows_fewer_signs_and_is_else_the_same(seed: int) -> None:
+    values = np.random.default_rng(seed).standard_normal(400)
+    values[390] = 40
+    few, all_signs = scores_of(values, arrays=brief()), scores_of(values)
+    assert all_signs[:300].any(), "signs without a season count from the start"
+    first = int(np.flatnonzero(all_signs)[0])
+    assert few[first] <= all_signs[first]
+    assert few[390] > 0.9
+
+
 def test_missing_rows_are_passed_over() -> None:
     values, gaps = wild(7), np.full((400, 2), np.nan)
     values = values[np.isfinite(values)]
@@ -131,6 +145,8 @@ def test_a_missing_peak_of_every_day_is_found() -> None:
 
 def test_state_is_bounded_and_small() -> None:
     assert bytes_per_series() <= 1100
+    detector = Anomaly(FAMILIES["weather"])
+    assert bytes_per_series(detector.declared()) <= 250
 
 
 class TestRule:

@@ -5,35 +5,37 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.anomaly_score import evidence_of, score
-from analytics.detectors.anomaly_state import ARRAYS, DEFAULTS, WEEK_US
+from analytics.detectors.anomaly_state import DEFAULTS, WEEK_S, brief
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.rows import joined
 from devices.family import Family
 
+BRIEF = brief()
+
 
 class Parameters(NamedTuple):
     """`threshold`: score of a finding, much higher than 0.5, which is worth a look at one series: a population of
-    100,000 breaks records all day; `learning_us`: of a device before that; `hold_rows`: readings for which it is told;
-    `least_share`: of the metric's legal range, what any series is taken to move in.
+    100,000 breaks records all day; `learning_s`: seconds of a device before that; `hold_rows`: readings for which it is
+    told; `least_share`: of the metric's legal range, what any series is taken to move in.
     """
 
     threshold: float = 0.99
-    learning_us: int = WEEK_US
+    learning_s: int = WEEK_S
     hold_rows: int = 24
     least_share: float = 1e-3
 
 
 class Anomaly(Detector):
-    """Score: that of `dothi analytics compute anomaly`."""
+    """Score: that of `dothi analytics compute anomaly`, in the brief form."""
 
     name = "anomaly"
     general = True
     grace = DEFAULTS.grace
-    arrays: ClassVar[dict[str, State]] = ARRAYS | {"hold": State("u1")}
+    arrays: ClassVar[dict[str, State]] = BRIEF | {"hold": State("u1")}
 
     @classmethod
     def judges(cls, family: Family) -> list[int]:
-        """The headline alone: a series takes a kilobyte."""
+        """The headline alone."""
         return [] if family.headline is None else [family.index[family.headline]]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
@@ -49,10 +51,10 @@ class Anomaly(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         slot, time, value = rows.slot, rows.time, rows.values[:, self.judged[0]]
-        kept = {name: self.state[name][:, 0] for name in ARRAYS}
+        kept = {name: self.state[name][:, 0] for name in BRIEF}
         evidence = evidence_of(kept, slot, time, value, DEFAULTS, self.least)
         scored = score(evidence)
-        old_enough = time - kept["begun"][slot] >= self.parameters.learning_us
+        old_enough = time // 1_000_000 - kept["begun"][slot] >= self.parameters.learning_s
         found = (scored >= self.parameters.threshold) & old_enough
         hold = self.state["hold"][slot, 0]
         hold = np.where(found, self.parameters.hold_rows, np.where(hold > 0, hold - 1, 0)).astype("u1")

@@ -17,6 +17,7 @@ import numpy as np
 from analytics.detectors.anomaly_season import usual_at
 from analytics.detectors.anomaly_state import (
     DEFAULTS,
+    FEW,
     LASTING,
     LEVEL,
     MOST,
@@ -56,9 +57,10 @@ def evidence_of(
         return found
     if not len(series):
         return np.zeros(0)
-    value = _from_origin(kept, series, time, values)
-    signs, known = _signs(kept, series, time, value, parameters)
-    return _rested(kept, series, _beyond(kept, series, time, signs, known, parameters, least), parameters)
+    second = np.maximum(time // 1_000_000, 0)
+    value = _from_origin(kept, series, second, values)
+    signs, known = _signs(kept, series, second, value, parameters)
+    return _rested(kept, series, _beyond(kept, series, second, signs, known, parameters, least), parameters)
 
 
 def score(evidence: Floats) -> Floats:
@@ -85,13 +87,15 @@ def _signs(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Para
     lasting = kept["lasting"][series].astype(np.float64)
     lasting = np.where(known, lasting + (value - by_day - lasting) / rows, lasting)
     level = _run_mean(kept, "level", series, value, parameters.level_rows)
-    signs = np.empty((len(series), len(SIGNS)), np.float32)
-    signs[:, VALUE] = signs[:, SUDDEN] = value
+    signs = np.empty((len(series), kept["low"].shape[-1]), np.float32)
+    signs[:, VALUE] = value
     signs[:, SEASON] = np.where(known, value - nearer, 0.0)
     signs[:, LEVEL] = level
     signs[:, LASTING] = kept["lasting"][series] = lasting
-    signs[:, PREDICTED] = _foretold(kept, series, value, parameters)
     signs[:, RUN] = _run(kept, series, value > level)
+    if signs.shape[1] > FEW:
+        signs[:, PREDICTED] = _foretold(kept, series, value, parameters)
+        signs[:, SUDDEN] = value
     return signs, known
 
 
@@ -136,11 +140,12 @@ def _beyond(
     excess = np.maximum(signs - high, low - signs)
     width = np.maximum(high - low, kept["range"][series])
     width[:, :RUN] = np.maximum(width[:, :RUN], least)
-    width[:, SUDDEN] = np.maximum(width[:, SUDDEN], least)
+    width[:, FEW:] = np.maximum(width[:, FEW:], least)
     moves = width[:, VALUE] > 0
-    np.copyto(width, excess, where=width <= 0)  # a first movement has no range to be measured by: it counts as one
+    still = width <= 0  # a first movement has no range to be measured by: it counts as one
+    np.copyto(width, np.where(excess > 0, excess, 1), where=still)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.minimum(excess / width, MOST) / USUAL
+        found = np.minimum(excess / width, MOST[: width.shape[1]]) / USUAL[: width.shape[1]]
     lows[:, 0], highs[:, 0] = np.minimum(lows[:, 0], signs), np.maximum(highs[:, 0], signs)
     kept["low"][series], kept["high"][series] = lows, highs
     found[:, RUN] *= moves  # what never moves has no level to be on one side of
@@ -158,20 +163,20 @@ def _counted(kept: Kept, name: str, series: Ints, there: Bools | bool, parameter
 
 def _turn_spans(kept: Kept, series: Ints, time: Ints, parameters: Parameters) -> None:
     """Begin a new span of records where one is over."""
-    rows = kept["span_rows"][series] + 1
-    short = kept["sudden_rows"][series] + 1
-    over = (rows > parameters.memory_rows) & (time - kept["span_begun"][series] >= parameters.memory_us)
-    short_over = short > parameters.sudden_rows
-    kept["span_rows"][series], kept["sudden_rows"][series] = rows, short
+    rows = np.minimum(kept["span_rows"][series].astype(np.int64) + 1, 65_535)
+    over = (rows > parameters.memory_rows) & (time - kept["span_begun"][series] >= parameters.memory_s)
+    kept["span_rows"][series] = rows
     if over.any():
         ended = series[over]
         _turn(kept, ended, slice(0, SUDDEN), parameters)
         kept["span_rows"][ended] = 0
         kept["span_begun"][ended] = time[over]
-    if short_over.any():
-        ended = series[short_over]
-        _turn(kept, ended, slice(SUDDEN, len(SIGNS)), parameters)
-        kept["sudden_rows"][ended] = 0
+    if "sudden_rows" in kept:
+        rows = kept["sudden_rows"][series] + 1
+        over = rows > parameters.sudden_rows
+        kept["sudden_rows"][series] = np.where(over, 0, rows)
+        if over.any():
+            _turn(kept, series[over], slice(SUDDEN, len(SIGNS)), parameters)
 
 
 def _turn(kept: Kept, series: Ints, signs: slice, parameters: Parameters) -> None:
