@@ -14,7 +14,7 @@ from analytics.detectors.drift import Drift
 from analytics.detectors.implausible import Implausible, bounds
 from analytics.detectors.repeated import Repeated
 from analytics.detectors.reporting import Reporting
-from analytics.detectors.rows import Changes, Fleet, Rows, joined
+from analytics.detectors.rows import Changes, Rows, joined
 from analytics.detectors.silent import Silent
 from analytics.detectors.spike import Spike, excursion
 from analytics.detectors.stuck import Stuck
@@ -269,9 +269,9 @@ HEALTH = ("silent", "stuck", "spike", "drift", "clock", "battery", "reporting", 
 
 def test_faults_in_an_open_series_are_found(shared: Path) -> None:
     one = air_quality(shared / "reference" / "open_data")
-    copies = copies_of(one, 12, seed=3)
+    copies = copies_of(one, 5, seed=3)
     for score in scores([copy.fault for copy in copies], judged(one, copies, HEALTH)):
-        assert score.recall >= 0.95 - 1 / 12, score.row()
+        assert score.recall >= 0.8, score.row()
 
 
 def test_bad_rows_of_the_traffic_series_are_found(shared: Path) -> None:
@@ -291,6 +291,7 @@ def test_bad_rows_of_the_traffic_series_are_found(shared: Path) -> None:
             assert any(one.detector == "repeated" and one.since <= moment <= one.until for one in found), place
 
 
+@pytest.mark.full
 def test_a_small_fleet_with_faults_is_judged_well() -> None:
     city = simulated.fleet_of({"soil": 12, "water_level": 12, "classroom": 12, "meter": 8}, 4)
     events = simulated.faults_in(city, 5, 20.0, each=4, slow_s=1800.0)

@@ -127,13 +127,13 @@ def test_the_profile_is_that_of_the_week() -> None:
     detector = Usage(WATER)
     watched(detector, hourly(WATER, {"total_volume": np.cumsum(used, axis=0)}))
     profile = SCALE[detector.state["profile"][0, 0]]
-    assert sorted(profile.reshape(7, 24).mean(axis=1)) == pytest.approx([1, 1, 1, 1, 1, 1, 5], rel=0.04)
+    assert sorted(profile.reshape(7, 24).mean(axis=1)) == pytest.approx([1, 1, 1, 1, 1, 1, 5], rel=0.045)
     assert detector.state["profile"][0].nbytes == 168
 
 
 def test_what_a_byte_of_the_profile_holds() -> None:
-    level = np.r_[0.0, np.geomspace(1e-4, 4000, 500)]
-    np.testing.assert_allclose(SCALE[coded(level)], level, rtol=0.036)
+    level = np.r_[0.0, np.geomspace(1e-4, 300_000, 500)]
+    np.testing.assert_allclose(SCALE[coded(level)], level, rtol=0.045)
     assert (coded(SCALE[1:]) == np.arange(1, 256)).all()
 
 

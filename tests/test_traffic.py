@@ -18,6 +18,8 @@ from analytics.indices.road import SUMS, road
 from analytics.indices.service import LEVELS, ServiceTable, freeway, level, street
 from analytics.indices.travel import buffer_index, planning_index, quantile, travel_index
 from analytics.tables import load
+from dothi.computing import kinds
+from dothi.computing.kind import Options
 
 DAY = date(2026, 3, 16)
 SERVICE = load("traffic_service", "bac-giang", DAY, ServiceTable).held
@@ -206,3 +208,21 @@ def test_california_8_waits_behind_a_compression_wave() -> None:
     assert states(upstream, downstream, eight=False)[3:5] == [TENTATIVE, CONFIRMED]
     waits = [WAVE + back for back in (4, 3, 2, 1, 0)]
     assert states(upstream, downstream, eight=True) == [FREE, FREE, *waits, FREE, TENTATIVE, CONFIRMED]
+
+
+def test_a_file_is_reckoned_as_roads_are() -> None:
+    columns = {column.name: np.array([np.nan, np.nan]) for column in kinds()["traffic"].columns}
+    columns |= {name: np.array([31.0, 0.0]) for name in ("vehicles",)}
+    columns |= {"period_s": np.full(2, 60.0), "speed_kmh": np.array([20.0, np.nan]), "free_speed_kmh": np.full(2, 50.0)}
+    columns["occupancy"] = np.array([0.3, 0.0])
+    first, second = kinds()["traffic"].reckon(columns, Options())
+    assert (first["flow_veh_h"], first["density_pcu_km"], first["travel_index"]) == (1860, 93, 2.5)
+    assert (first["level_of_service"], first["queued"]) == ("E", True)
+    assert (second["flow_veh_h"], second["travel_index"], second["level_of_service"]) == (0, None, None)
+
+
+def test_a_file_of_two_stations() -> None:
+    shares = {"upstream": np.array([0.14, 0.28, 0.40, 0.26]), "downstream": np.array([0.12, 0.14, 0.10, 0.14])}
+    results = kinds()["california"].reckon(shares, Options())
+    assert [row["state_7"] for row in results] == ["free", "tentative", "confirmed", "free"]
+    assert [row["incident_8"] for row in results] == [False, False, True, False]

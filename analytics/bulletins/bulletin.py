@@ -23,8 +23,8 @@ class Index(Protocol):
         ...
 
     def make(self, connection: psycopg.Connection, now: datetime) -> bool | None:
-        """Reckon and write, in a transaction of its own on a connection beside the stream. One that takes more than
-        some seconds is cut: True says that more is waiting, and it is called again soon.
+        """Reckon and write, in a transaction of its own on a connection beside the stream. The stream waits for whoever
+        has written and not committed: after a second or so return True, that more is waiting, and it is called again.
 
         What fails is rolled back, said, and tried again after a while.
         """

@@ -20,11 +20,13 @@ PROVINCE = {zone.id: zone.province for zone in ZONES}
 LONGEST, FIRST = timedelta(days=7), timedelta(days=1)
 """So far back readings are looked for that the state has not seen, as after an outage of the analyst; and of a gauge
 that has no state yet."""
+LOOK_EVERY = timedelta(minutes=5)
+"""How soon a new gauge is noticed: going through millions of devices is not done more often."""
 DETECTOR, METRIC = "river-level", "water_level"
 
 GAUGES = """
-select d.id, d.device, d.name, d.area from registry.device d join registry.profile p on p.id = d.profile
-where p.family = 'water_level' and d.state <> 'retired' and d.state <> 'planned' order by d.id
+select d.id, d.device, d.name, d.area from registry.device d
+where d.family = 'water_level' and d.state <> 'retired' and d.state <> 'planned' order by d.id
 """
 STATES = "select device, level, since, as_of, seq from rollup.river_state"
 READINGS = """
@@ -78,7 +80,8 @@ class Rivers:
     finds: ClassVar[tuple[str, ...]] = (DETECTOR,)
 
     def __init__(self) -> None:
-        self._every = Every(timedelta(seconds=15))
+        self._every, self._look = Every(timedelta(seconds=15)), Every(LOOK_EVERY)
+        self._placed: dict[int, Placed] = {}
 
     def due(self, now: datetime) -> bool:
         """Four times a minute: a gauge speaks every few minutes."""
@@ -86,12 +89,13 @@ class Rivers:
 
     def make(self, connection: psycopg.Connection, now: datetime) -> None:
         """Take in what the gauges have said since."""
-        placed = gauges(connection, now)
+        if self._look.passed(now):
+            self._placed = gauges(connection, now)
+            for device, as_of in connection.execute(FORGET, (list(self._placed),)).fetchall():
+                connection.execute(CLOSE, (as_of, device, DETECTOR, METRIC))
         states = {device: Held(*kept) for device, *kept in connection.execute(STATES)}
-        for device, place in placed.items():
+        for device, place in self._placed.items():
             take(connection, device, place, states.get(device, NEW), now)
-        for device, as_of in connection.execute(FORGET, (list(placed),)).fetchall():
-            connection.execute(CLOSE, (as_of, device, DETECTOR, METRIC))
 
 
 def gauges(connection: psycopg.Connection, now: datetime) -> dict[int, Placed]:

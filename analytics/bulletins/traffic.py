@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +11,13 @@ from psycopg import sql
 
 from analytics.binary import columns_of, copy_text
 from analytics.bulletins.bulletin import fresh_buckets
+from analytics.bulletins.traffic_counts import PLANS, Counted, Ints, read
 from analytics.indices.free_flow import Learnt, known, learn
 from analytics.indices.road import CLASSES, SUMS, Floats, Road, road
 from analytics.indices.service import ServiceTable
 from analytics.indices.travel import buffer_index, planning_index
 from analytics.rollup.width import HOUR
 from analytics.tables import load
-
-Ints = npt.NDArray[np.integer]
 
 FAMILY, PROVINCE = "traffic_flow", "bac-giang"
 FIVE = timedelta(minutes=5)
@@ -29,40 +28,6 @@ DAYS, FEWEST_DAYS = 28, 5
 US = 1_000_000
 EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 
-# Device by device, as the key of readings is; each has but a few rows in the time.
-PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
-READ = """
-select d.id, s.area, s.bucket, {sums}
-from registry.device d
-join registry.profile p on p.id = d.profile
-cross join lateral (
-    select max(r.area) as area, floor(extract(epoch from r.time) / 300)::bigint as bucket, {each}
-    from reading.traffic_flow r
-    where r.device = d.id and r.time >= {begin} and r.time < {end}
-    group by 2
-) s
-where d.family = 'traffic_flow'
-"""
-COUNTED = "sum(case when r.intensity is not null then coalesce(r.period_s, p.interval_s) end)"
-BOTH = "filter (where r.intensity is not null and r.average_vehicle_speed is not null)"
-EACH = {
-    "n": "count(*)",
-    "vehicles": "sum(r.intensity)",
-    "vehicles_n": "count(r.intensity)",
-    "counted_s": COUNTED,
-    "weighted_speed": f"sum(r.average_vehicle_speed * r.intensity) {BOTH}",
-    "weight": f"sum(r.intensity) {BOTH}",
-    "speed": "sum(r.average_vehicle_speed)",
-    "speed_n": "count(r.average_vehicle_speed)",
-    "occupancy": "sum(r.occupancy)",
-    "occupancy_n": "count(r.occupancy)",
-    "length": "sum(r.average_vehicle_length)",
-    "length_n": "count(r.average_vehicle_length)",
-    "pcu": "sum(r.pcu)",
-    "pcu_n": "count(r.pcu)",
-    "classed_n": f"count(coalesce({', '.join(f'r.{name}' for name in CLASSES)}))",
-    **{name: f"sum(r.{name})" for name in CLASSES},
-}
 FREE = "select device, speed, evidence from rollup.traffic_free_speed"
 KEEP_FREE = """
 insert into rollup.traffic_free_speed (device, speed, evidence, until)
@@ -75,15 +40,6 @@ FIVES = ("bucket", "device", *KEPT, "n", "area", "service", "queued")
 FIVE_TYPES = "i8 i4 " + "f8 " * len(KEPT) + "i4 i2 i2 ?"
 HOURS = ("bucket", "device", *KEPT, "planning_index", "buffer_index", "queued_min", "n", "days", "area", "service")
 HOUR_TYPES = "i8 i4 " + "f8 " * (len(KEPT) + 3) + "i4 i4 i2 i2"
-
-
-class Counted(NamedTuple):
-    """Sums of readings by counter and five minutes. `bucket`: five minutes since 1970; `sums`: rows × SUMS."""
-
-    device: Ints
-    area: Ints
-    bucket: Ints
-    sums: Floats
 
 
 class Traffic:
@@ -135,18 +91,6 @@ def tables(now: datetime) -> tuple[ServiceTable, dict[str, float]]:
 def five_of(moment: datetime) -> datetime:
     """The begin of the five minutes in which a moment lies."""
     return moment - (moment - EPOCH_2000) % FIVE
-
-
-def read(connection: psycopg.Connection, begin: datetime, end: datetime) -> Counted:
-    """What all counters told."""
-    query = sql.SQL(READ).format(
-        sums=sql.SQL(", ").join(sql.SQL(f"coalesce(s.{name}, 0)::float8") for name in SUMS),
-        each=sql.SQL(", ").join(sql.SQL(f"{EACH[name]} as {name}") for name in SUMS),
-        begin=sql.Literal(begin),
-        end=sql.Literal(end),
-    )
-    device, area, bucket, *sums = columns_of(connection, query, "i4 i2 i8" + " f8" * len(SUMS))
-    return Counted(device, area, bucket, np.stack(sums, axis=1))
 
 
 def free_speeds(connection: psycopg.Connection, device: Ints) -> Learnt:

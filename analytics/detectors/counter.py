@@ -13,8 +13,8 @@ GAUGE = {
     "total_active_energy_import": ("active_power", 1e-3, 96.0),  # W → kW
     "total_volume": ("flow_rate", 1.0, 336.0),  # m3/h
 }
-"""By main counter of a meter the gauge that says how fast it must grow, the factor to its unit per hour, and the hours that it may well
-stand: a house whose people are away uses no water, but its refrigerator runs."""
+"""By main counter of a meter the gauge that says how fast it must grow, the factor to its unit per hour, and the hours
+that it may well stand: a house whose people are away uses no water, but its refrigerator runs."""
 
 
 def main_counter(family: Family) -> list[int]:

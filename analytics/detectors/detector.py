@@ -1,7 +1,7 @@
 """What a detector is: state arrays by slot, rows in, changes of state out.
 
-A new one is a module of this folder with a class below in its `DETECTORS`; `absent.py` is the example. The engine runs
-it, saves and restores its arrays, and keeps what it finds; tests/test_detectors_laws.py holds it to the laws.
+A new one is a module of this folder with a class below in its `DETECTORS`; `repeated.py` is a short one. The engine
+runs it, saves and restores its arrays, and keeps what it finds; tests/test_detectors_laws.py holds it to the laws.
 """
 
 from typing import Any, ClassVar, NamedTuple

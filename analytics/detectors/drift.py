@@ -11,7 +11,7 @@ from analytics.indices.neighbours import NOBODY, nearest
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
-PARTS = 12
+PARTS = 8
 """Parts of the day for each of which an offset is learnt."""
 MOST_HOURS = 48
 """That one tick judges."""
@@ -67,17 +67,18 @@ class Drift(Detector):
         "closed": State("i4", -1, per_device=True),  # of `mean`
         "judged": State("i4", -1, per_device=True),  # newest that was judged
         "sum": State("f4"),
-        "readings": State("f4"),
+        "readings": State("u2"),
         "mean": State("f4", np.nan),
-        "offset": State("f4", np.nan, (PARTS,)),
+        "base": State("f4", np.nan),  # the first difference; half floats keep what is above it
+        "offset": State("f2", np.nan, (PARTS,)),
         "scale": State("f4"),
         "square": State("f4"),
         "before": State("f4", np.nan),
-        "idle": State("f4"),
-        "hours": State("f4"),
-        "up": State("f4"),
-        "down": State("f4"),
-        "since": State("i8"),
+        "idle": State("f2"),
+        "hours": State("u2"),
+        "up": State("f2"),
+        "down": State("f2"),
+        "since": State("i4"),  # hours since 1970
     }
 
     @classmethod
@@ -115,7 +116,7 @@ class Drift(Detector):
             state["closed"][done], state["hour"][done] = state["hour"][done], hour[over]
             state["sum"][done] = state["readings"][done] = 0.0
         state["sum"][slot] += np.where(told, value, 0.0)
-        state["readings"][slot] += told
+        state["readings"][slot] = np.minimum(state["readings"][slot] + told, 60_000)
 
     def tick(self, now_us: int) -> Changes:
         """Judge the hours that are over since `delay_us`, each once; after a long rest those of the last two days."""
@@ -188,8 +189,10 @@ class Drift(Detector):
         state, asked = self.state, self.parameters
         off = value - usual
         part = int((hour + 7) % 24 * PARTS // 24)
-        offset = state["offset"][slots, :, part]
-        hours, scale, square = state["hours"][slots], state["scale"][slots], state["square"][slots]
+        base = np.where(np.isnan(state["base"][slots]) & judged, off, state["base"][slots])
+        state["base"][slots] = base
+        offset = base + state["offset"][slots, :, part]
+        hours, scale, square = state["hours"][slots].astype("i4"), state["scale"][slots], state["square"][slots]
         short = value.astype("f4")
         idle = state["idle"][slots]
         idle = np.where(judged, idle + ((short == state["before"][slots]) - idle) / np.minimum(hours + 1, 48), idle)
@@ -208,14 +211,16 @@ class Drift(Detector):
         down = np.where(known, summed(was[1], -z, allowed, weight, limit), was[1])
         score = np.minimum(np.maximum(up, down) / limit, 1.0)
         began = (np.maximum(*was) <= 0) & (np.maximum(up, down) > 0)
-        since = np.where(began, hour * HOUR_US, state["since"][slots])
+        since = np.where(began, hour, state["since"][slots]).astype(np.int64)
         # What is suspected is not learnt from; what goes on for weeks is how it is now, slowly.
         trust = np.where(score < 0.25, 1.0, 0.05)
-        days = state["hours"][slots] * weight / 24.0
+        days = hours * weight / 24.0
         share = np.maximum(1.0 / (days + 1.0), 1.0 / asked.memory) * trust
         cut = np.clip(residual, -4 * scale - 1e-9, 4 * scale + 1e-9)
         learnt = offset + share * np.where(hours < 48 / weight, residual, cut)
-        state["offset"][slots, :, part] = np.where(judged, np.where(fresh, off, learnt), offset)
+        state["offset"][slots, :, part] = np.clip(
+            np.where(judged, np.where(fresh, off, learnt), offset) - base, -60_000, 60_000
+        )
         seen = judged & ~fresh
         pace = np.maximum(1.0 / (hours + 1.0), weight / asked.scale_memory) * trust
         grown = scale + pace * (np.minimum(np.abs(residual), np.where(hours < 24 / weight, np.inf, 4 * scale)) - scale)
@@ -227,7 +232,7 @@ class Drift(Detector):
         state["up"][slots], state["down"][slots] = up, down
         state["since"][slots], state["score"][slots] = since, score
         on = latched(state["on"][slots], score)
-        return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since, value, usual + offset)
+        return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since * HOUR_US, value, usual + offset)
 
 
 def summed(was: Floats, z: Floats, allowed: Floats, weight: Floats, limit: Floats) -> Floats:

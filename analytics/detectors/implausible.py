@@ -53,11 +53,11 @@ class Implausible(Detector):
         "low": State("f4", np.inf),
         "high": State("f4", -np.inf),
         "last": State("f4", np.nan),
-        "idle": State("f4"),
+        "idle": State("f2"),
         "readings": State("u2"),
         "row": State("u1"),  # such values in a row
         "hold": State("u1"),
-        "since": State("i8"),
+        "since": State("u4"),  # s since 1970
     }
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
@@ -76,11 +76,11 @@ class Implausible(Detector):
         state, slot, asked = self.state, rows.slot, self.parameters
         value = rows.values[:, self.judged].astype("f4")  # as it is kept, to be compared
         told = ~np.isnan(value)
-        n, row, hold = state["readings"][slot], state["row"][slot], state["hold"][slot]
+        n, row, hold = state["readings"][slot].astype("i4"), state["row"][slot], state["hold"][slot]
         impossible = (value < self._least) | (value > self._most)
         found = (impossible | (self._unheard_of(slot, value) & (row < asked.settle))) & (n > 0)
         row = np.where(found, np.minimum(row, 250) + 1, np.where(told, 0, row)).astype("u1")
-        since = np.where(found & (hold == 0), rows.time[:, None], state["since"][slot])
+        since = np.where(found & (hold == 0), rows.time[:, None] // 1_000_000, state["since"][slot].astype(np.int64))
         hold = np.where(found, asked.hold, hold - (told & (hold > 0))).astype("u1")
         learn = told & ~found
         idle = state["idle"][slot]
@@ -92,7 +92,7 @@ class Implausible(Detector):
         state["readings"][slot] = np.minimum(n + told, 60_000)
         state["idle"][slot], state["row"][slot], state["hold"][slot], state["since"][slot] = idle, row, hold, since
         state["score"][slot] = hold > 0
-        return self.switched(slot, hold > 0, rows.time[:, None], since, value)
+        return self.switched(slot, hold > 0, rows.time[:, None], since * 1_000_000, value)
 
     def _unheard_of(self, slot: Ints, value: Floats) -> Bools:
         """Far outside of all that the series has said, where that says something."""

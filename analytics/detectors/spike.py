@@ -46,10 +46,10 @@ class Spike(Detector):
         "grain": State("f4", np.inf),
         "mean": State("f4"),
         "square": State("f4"),
-        "idle": State("f4"),
-        "readings": State("f4"),
+        "idle": State("f2"),
+        "readings": State("u2"),
         "hold": State("u1"),
-        "since": State("i8"),
+        "since": State("u4"),  # s since 1970
         "time": State("i8", -1, per_device=True),
     }
 
@@ -88,13 +88,13 @@ class Spike(Detector):
         state["ring"][slot] = np.where(told[..., None], np.concatenate((value[..., None], ring[..., :3]), -1), ring)
         hold = np.where(found, asked.hold, state["hold"][slot] - (told & (state["hold"][slot] > 0)))
         state["since"][slot] = since = np.where(
-            found & (state["hold"][slot] == 0), before[:, None], state["since"][slot]
+            found & (state["hold"][slot] == 0), before[:, None] // 1_000_000, state["since"][slot].astype(np.int64)
         )
         state["hold"][slot] = hold
         score = np.where(hold > 0, 1.0, np.where(judged, np.minimum(size / limit, 0.99), 0.0))
         state["score"][slot] = score
         expected = ring[..., 0] - np.where(usable, e, np.nan)
-        return self.switched(slot, hold > 0, rows.time[:, None], since, ring[..., 0], expected)
+        return self.switched(slot, hold > 0, rows.time[:, None], since * 1_000_000, ring[..., 0], expected)
 
     def _limit(self, slot: Ints) -> Floats:
         """How far off is too far, in the metric's unit."""
@@ -108,7 +108,7 @@ class Spike(Detector):
     def _learn(self, slot: Ints, value: Floats, step: Floats, size: Floats, paced: Bools) -> None:
         """What the series does by itself: steps are cut at five times the mean, so that one leap does not move it."""
         state = self.state
-        n = state["readings"][slot]
+        n = state["readings"][slot].astype("i4")
         weight = np.maximum(1.0 / (n + 1.0), 0.02)
         slow = np.maximum(1.0 / (n + 1.0), 0.002)
         mean_step = state["step"][slot]

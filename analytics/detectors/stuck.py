@@ -41,13 +41,13 @@ class Stuck(Detector):
     narrow = True
     grace = 30
     arrays: ClassVar[dict[str, State]] = {
-        "last": State("f8", np.nan),
-        "run": State("f4"),
+        "last": State("f4", np.nan),
+        "run": State("u2"),
         "longest": State("f4"),
-        "pairs": State("f4"),
-        "same": State("f4"),
-        "again": State("f4"),  # equal to a value that was itself equal to the one before
-        "since": State("i8"),
+        "pairs": State("u2"),
+        "same": State("u2"),
+        "again": State("u2"),  # equal to a value that was itself equal to the one before
+        "since": State("u4"),  # s since 1970
         "time": State("i8", -1, per_device=True),
     }
 
@@ -64,10 +64,10 @@ class Stuck(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
-        value = rows.values[:, self.judged]
+        value = rows.values[:, self.judged].astype("f4")  # as it is kept, to be compared
         told = ~np.isnan(value) & (rows.time > state["time"][slot])[:, None]
         state["time"][slot] = rows.time
-        was, run = state["on"][slot], state["run"][slot]
+        was, run = state["on"][slot], state["run"][slot].astype("i4")
         inside = (value > self._low) & (value < self._high)
         same = told & (value == state["last"][slot]) & inside
         other = told & ~same
@@ -78,11 +78,11 @@ class Stuck(Detector):
         lasting = 1 - other * np.minimum(days / self.parameters.memory_days, 0.01)
         longest = np.where(ended, np.maximum(longest, run), longest * lasting)
         learn = told & ~was
-        pairs = state["pairs"][slot] + (learn & inside)
-        equal = state["same"][slot] + (learn & same)
-        again = state["again"][slot] + (learn & same & (run > 1))
-        since = np.where(other, rows.time[:, None], state["since"][slot])
-        run = np.where(same, run + 1, np.where(other, 1, run))
+        pairs = state["pairs"][slot].astype("i4") + (learn & inside)
+        equal = state["same"][slot].astype("i4") + (learn & same)
+        again = state["again"][slot].astype("i4") + (learn & same & (run > 1))
+        since = np.where(other, rows.time[:, None] // 1_000_000, state["since"][slot].astype(np.int64))
+        run = np.where(same, np.minimum(run + 1, 60_000), np.where(other, 1, run))
         witnesses = np.maximum(pairs - np.maximum(run - 1, 0), 0)  # the run that is judged is no witness for itself
         without = np.maximum(equal - np.maximum(run - 1, 0), 0)
         without_again = np.maximum(again - np.maximum(run - 2, 0), 0)
@@ -92,10 +92,10 @@ class Stuck(Detector):
         state["last"][slot] = np.where(told, value, state["last"][slot])
         full = pairs > 8192  # what is long ago counts half
         for name, count in (("pairs", pairs), ("same", equal), ("again", again)):
-            state[name][slot] = np.where(full, count / 2, count)
+            state[name][slot] = np.where(full, count // 2, count)
         state["run"][slot], state["longest"][slot], state["since"][slot] = run, longest, since
         state["score"][slot] = score
-        return self.switched(slot, latched(was, score), rows.time[:, None], since, value)
+        return self.switched(slot, latched(was, score), rows.time[:, None], since * 1_000_000, value)
 
     def _too_long(self, slot: Ints, pairs: Floats, equal: Floats, again: Floats, longest: Floats) -> Floats:
         """Equal values in a row that no ordinary run of the series has."""

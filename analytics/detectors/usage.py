@@ -1,6 +1,6 @@
 """Use far above what is usual at that hour of the week, for most of a day: a tap left open, a device left on, theft.
 
-The profile is one byte for each of the 168 hours of the week, on a scale of equal ratios: 7 % are a step, and the least
+The profile is one byte for each of the 168 hours of the week, on a scale of equal ratios: 9 % are a step, and the least
 standard deviation that is reckoned with is half of the mean use.
 """
 
@@ -16,11 +16,11 @@ from devices.family import Family
 
 HOUR_US = 3_600_000_000
 LOCAL_US = 7 * HOUR_US
-SMALLEST, STEPS = 1e-4, 10
+SMALLEST, STEPS = 1e-4, 8
 """The least use per hour that is told from none, kW.h or m3, and steps of the scale for a doubling."""
 UNKNOWN, NONE = 0, 1
 SCALE = np.r_[np.nan, 0.0, SMALLEST * 2.0 ** (np.arange(254) / STEPS)]
-"""What the bytes of a profile mean: up to 4,100 per hour."""
+"""What the bytes of a profile mean: up to 330,000 per hour."""
 COUNTERS = ("total_active_energy_import", "total_volume")
 
 
@@ -125,7 +125,7 @@ def coded(level: Floats) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
     """Use per hour → the nearest byte of SCALE.
 
     >>> coded(np.array([0.0, 4e-5, 1e-4, 1.0, 1.03, 1e9]))
-    array([  1,   1,   2, 135, 135, 255], dtype=uint8)
+    array([  1,   1,   2, 108, 109, 255], dtype=uint8)
     """
     code = np.round(np.log2(np.maximum(level, SMALLEST) / SMALLEST) * STEPS) + 2
     return np.where(level < SMALLEST / 2, NONE, np.clip(code, 2, 255)).astype(np.uint8)
