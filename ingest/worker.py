@@ -13,6 +13,7 @@ import psycopg
 import structlog
 
 from devices.route import ROUTES
+from ingest.acknowledge import asking_families
 from ingest.batch import Limits
 from ingest.host import Host
 from ingest.metrics import Figures, Meters
@@ -107,6 +108,7 @@ async def carry(
 ) -> None:
     """Know the devices, then carry readings until cancelled."""
     await first_registry(router, connect)
+    asking_families()  # reads all profiles: now, and not while the first messages wait
     gc.collect()
     gc.freeze()  # profiles and code stay for good: no need to look at them again and again
     host.assign(worker.inboxes)

@@ -49,7 +49,10 @@ async def send(asked: Sending, name: str) -> None:
         while sent < until:
             if sent - made_from >= len(made):
                 made_from = sent
-                made = memoryview(packets(asked.load, asked.first + sent, min(PIECE, asked.count - sent)))
+                load, piece = asked.load, PIECE
+                if asked.rate:  # the time in a message is when it was sent
+                    load, piece = load._replace(now_ms=time.time_ns() // 1_000_000), until - sent
+                made = memoryview(packets(load, asked.first + sent, min(piece, asked.count - sent)))
             some = made[sent - made_from : until - made_from]
             writer.write(some.tobytes())
             sent += len(some)
