@@ -55,9 +55,10 @@ class Spike(Detector):
 
     @classmethod
     def judges(cls, family: Family) -> list[int]:
-        """Gauges that have a distance: 359 deg are not far from 1 deg."""
+        """Gauges that have a distance (359 deg are not far from 1 deg); a shower between two dry readings is none."""
         gauges = ((place, metric) for place, metric in enumerate(family.metrics) if metric.kind == "gauge")
-        return [place for place, metric in gauges if metric.unit != "deg"]
+        rain = ("precipitation", "rain")
+        return [place for place, metric in gauges if metric.unit != "deg" and not metric.name.startswith(rain)]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
