@@ -74,7 +74,8 @@ def enroll(url: str, areas: tuple[str, ...], devices: int) -> None:
             connection.execute(
                 "insert into registry.device (device, profile, area, state) select 'bench-' || lpad(n::text, 7, '0'),"
                 " (select id from registry.profile where profile = 'native-air-quality'),"
-                " (select id from registry.area where code = %s), 'active' from generate_series(%s::int, %s::int) n order by n",
+                " (select id from registry.area where code = %s), 'active' from generate_series(%s::int, %s::int) n"
+                " order by n",
                 (area, place * devices, (place + 1) * devices - 1),
             )
         connection.execute("vacuum analyze registry.device")
