@@ -11,7 +11,6 @@ import psycopg
 from analytics import consume
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.engine import Detectors
-from analytics.detectors.rows import joined
 from devices.family import FAMILIES, Family
 
 CONSUMER = "analyst"
@@ -31,9 +30,6 @@ class Above(Detector):
     def judges(cls, family: Family) -> list[int]:
         return [family.index[name] for name in ("pm25", "pm10") if name in family.index]
 
-    def update(self, rows: Rows) -> Changes:
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
-
     def _round(self, rows: Rows) -> Changes:
         state, slot, values = self.state, rows.slot, rows.values[:, self.judged]
         since = np.where(state["run"][slot] == 0, rows.time[:, None], state["since"][slot])
@@ -52,9 +48,6 @@ class Quiet(Detector):
     @classmethod
     def judges(cls, family: Family) -> list[int]:
         return [-1]
-
-    def update(self, rows: Rows) -> Changes:
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         self.state["heard"][rows.slot] = rows.received

@@ -10,7 +10,6 @@ import numpy as np
 
 from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State
 from analytics.detectors.incident import speed_and_occupancy
-from analytics.detectors.rows import joined
 from analytics.detectors.seasonal import Weekly, arrays
 from analytics.indices.free_flow import Learnt, known, learn
 from analytics.indices.queue import INTERVALS, slow_and_full
@@ -50,10 +49,6 @@ class Congestion(Detector):
         self.parameters = parameters or Parameters()
         self._speed = Weekly(self.state, "usual_speed", smooth=True)
         self._full = Weekly(self.state, "usual_full", smooth=True)
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         speed, full = speed_and_occupancy(rows)

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.rows import Floats, joined
+from analytics.detectors.rows import Floats
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -42,10 +42,6 @@ class Backwards(Detector):
     def judges(cls, family: Family) -> list[int]:
         """The main counter of a meter."""
         return main_counter(family)
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
@@ -103,10 +99,6 @@ class Standing(Detector):
         self._gauge = np.array([family.index[name] for name, _, _ in named])
         self._factor = np.array([factor for _, factor, _ in named])
         self._hours = np.array([hours for *_, hours in named])
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot

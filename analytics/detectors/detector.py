@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.rows import NO_CHANGES, WHOLE_DEVICE, Bools, Changes, Fleet, Floats, Ints, Rows
+from analytics.detectors.rows import NO_CHANGES, WHOLE_DEVICE, Bools, Changes, Fleet, Floats, Ints, Rows, joined
 from devices.family import Family
 
 Values = Floats | Ints | float
@@ -84,7 +84,12 @@ class Detector:
             self.state[name][slots] = state.filling
 
     def update(self, rows: Rows) -> Changes:
-        """Take in rows; how they are cut into calls makes no difference. An override may use `rows.rounds()` itself."""
+        """Take in rows; how they are cut into calls makes no difference. One row of each device at a time, in order,
+        unless a detector knows a shorter way."""
+        return joined([self._round(rows.of(places)) for places in rows.rounds()])
+
+    def _round(self, rows: Rows) -> Changes:
+        """Take in rows of different devices."""
         raise NotImplementedError
 
     def tick(self, now_us: int) -> Changes:

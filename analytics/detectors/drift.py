@@ -97,13 +97,7 @@ class Drift(Detector):
         self._patience = np.where(slow, self.parameters.patience, 1.0)
         self._asked = -1
 
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        for places in rows.rounds():
-            self._round(rows.of(places))
-        return NO_CHANGES
-
-    def _round(self, rows: Rows) -> None:
+    def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
         value = rows.values[:, self.judged]
         told = ~np.isnan(value)
@@ -117,6 +111,7 @@ class Drift(Detector):
             state["sum"][done] = state["readings"][done] = 0.0
         state["sum"][slot] += np.where(told, value, 0.0)
         state["readings"][slot] = np.minimum(state["readings"][slot] + told, 60_000)
+        return NO_CHANGES
 
     def tick(self, now_us: int) -> Changes:
         """Judge the hours that are over since `delay_us`, each once; after a long rest those of the last two days."""

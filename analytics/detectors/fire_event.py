@@ -10,7 +10,7 @@ import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.fire_frames import MINUTE_US, expired, micros, passed, whole
-from analytics.detectors.rows import Bools, Floats, joined
+from analytics.detectors.rows import Bools, Floats
 from devices.family import Family
 
 
@@ -45,10 +45,6 @@ class Events(Detector):
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def counting(self, values: Floats) -> Bools:
         """Rows whose event counts."""

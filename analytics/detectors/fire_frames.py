@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
-from analytics.detectors.rows import Bools, Floats, Ints, joined
+from analytics.detectors.rows import Bools, Floats, Ints
 from devices.family import Family
 
 SECOND_US = 1_000_000
@@ -55,10 +55,6 @@ class Frames(Detector):
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def agreeing(self, values: Floats) -> Bools:
         """Which values of the judged metrics speak of a fire."""

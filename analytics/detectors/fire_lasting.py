@@ -9,7 +9,7 @@ import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.fire_frames import MINUTE_US, expired, micros, passed, whole
-from analytics.detectors.rows import Bools, Floats, joined
+from analytics.detectors.rows import Bools, Floats
 from devices.family import Family
 
 
@@ -43,10 +43,6 @@ class Lasting(Detector):
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def agreeing(self, values: Floats) -> Bools:
         """Rows in which something beside the heat says fire."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from analytics.detectors.fire_frames import MINUTE_US, expired, micros, passed, whole
-from analytics.detectors.rows import joined
 from devices.family import Family
 
 SIGMA = 1.2533
@@ -62,10 +61,6 @@ class Rise(Detector):
         marks = list(self.marks.get(family.name, {}).values())
         self.least = np.array([mark.least for mark in marks])
         self.memory = np.array([float(mark.memory_us) for mark in marks])
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters

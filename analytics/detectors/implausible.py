@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, Ints, joined
+from analytics.detectors.rows import Bools, Floats, Ints
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
 
@@ -67,10 +67,6 @@ class Implausible(Detector):
         self._straight = np.array([metric.unit != "deg" for metric in metrics])  # 359 deg are not far from 1 deg
         self._least = np.array([bound(metric, "low") for metric in metrics])
         self._most = np.array([bound(metric, "high") for metric in metrics])
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters

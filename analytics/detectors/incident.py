@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Ints, joined
+from analytics.detectors.rows import Bools, Ints
 from analytics.detectors.seasonal import SIGMA, Floats, Weekly, arrays
 from analytics.indices.queue import FULL
 from devices.family import Family
@@ -71,10 +71,6 @@ class Incident(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
         self._weekly = Weekly(self.state, smooth=True)
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         speed, full = speed_and_occupancy(rows)

@@ -5,7 +5,6 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State
-from analytics.detectors.rows import joined
 from devices.family import Family
 
 
@@ -38,10 +37,6 @@ class Repeated(Detector):
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, time = self.state, rows.slot, rows.time[:, None]

@@ -52,13 +52,7 @@ class Silent(Detector):
         self._listening = -1
         self._stalled = False
 
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        for places in rows.rounds():
-            self._round(rows.of(places))
-        return NO_CHANGES
-
-    def _round(self, rows: Rows) -> None:
+    def _round(self, rows: Rows) -> Changes:
         assert self.fleet is not None
         state, slot, asked = self.state, rows.slot, self.parameters
         heard, received = state["heard"][slot, 0], rows.received
@@ -69,6 +63,7 @@ class Silent(Detector):
         state["usual"][slot, 0] = np.where(known, np.clip(moved, 0, 100 * interval), interval)
         state["heard"][slot, 0] = np.maximum(heard, received)
         state["readings"][slot, 0] = np.minimum(state["readings"][slot, 0] + 1, 100)
+        return NO_CHANGES
 
     def tick(self, now_us: int) -> Changes:
         """Who is not heard at `now_us`, µs since 1970."""

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, Ints, joined
+from analytics.detectors.rows import Bools, Floats, Ints
 from devices.family import Family
 
 
@@ -63,10 +63,6 @@ class Spike(Detector):
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         assert self.fleet is not None

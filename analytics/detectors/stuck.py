@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.rows import Floats, Ints, joined
+from analytics.detectors.rows import Floats, Ints
 from devices.family import Family
 
 
@@ -57,10 +57,6 @@ class Stuck(Detector):
         metrics = [family.metrics[place] for place in self.judged]
         self._low = np.array([metric.low for metric in metrics])
         self._high = np.array([metric.high for metric in metrics])
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
