@@ -8,8 +8,10 @@ from tests.evaluation.fleet import DAY_S, START, World, faults_of, findings, fle
 from tests.evaluation.judge import Fault, Found
 
 LEARN_DAYS = 4.0
-FAMILIES = 12
-"""Devices of each family."""
+FAMILIES = 40
+"""Devices of each family: some in every district."""
+SLOW_S = 60.0
+"""Nobody speaks more often, s."""
 
 
 def names() -> tuple[str, ...]:
@@ -22,7 +24,7 @@ def world_of(name: str, seed: int) -> World:
     scenario = parse(name)
     fleet = city(seed)
     events = [moved(event, scenario.lasts) for event in scenario.events]
-    return World(fleet, events, LEARN_DAYS * DAY_S + scenario.lasts + 3600.0)
+    return World(fleet, events, LEARN_DAYS * DAY_S + scenario.lasts + 3600.0, SLOW_S)
 
 
 def city(seed: int) -> Fleet:
