@@ -38,7 +38,7 @@ def main() -> None:
     asked = parser.parse_args()
     document = {"open": opened, "fleet": fleet, "ordinary": ordinary, "scenarios": played}[asked.what](asked)
     if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(document, enc_hook=float), indent=1) + b"\n")
 
 
 def opened(asked: argparse.Namespace) -> dict[str, Any]:
