@@ -16,6 +16,8 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as grafana
 
+from dashboards.lint import SOURCE_UID, faults
+from dashboards.macros import Range, expand
 from dashboards.statements import interval_s, literal, shown
 from dashboards.tree import PLACEHOLDERS, Database, SourceKind, dashboards, tree, write
 from dashboards.words import LANGUAGES, Language, Words, catalogue
@@ -23,8 +25,6 @@ from devices.area import ZONES
 from devices.documents import parse_yaml
 from devices.family import FAMILIES, Family, Metric
 from dothi.grafana import reader_database
-from tests.dashboard_lint import SOURCE_UID, faults
-from tests.grafana_macros import Range, expand
 from tests.stack import RunningStack, dothi
 
 KINDS = get_args(SourceKind)
