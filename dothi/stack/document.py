@@ -40,7 +40,7 @@ def document(
     brokers: Sequence[int | None],
     postmaster: int | None,
     workers: Sequence[int | None],
-    analyst: int | None,
+    others: Mapping[str, int | None],
     hosts: Mapping[str, int],
     metrics: Mapping[str, str],
     ca: Path | None = None,
@@ -65,7 +65,7 @@ def document(
             "broker": present(brokers),
             "database": postmaster,
             "workers": present(workers),
-            "analyst": analyst,
+            **others,
         },
         "analyst": database.analyst,
         "ingest": {
