@@ -32,6 +32,7 @@ class Database:
     writer: str
     analyst: str
     reader: str
+    operator: str
 
 
 def document(
@@ -68,6 +69,7 @@ def document(
             "analyst": analyst,
         },
         "analyst": database.analyst,
+        "operator": database.operator,
         "ingest": {
             "database": database.writer,
             "brokers": [
