@@ -67,7 +67,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class FromProfile(Rule, frozen=True, kw_only=True, tag="profile"):
-"""The alarms of the devices' profiles: of these metrics and `severities`, none: of all. Kind, severity and title
+    """The alarms of the devices' profiles: of these metrics and `severities`, none: of all. Kind, severity and title
     are the alarm's unless they are said here."""
 
     metrics: tuple[str, ...] = ()
