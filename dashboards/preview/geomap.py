@@ -34,16 +34,19 @@ class View:
 
     def __init__(self, panel: dict[str, Any], points: list[Point]) -> None:
         at = panel["gridPos"]
-        self.high = WIDE * (at["h"] * 38 - 42) / (at["w"] * 78)
+        self.pixel = WIDE / (at["w"] * 78)  # of a wall of 1,920, in units of the picture
+        self.high = (at["h"] * 38 - 42) * self.pixel
         view = panel.get("options", {}).get("view", {})
         if view.get("id") == "coords" and view.get("lat") is not None:
             self.middle = mercator(view["lat"], view["lon"])
-            self.scale = 256 * 2 ** float(view.get("zoom", 8)) * WIDE / (at["w"] * 78)
+            self.scale = 256 * 2 ** float(view.get("zoom", 8)) * self.pixel
             return
         xs, ys = [x for x, _ in points], [y for _, y in points]
         self.middle = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
         wide, high = max(max(xs) - min(xs), 1e-5), max(max(ys) - min(ys), 1e-5)
-        self.scale = min(0.82 * WIDE / wide, 0.74 * self.high / high, 256 * 2 ** float(view.get("zoom") or 12))
+        self.scale = min(
+            0.82 * WIDE / wide, 0.74 * self.high / high, 256 * 2 ** float(view.get("zoom") or 12) * self.pixel
+        )
 
     def __call__(self, point: Point) -> Point:
         x, y = (point[n] - self.middle[n] for n in (0, 1))
@@ -90,11 +93,11 @@ def markers(panel: dict[str, Any], layer: dict[str, Any], frame: Frame, places: 
         fill = look.show(tint.values[row]).colour if look and tint else fixed
         said = escape(tip(panel, frame, row))
         made.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{sizes[row]:.1f}" fill="{fill}" '
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{sizes[row] * view.pixel:.1f}" fill="{fill}" '
             f'fill-opacity="{style.get("opacity", 0.4)}" stroke="{fill}"><title>{said}</title></circle>'
         )
         if text and text.values[row] is not None:
-            made.append(label(str(text.values[row]), x, y, style.get("textConfig", {})))
+            made.append(label(str(text.values[row]), x, y, style.get("textConfig", {}), view.pixel))
     return "".join(made)
 
 
@@ -104,21 +107,21 @@ def field_of(frame: Frame, style: dict[str, Any], what: str) -> Field | None:
 
 
 def radii(field: Field | None, size: dict[str, Any], rows: int) -> list[float]:
-    """The radius of each marker, in the units of the picture."""
+    """The radius of each marker, in pixels."""
     fixed = float(size.get("fixed", 5))
     if field is None:
-        return [fixed * 0.8] * rows
+        return [fixed] * rows
     least, most = float(size.get("min", 2)), float(size.get("max", 15))
     numbers = [float(value) for value in field.values if isinstance(value, int | float)]
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     span = (high - low) or 1.0
-    return [0.8 * (least + (most - least) * (float(value or 0) - low) / span) for value in field.values]
+    return [least + (most - least) * (float(value or 0) - low) / span for value in field.values]
 
 
-def label(text: str, x: float, y: float, config: dict[str, Any]) -> str:
+def label(text: str, x: float, y: float, config: dict[str, Any], pixel: float) -> str:
     """Lines of text beside a marker."""
-    size = float(config.get("fontSize", 12))
-    left, top = x + float(config.get("offsetX", 0)), y + float(config.get("offsetY", 0))
+    size = pixel * float(config.get("fontSize", 12))
+    left, top = x + pixel * float(config.get("offsetX", 0)), y + pixel * float(config.get("offsetY", 0))
     anchor = {"left": "start", "right": "end"}.get(config.get("textAlign", "center"), "middle")
     lines = text.split("\n")
     first = top + size / 3 - (len(lines) - 1) / 2 * size * 1.15

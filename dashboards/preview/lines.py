@@ -6,7 +6,8 @@ from typing import Any
 from dashboards.macros import Range
 from dashboards.preview.frame import Field, Frame
 from dashboards.preview.palette import FAINT, TEXT, colour
-from dashboards.preview.style import LOCAL, Style, style_of, title_of
+from dashboards.preview.style import LOCAL, Style, series_colours, style_of, title_of
+from dashboards.preview.unit import SUFFIX
 
 Figure = dict[str, Any]
 GRID = "rgba(204,204,220,0.10)"
@@ -24,7 +25,8 @@ def over_time(panel: dict[str, Any], frames: list[Frame], time: Range) -> Figure
     ]
     if not series:
         return None
-    traces = [trace(field, clock, style, place) for place, (field, clock, style) in enumerate(series)]
+    tints = series_colours([(title_of(style, field), style) for field, _, style in series])
+    traces = [trace(*one, tint) for one, tint in zip(series, tints, strict=True)]
     shown = frame_of_chart(panel, series[0][2], time)
     shown["shapes"] = limits(series[0][2])
     styles = {style.get("custom.drawStyle") for *_, style in series}
@@ -34,10 +36,9 @@ def over_time(panel: dict[str, Any], frames: list[Frame], time: Range) -> Figure
     return {"data": traces, "layout": shown}
 
 
-def trace(field: Field, clock: Field, style: Style, place: int) -> Figure:
+def trace(field: Field, clock: Field, style: Style, tint: str) -> Figure:
     """One series."""
     name = title_of(style, field)
-    tint = style.series_colour(name, place)
     times, values = unbroken(clock.values, field.values, style.get("custom.spanNulls", False))
     common = {"x": times, "y": values, "name": name, "hovertemplate": "%{y} %{fullData.name}<extra></extra>"}
     if style.get("custom.drawStyle") == "bars":
@@ -111,11 +112,12 @@ def frame_of_chart(panel: dict[str, Any], style: Style, time: Range) -> Figure:
     legend = panel.get("options", {}).get("legend", {})
     right = legend.get("placement") == "right"
     axis = {"gridcolor": GRID, "zeroline": False, "tickfont": {"color": FAINT, "size": 12}, "automargin": True}
-    upright = axis | {"range": [style.get("min"), style.get("max")], "ticksuffix": ticks_behind(style)}
-    if style.get("min") is None and style.get("max") is None:
-        del upright["range"]
-    elif style.get("max") is None or style.get("min") is None:
-        upright |= {"autorange": "max" if style.get("max") is None else "min"}
+    low, high = style.get("min"), style.get("max")
+    upright = axis | {"ticksuffix": ticks_behind(style)}
+    if (low, high) == (0, None):
+        upright["rangemode"] = "tozero"
+    elif (low, high) != (None, None):
+        upright["range"] = [low, high]
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -125,15 +127,18 @@ def frame_of_chart(panel: dict[str, Any], style: Style, time: Range) -> Figure:
         "hoverlabel": {"bgcolor": "#22252B", "bordercolor": "#34363D"},
         "showlegend": bool(legend.get("showLegend", True)),
         "legend": {"x": 1.02, "y": 1} if right else {"orientation": "h", "x": 0, "y": -0.08, "yanchor": "top"},
-        "xaxis": axis | {"type": "date", "range": [local(time.start), local(time.end)]},
+        "xaxis": axis | {"type": "date", "range": [local(time.start), local(time.end)], "tickformat": clock_of(time)},
         "yaxis": upright,
     }
 
 
+def clock_of(time: Range) -> str:
+    """How times are written on an axis: the day only where there are several."""
+    return "%H:%M" if time.end - time.start <= timedelta(days=1) else "%d/%m %H:%M"
+
+
 def ticks_behind(style: Style) -> str:
     """The unit behind the figures of an axis, where it is a short one."""
-    from dashboards.preview.unit import SUFFIX
-
     return SUFFIX.get(style.get("unit", "none"), "")
 
 
@@ -145,15 +150,16 @@ def by_name(panel: dict[str, Any], frames: list[Frame]) -> Figure | None:
     numbers = [field for field in frames[0].fields if field.kind == "number" and field is not names]
     texts = [local(one) if isinstance(one, datetime) else str(one) for one in names.values]
     lying = panel.get("options", {}).get("orientation") == "horizontal"
+    styles = [style_of(panel, field) for field in numbers]
+    titles = [title_of(style, field) for style, field in zip(styles, numbers, strict=True)]
+    tints = series_colours(list(zip(titles, styles, strict=True)))
     traces: list[Figure] = []
-    for place, field in enumerate(numbers):
-        style = style_of(panel, field)
-        tint = style.series_colour(title_of(style, field), place)
-        one = {"type": "bar", "name": title_of(style, field), "marker": {"color": tint}}
+    for field, title, tint in zip(numbers, titles, tints, strict=True):
+        one = {"type": "bar", "name": title, "marker": {"color": tint}}
         across = {"y": texts, "x": field.values, "orientation": "h"} if lying else {"x": texts, "y": field.values}
         traces.append(one | across)
     now = datetime.now(LOCAL)
-    shown = frame_of_chart(panel, style_of(panel, numbers[0]) if numbers else Style({}), Range(now, now))
+    shown = frame_of_chart(panel, styles[0] if styles else Style({}), Range(now, now))
     category = {"type": "category", "automargin": True, "tickfont": {"color": FAINT}}
     shown |= {"yaxis": category, "xaxis": {"gridcolor": GRID}} if lying else {"xaxis": category}
     return {"data": traces, "layout": shown}

@@ -93,7 +93,7 @@ def cell(answered: Answered, asked: Asked, figures: dict[str, Any]) -> str:
     title = escape(panel.get("title", ""))
     about = escape(panel.get("description", ""))
     head = f'<h2 title="{about}">{title}</h2>' if title else ""
-    return f'<div class="panel {panel["type"]}{bare}" style="{place}">{head}{body(answered, asked, figures)}</div>'
+    return f'<div class="panel{bare}" style="{place}">{head}{body(answered, asked, figures)}</div>'
 
 
 def body(answered: Answered, asked: Asked, figures: dict[str, Any]) -> str:

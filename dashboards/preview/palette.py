@@ -1,5 +1,8 @@
 """The colours that dashboards name, as Grafana's dark theme shows them."""
 
+from collections.abc import Sequence
+from zlib import crc32
+
 TEXT, FAINT, PANEL, PAGE = "#CCCCDC", "#8E8E99", "#181B1F", "#111217"
 _SHADES = ("super-light-", "light-", "", "semi-dark-", "dark-")
 _HUES = {
@@ -19,8 +22,8 @@ NAMED = {shade + hue: colour for hue, row in _HUES.items() for shade, colour in 
     "grey": "#8E8E8E",
 }
 SERIES = (
-    "#73BF69", "#F2CC0C", "#8AB8FF", "#FF780A", "#F2495C", "#5794F2", "#B877D9", "#705DA0", "#37872D", "#FADE2A",
-    "#447EBC", "#C15C17", "#890F02", "#0A437C", "#6D1F62", "#584477", "#B7DBAB", "#F4D598", "#70DBED", "#F9BA8F",
+    "#73BF69", "#F2CC0C", "#8AB8FF", "#FF780A", "#F2495C", "#5794F2", "#B877D9", "#A0866B", "#37872D", "#E0B400",
+    "#70DBED", "#C15C17", "#D683CE", "#B7DBAB", "#F4D598", "#65C5DB", "#F9BA8F", "#EA6460", "#806EB7", "#CCCCDC",
 )  # fmt: skip
 
 
@@ -34,9 +37,14 @@ def of_series(place: int) -> str:
     return SERIES[place % len(SERIES)]
 
 
-def of_name(name: str) -> str:
-    """A colour that depends on the name alone, so that a district keeps its colour on every panel."""
-    number = 0
-    for letter in name:
-        number = (number * 31 + ord(letter)) & 0x7FFFFFFF
-    return of_series(number)
+def of_names(names: Sequence[str]) -> list[str]:
+    """A colour for each name that depends on the name, so that a district keeps its colour on every panel; the next
+    free one where two names meet."""
+    taken: dict[int, str] = {}
+    for name in names:
+        place = crc32(name.encode()) % len(SERIES)
+        while taken.get(place, name) != name and len(taken) < len(SERIES):
+            place = (place + 1) % len(SERIES)
+        taken[place] = name
+    places = {name: place for place, name in taken.items()}
+    return [of_series(places.get(name, at)) for at, name in enumerate(names)]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from dashboards.preview.frame import Field
-from dashboards.preview.palette import colour, of_name, of_series
+from dashboards.preview.palette import colour, of_names, of_series
 from dashboards.preview.unit import with_unit
 
 LOCAL = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # no summer time since 1975; needs no zone files
@@ -61,12 +61,16 @@ class Style:
             return colour("text")
         return colour(step_of(self.get("thresholds", {}), value, self.get("min"), self.get("max")))
 
-    def series_colour(self, name: str, place: int) -> str:
-        """The colour of a whole series."""
-        mode = self.get("color.mode", "palette-classic")
-        if mode in ("fixed", "shades"):
-            return colour(self.get("color.fixedColor", "text"))
-        return of_name(name) if mode == "palette-classic-by-name" else of_series(place)
+
+def series_colours(named: list[tuple[str, Style]]) -> list[str]:
+    """The colours of the series of a chart."""
+    by_name = of_names([name for name, _ in named])
+    made: list[str] = []
+    for place, (_, style) in enumerate(named):
+        mode = style.get("color.mode", "palette-classic")
+        fixed = colour(style.get("color.fixedColor", "text")) if mode in ("fixed", "shades") else None
+        made.append(fixed or (by_name[place] if mode == "palette-classic-by-name" else of_series(place)))
+    return made
 
 
 def moment(value: datetime, unit: str) -> str:
