@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.alarm_world import Desk
+from tests.ringing_world import Desk
 from tests.rollup_world import database
 from tests.stack import RunningStack
 

@@ -37,9 +37,11 @@ TABLES: list[tuple[str, ...]] = [
     ("ops.settled", "raw", "r", ""),
     ("ops.consumer", "", "raw", ""),
     ("ops.alarm_news", "", "rd", ""),
+    ("ops.delivery", "", "rawd", ""),
     ("ops.alarm*", "", "r", ""),
     ("ops.maintenance", "", "r", ""),
     ("ops.lake*", "", "r", ""),
+    ("ops.*_sample", "", "r", ""),
     ("public.dothi_migration", "", "", ""),
 ]
 SEQUENCES: list[tuple[str, ...]] = [("ops.batch_id", "U", "", ""), ("*", "", "", "")]
@@ -55,11 +57,13 @@ WITHIN_ALARMS = (
     "apply_maintenance",
     "check_alarms",
     "check_said",
+    "end_in_words",
     "local_time",
     "maintained_until",
     "refuse",
     "refuse_step",
     "refuse_to_forget",
+    "said_before",
     "take_alarm",
     "take_turn",
     "tell_alarms",
@@ -73,9 +77,11 @@ FUNCTIONS: list[tuple[str, ...]] = [
     ("ops.take_batches", "", "x", ""),
     ("ops.index_batches", "", "x", ""),
     ("ops.stop_readers", "", "", ""),
+    ("ops.retry_deliveries", "", "x", ""),
     *((f"ops.{name}", "", "x", "") for name in ENGINE),
     *((f"ops.{name}", "", "", "", "x") for name in STAFF),
     *((f"ops.{name}", "", "", "") for name in WITHIN_ALARMS),
+    ("ops.note_sample", "x", "", ""),
 ]
 PRIVILEGES = {"r": "select", "a": "insert", "w": "update", "d": "delete", "D": "truncate", "x": "references"}
 SCHEMAS = "('registry', 'reading', 'rollup', 'ops', 'city', 'public')"

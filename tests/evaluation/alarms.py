@@ -51,30 +51,42 @@ def city(devices: int, seed: int) -> Fleet:
     return build(districts(zones_of("bac-giang"), 200.0, people=round(devices / 2)), seed)
 
 
-def scene(name: str, fleet: Fleet, learn_s: float) -> simulated.World:
-    """A scenario that begins after some time of quiet, and half an hour after it."""
+def scene(name: str, fleet: Fleet, learn_s: float, lasts_s: float = 0.0) -> simulated.World:
+    """A scenario that begins after some time of quiet, and half an hour after it. `lasts_s`: else as it is made."""
     scenario = parse(name)
+    lasts_s = lasts_s or scenario.lasts
     events = []
     for event in scenario.events:
-        made = {key: share_as_seconds(value, scenario.lasts) for key, value in event.items()}
+        made = {key: share_as_seconds(value, lasts_s) for key, value in event.items()}
         begin = float(made.get("start", 0.0))
-        events.append({"for": scenario.lasts - begin} | made | {"start": learn_s + begin})
-    return simulated.World(fleet, events, learn_s + scenario.lasts + 1800.0)
+        events.append({"for": lasts_s - begin} | made | {"start": learn_s + begin})
+    return simulated.World(fleet, events, learn_s + lasts_s + 1800.0)
 
 
-def played(name: str, devices: int, seed: int, learn_s: float, processes: int = 1, names: Sequence[str] = ()) -> Played:
+class Asked(NamedTuple):
+    """How to play: devices, seed, quiet before it, how long (0: as it is made), and with which detectors (none: all)."""
+
+    devices: int = 10_000
+    seed: int = 1
+    learn_s: float = 3600.0
+    lasts_s: float = 0.0
+    detectors: tuple[str, ...] = ()
+    processes: int = 1
+
+
+def played(name: str, asked: Asked) -> Played:
     """One scenario; `ordinary`: none, for a day."""
-    fleet = city(devices, seed)
-    quiet = simulated.World(fleet, [], learn_s + 86_400.0, 300.0)
-    world = quiet if name == "ordinary" else scene(name, fleet, learn_s)
-    step_s = 300.0 if name == "ordinary" else STEP_S
+    fleet, ordinary = city(asked.devices, asked.seed), name == "ordinary"
+    quiet = simulated.World(fleet, [], asked.learn_s + 86_400.0, 300.0)
+    world = quiet if ordinary else scene(name, fleet, asked.learn_s, asked.lasts_s)
+    step_s = 300.0 if ordinary else STEP_S
     families = sorted(families_in(fleet), key=lambda family: native_profile(family).interval_s)
-    work = partial(simulated.watched, world, step_s=step_s, names=names)
-    with ProcessPoolExecutor(processes) as pool:
+    work = partial(simulated.watched, world, step_s=step_s, names=asked.detectors)
+    with ProcessPoolExecutor(asked.processes) as pool:
         found = [one for part in pool.map(work, families) for one in part]
-    begin = round((START + learn_s) * 1e6)
+    begin = round((START + asked.learn_s) * 1e6)
     alarms = [one for one in rung(fleet, found, world.seconds, step_s) if one.raised >= begin]
-    return Played(name, len(fleet), (world.seconds - learn_s) / 3600.0, begin, alarms)
+    return Played(name, len(fleet), (world.seconds - asked.learn_s) / 3600.0, begin, alarms)
 
 
 def rung(fleet: Fleet, found: Sequence[Found], seconds: float, step_s: float) -> list[Rung]:
@@ -149,12 +161,14 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--learn-h", type=float, default=1.0)
+    parser.add_argument("--lasts-h", type=float, default=0.0, help="how long a scenario is; 0: as it is made")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--detectors", default="", help="only these, by commas")
     asked = parser.parse_args()
     for name in ["ordinary"] if asked.ordinary else asked.names:
         only = tuple(filter(None, asked.detectors.split(",")))
-        show(played(name, asked.devices, asked.seed, asked.learn_h * 3600.0, asked.processes, only))
+        times = (asked.learn_h * 3600.0, asked.lasts_h * 3600.0)
+        show(played(name, Asked(asked.devices, asked.seed, *times, only, asked.processes)))
 
 
 if __name__ == "__main__":
