@@ -41,6 +41,7 @@ TABLES: list[tuple[str, ...]] = [
     ("ops.alarm*", "", "r", ""),
     ("ops.maintenance", "", "r", ""),
     ("ops.lake*", "", "r", ""),
+    ("ops.*_sample", "", "r", ""),
     ("public.dothi_migration", "", "", ""),
 ]
 SEQUENCES: list[tuple[str, ...]] = [("ops.batch_id", "U", "", ""), ("*", "", "", "")]
@@ -56,11 +57,13 @@ WITHIN_ALARMS = (
     "apply_maintenance",
     "check_alarms",
     "check_said",
+    "end_in_words",
     "local_time",
     "maintained_until",
     "refuse",
     "refuse_step",
     "refuse_to_forget",
+    "said_before",
     "take_alarm",
     "take_turn",
     "tell_alarms",
@@ -78,6 +81,7 @@ FUNCTIONS: list[tuple[str, ...]] = [
     *((f"ops.{name}", "", "x", "") for name in ENGINE),
     *((f"ops.{name}", "", "", "", "x") for name in STAFF),
     *((f"ops.{name}", "", "", "") for name in WITHIN_ALARMS),
+    ("ops.note_sample", "x", "", ""),
 ]
 PRIVILEGES = {"r": "select", "a": "insert", "w": "update", "d": "delete", "D": "truncate", "x": "references"}
 SCHEMAS = "('registry', 'reading', 'rollup', 'ops', 'city', 'public')"

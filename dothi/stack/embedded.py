@@ -25,6 +25,7 @@ from dothi.stack.passwords import passwords
 from dothi.stack.plan import Plan
 from dothi.stack.ports import ports
 from dothi.stack.report import Report
+from dothi.stack.samples import Samples
 from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
@@ -149,7 +150,8 @@ class Embedded:
         pages = Report(self.supervisor, self.plan.folder, lambda: self.ready)
         tables = [broker.table_path(self.plan.folder, shard) for shard in ours]
         logs = [self.plan.folder / f"log/broker-{shard}.log" for shard in ours]
-        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables, logs)
+        samples = Samples(self.supervisor.pids, self.plan.folder)
+        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables, logs, samples)
         pages.queues, pages.astray = self.lookout.queues, self.lookout.astray
         self.lookout.start()
 
