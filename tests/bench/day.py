@@ -57,8 +57,7 @@ def loaded(arguments: argparse.Namespace) -> bool:
         owner, free = stack.database.owner, int(arguments.keep_free * 1e9)
         urls = owner, stack.database.writer
         done = load(urls, folder, arguments.readings, arguments.ahead_s, arguments.pause, free)
-        if done:
-            hand_over(owner)
+        hand_over(owner)
     return done
 
 
