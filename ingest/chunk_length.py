@@ -28,13 +28,9 @@ SHARE = 4
 SMOOTHED_S = 600.0
 """Over so long the growth is averaged: a burst shortens nothing."""
 NEWEST = """
-select h.hypertable_name::text, c.chunk_name::text,
-       pg_indexes_size(format('%I.%I', c.chunk_schema, c.chunk_name)::regclass)
+select h.hypertable_name::text, c.chunk::text, pg_indexes_size(c.chunk)
 from timescaledb_information.hypertables h
-cross join lateral (
-    select c.* from timescaledb_information.chunks c
-    where c.hypertable_schema = h.hypertable_schema and c.hypertable_name = h.hypertable_name
-    order by c.range_end desc limit 3) c
+cross join lateral ops.newest_chunks(h.hypertable_name, 3) c (chunk)
 where h.hypertable_schema = 'reading'
 order by 1
 """

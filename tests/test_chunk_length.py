@@ -84,6 +84,22 @@ def test_growth_goes_on_over_the_end_of_a_chunk_that_some_clocks_are_ahead_of() 
     assert growth.per_s["rain"] == pytest.approx(1_000)
 
 
+def test_the_newest_chunks_are_those_that_the_view_of_chunks_shows(stack: RunningStack) -> None:
+    latest = """
+    select h.hypertable_name, array(
+        select format('%I.%I', c.chunk_schema, c.chunk_name)::regclass::text from timescaledb_information.chunks c
+        where c.hypertable_schema = 'reading' and c.hypertable_name = h.hypertable_name
+        order by c.range_end desc limit 2), array(select ops.newest_chunks(h.hypertable_name, 2)::text)
+    from timescaledb_information.hypertables h where h.hypertable_schema = 'reading'
+    """
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        connection.execute("begin isolation level repeatable read")
+        found = connection.execute(latest.encode()).fetchall()
+    assert {family for family, *_ in found} == FAMILIES.keys()
+    assert any(view for _, view, _ in found), "somebody has stored something"
+    assert all(view == ours for _, view, ours in found)
+
+
 def test_chunks_are_shortened_when_an_index_grows_fast_and_lengthened_when_it_does_not(stack: RunningStack) -> None:
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         length_now = (

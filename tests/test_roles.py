@@ -48,6 +48,7 @@ FUNCTIONS = [
     ("city.*", "", "x", "x"),
     ("ops.take_batches", "", "x", ""),
     ("ops.index_batches", "", "x", ""),
+    ("ops.newest_chunks", "", "", ""),
     ("ops.stop_readers", "", "", ""),
 ]
 PRIVILEGES = {"r": "select", "a": "insert", "w": "update", "d": "delete", "D": "truncate", "x": "references"}
