@@ -23,8 +23,9 @@ Chunk = tuple[str, str, int]
 DAY = timedelta(days=1)
 LENGTHS = tuple(DAY / parts for parts in (288, 144, 96, 48, 24, 12, 8, 6, 4, 3, 2, 1))
 """What divides a day, from five minutes on: chunks begin and end with the days of UTC."""
-SHARE = 4
-"""The indexes may take the fourth part of what the database takes for its memory (`effective_cache_size`)."""
+SHARE = 2
+"""The indexes may take half of what the database takes for its memory (`effective_cache_size`). Less would make more
+chunks, and each costs a look-up wherever somebody goes by device: see docs/decisions/0014-key-order-and-chunks.md."""
 SMOOTHED_S = 600.0
 """Over so long the growth is averaged: a burst shortens nothing."""
 NEWEST = """
@@ -77,8 +78,8 @@ def lengths(per_s: Mapping[str, float], room: float) -> dict[str, timedelta]:
     length d gives growth × d / 2 for 1 / d more of them, so families that grow four times as fast get chunks about half
     as long.
 
-    >>> lengths({"air_quality": 4_000_000, "rain": 100}, 3e9)["air_quality"]
-    datetime.timedelta(seconds=600)
+    >>> lengths({"air_quality": 4_000_000, "rain": 100}, 6e9)["air_quality"]
+    datetime.timedelta(seconds=900)
     """
     gains = {gain(growth, *step) for growth in per_s.values() for step in pairwise(LENGTHS)}
     for least in sorted(gains, reverse=True):
