@@ -1,12 +1,11 @@
 """The wall: built the same every time, sound as Grafana sees it, in two languages; its queries answer on the stack."""
 
-import copy
 import json
 import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
@@ -16,15 +15,15 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as grafana
 
+from dashboards.macros import Range, expand
 from dashboards.statements import interval_s, literal, shown
 from dashboards.tree import PLACEHOLDERS, Database, SourceKind, dashboards, tree, write
+from dashboards.vocabulary import SOURCE_UID
 from dashboards.words import LANGUAGES, Language, Words, catalogue
 from devices.area import ZONES
 from devices.documents import parse_yaml
 from devices.family import FAMILIES, Family, Metric
 from dothi.grafana import reader_database
-from tests.dashboard_lint import SOURCE_UID, faults
-from tests.grafana_macros import Range, expand
 from tests.stack import RunningStack, dothi
 
 KINDS = get_args(SourceKind)
@@ -39,50 +38,6 @@ def built() -> dict[str, dict[str, Any]]:
 
 
 # --- structure ---
-
-
-def test_every_dashboard_is_sound(built: dict[str, dict[str, Any]]) -> None:
-    assert {uid: list(faults(board, set(built))) for uid, board in built.items()} == {uid: [] for uid in built}
-
-
-def set_at(path: str, value: object) -> Callable[[dict[str, Any]], None]:
-    """A mutation: the value at a dotted path replaced, or taken away with None."""
-
-    def mutate(board: dict[str, Any]) -> None:
-        *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
-        place: Any = board
-        for step in way:
-            place = place[step]
-        place[last] = value
-
-    return mutate
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("timezone", "browser"),
-        ("refresh", "5s"),
-        ("weekStart", "sunday"),
-        ("panels.1.id", 1),
-        ("panels.1.gridPos.x", 3),
-        ("panels.4.gridPos.w", 5),
-        ("panels.0.description", ""),
-        ("panels.0.fieldConfig.defaults.noValue", None),
-        ("panels.0.fieldConfig.defaults.unit", "none-such"),
-        ("panels.0.fieldConfig.overrides.0.properties.2.value", None),
-        ("panels.0.targets.0.datasource.uid", "other"),
-        ("panels.0.targets.0.rawSql", "SELECT 1 FROM reading.weather LIMIT 1"),
-        ("panels.0.targets.0.rawSql", "SELECT 1 FROM city.weather"),
-        ("panels.0.type", "gauges"),
-        ("templating.list.0.query", "SELECT 1 FROM registry.area LIMIT 1"),
-        ("links.0.url", "/d/dothi-nowhere"),
-    ],
-)
-def test_the_lint_finds_what_is_broken(built: dict[str, dict[str, Any]], path: str, value: object) -> None:
-    broken = copy.deepcopy(built["dothi-wall"])
-    set_at(path, value)(broken)
-    assert list(faults(broken, set(built)))
 
 
 def test_uids_and_kinds() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dothi.commands.dashboards_preview import preview
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json
@@ -20,6 +21,9 @@ class SourceType(StrEnum):
 
     GRAFANA_POSTGRESQL = "grafana-postgresql-datasource"
     POSTGRES = "postgres"
+
+
+app.command()(preview)
 
 
 @app.callback()
