@@ -1,5 +1,6 @@
 """What all ways to a receiver have in common: a message goes in; an answer comes out, or why there is none."""
 
+import os
 import re
 from typing import Literal, NamedTuple
 
@@ -47,7 +48,8 @@ def reason(error: BaseException) -> str:
     while below is not None and id(below) not in seen:
         seen.add(id(below))
         if isinstance(below, OSError) and below.strerror:
-            return one_line(below.strerror)
+            # Python's own words name the address; the system's say what is wrong with it.
+            return one_line(os.strerror(below.errno) if (below.errno or 0) > 0 else below.strerror)
         below = next((one for one in below.args if isinstance(one, BaseException)), None) or (
             below.__cause__ or below.__context__ or getattr(below, "reason", None)
         )

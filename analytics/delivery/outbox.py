@@ -23,7 +23,7 @@ SILENT = ("shelved", "maintenance")
 TAKE = """
 with taken as (
     delete from ops.alarm_news n
-    where n.history in (select history from ops.alarm_news order by history limit %s for update skip locked)
+    where n.history in (select history from ops.alarm_news order by history limit %s)
     returning n.history
 )
 select h.id as history, h.alarm, h.what, h.recorded as at, coalesce(h.severity, a.severity) as severity,

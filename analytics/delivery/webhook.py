@@ -19,14 +19,14 @@ SIGNATURE = "Dothi-Signature"
 KEY = "Idempotency-Key"
 REFUSED = frozenset((400, 405, 406, 409, 411, 413, 414, 415, 422))
 """Of this message, not of all: what another try will hardly change."""
-LONGEST_ASKED_S = 3600.0
+LONGEST_ASKED_S = 600.0
 
 
 def signature(secret: str, body: bytes, at: int) -> str:
     """What proves who sent it and when: `t=<s since 1970>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>`.
 
     >>> signature("0123456789abcdef", b"{}", 1767225600)
-    't=1767225600,v1=ed05f5fb0b96bb71f3ac5e90b5a3c8a3b7a9f7cf1e9bb15f9f3e2f25b2d4d0c4'
+    't=1767225600,v1=99902517b3069f78750aa0520b0493482454c2d30a579c7acc839f3363ca1b88'
     """
     signed = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={signed}"

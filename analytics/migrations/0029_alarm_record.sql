@@ -354,17 +354,19 @@ begin
             select a.key, max(a.at) as last, (array_agg(a.value order by a.at desc))[1] as value,
                    array_agg(distinct a.at) as times
             from asked a group by a.key
+        ), folded as (
+            select a.key, array_agg(distinct m) as members from asked a, unnest(a.members) m where m is not null group by a.key
         ), judged as materialized (
             select w.key, w.kind, w.severity, w.rank, w.device, w.area, w.family, w.message, w.message_en, w.rule,
                    t.last, t.value, t.times, k.id as known, coalesce(k.cleared, k.last) as known_until, k.shelved_until,
-                   k.rank < w.rank as worse, k.cleared_by is not null as closed,
+                   k.rank < w.rank as worse, k.cleared_by is not null as closed, f.members,
                    case when k.id is null then 'raised'
                         when k.cleared is null and w.rank > k.rank then 'grown'
                         when k.cleared is null and t.last <= k.last or t.last <= k.cleared then 'ignored'
                         when k.cleared is null then 'repeated'
                         when t.last < k.cleared + w.cool_down then 'reopened'
                         else 'raised' end as happened
-            from worst w join together t on t.key = w.key
+            from worst w join together t on t.key = w.key left join folded f on f.key = w.key
             left join lateral (
                 select l.id, l.cleared, l.cleared_by, l.last, l.shelved_until, s.rank
                 from ops.alarm l join ops.alarm_severity s on s.severity = l.severity
@@ -402,13 +404,13 @@ begin
         ), written as (
             insert into ops.alarm_history (alarm, at, what, severity, value, detail)
             select f.id, f.at, 'raised', f.severity, f.value, nullif(jsonb_strip_nulls(jsonb_build_object(
-                       'shelved_until', f.shelved_until, 'maintenance_until', f.maintenance_until)), '{}')
-            from fresh f
+                       'shelved_until', f.shelved_until, 'maintenance_until', f.maintenance_until,
+                       'devices', cardinality(j.members))), '{}')
+            from fresh f join judged j on j.key = f.key
             union all
             select c.id, c.at, c.happened, c.severity, c.value, null from changed c where c.happened <> 'repeated'
         )
-        select j.key, coalesce(f.id, j.known) as id, j.happened, j.last,
-               (select array_agg(distinct m) from asked a, unnest(a.members) m where a.key = j.key) as members
+        select j.key, coalesce(f.id, j.known) as id, j.happened, j.last, j.members
         from judged j left join fresh f on f.key = j.key
     loop
         if one.members is not null
@@ -545,6 +547,11 @@ language sql stable set search_path = '' as $$
     select to_char(at at time zone 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD HH24:MI:SS')
 $$;
 
+create function ops.end_in_words(at timestamptz) returns text
+language sql stable set search_path = '' as $$
+    select case when at is null or not isfinite(at) then 'without end' else 'until ' || ops.local_time(at) end
+$$;
+
 create function ops.take_alarm(alarm bigint) returns ops.alarm
 language plpgsql set search_path = '' as $$
 declare
@@ -573,14 +580,21 @@ begin
                 || coalesce(', shelved until ' || ops.local_time(case when alarm.shelved_until > at then alarm.shelved_until end), '');
         allowed := array['clear', 'shelve'] || allowed;
         if alarm.acknowledged is null then
-            allowed := 'acknowledge' || allowed;
+            allowed := array['acknowledge'] || allowed;
         end if;
     end if;
     if alarm.shelved_until > at then
-        allowed := allowed || 'unshelve'::text;
+        allowed := allowed || array['unshelve'];
     end if;
     perform ops.refuse(format('alarm %s is %s: cannot %s; allowed: %s', alarm.id, said, step, array_to_string(allowed, ', ')));
 end
+$$;
+
+-- Whether the newest thing that happened to an alarm is this: then it is the same call come again.
+create function ops.said_before(alarm bigint, what text, who text, note text) returns boolean
+language sql stable set search_path = '' as $$
+    select coalesce((select (h.what, h.by, h.note) is not distinct from ($2, $3, $4)
+                     from ops.alarm_history h where h.alarm = $1 order by h.id desc limit 1), false)
 $$;
 
 create function ops.acknowledge_alarm(alarm bigint, who text, note text default null) returns boolean
@@ -617,9 +631,8 @@ begin
     if taken.cleared is not null then
         perform ops.refuse_step(taken, 'shelve');
     elsif until is null or until <= at or until > at + longest then
-        perform ops.refuse(format('alarm %s: shelving until %s; allowed: an end from now to %s', taken.id,
-                                  coalesce(case when isfinite(until) then ops.local_time(until) else until::text end, 'no end'),
-                                  ops.local_time(at + longest)));
+        perform ops.refuse(format('alarm %s: shelved %s; allowed: an end after now, until %s', taken.id,
+                                  ops.end_in_words(until), ops.local_time(at + longest)));
     elsif taken.shelved_until = until then
         return false;
     end if;
@@ -641,7 +654,9 @@ begin
     perform ops.check_said(who, null);
     taken := ops.take_alarm(alarm);
     at := clock_timestamp();
-    if taken.shelved_until is null or taken.shelved_until <= at then
+    if taken.shelved_until is null and ops.said_before(taken.id, 'unshelved', who, null) then
+        return false;
+    elsif taken.shelved_until is null or taken.shelved_until <= at then
         perform ops.refuse_step(taken, 'unshelve');
     end if;
     update ops.alarm l set shelved_until = null, called = case when l.cleared is null then at else l.called end where l.id = taken.id;
@@ -649,7 +664,7 @@ begin
     return true;
 end
 $$;
-comment on function ops.unshelve_alarm is 'Ends the shelving of an alarm before its time.';
+comment on function ops.unshelve_alarm is 'Ends the shelving of an alarm before its time. False: the same person did so just before.';
 
 create function ops.clear_alarm(alarm bigint, who text, note text default null) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -680,12 +695,15 @@ declare
 begin
     perform ops.check_said(who, note, 'note');
     taken := ops.take_alarm(alarm);
+    if ops.said_before(taken.id, 'commented', who, $3) then
+        return false;
+    end if;
     update ops.alarm l set note = $3 where l.id = taken.id;
     insert into ops.alarm_history (alarm, at, what, by, note) values (taken.id, clock_timestamp(), 'commented', who, $3);
     return true;
 end
 $$;
-comment on function ops.comment_alarm is 'Somebody writes a note to an alarm, active or cleared.';
+comment on function ops.comment_alarm is 'Somebody writes a note to an alarm, active or cleared. False: that was the last thing said already.';
 
 create function ops.judge_alarm(alarm bigint, verdict text, who text, note text default null) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -756,12 +774,13 @@ begin
     elsif device is not null and device_id is null then
         perform ops.refuse(format('device %L is not enrolled; allowed: the devices of city.device', left(device, 80)));
     elsif until is null or until <= greatest(starts, at) or until > starts + longest or not isfinite(starts) then
-        perform ops.refuse(format('maintenance of %s until %s; allowed: an end after its beginning and after now, at most %s days later',
-                                  coalesce(area, device), coalesce(until::text, 'no end'), extract(day from longest)));
+        perform ops.refuse(format('maintenance of %s %s; allowed: an end after its beginning and after now, at most %s days later',
+                                  coalesce(area, device), ops.end_in_words(until), extract(day from longest)));
     end if;
     perform ops.take_turn();
     select m.id into number from ops.maintenance m
-    where m.ended is null and m.since = starts and m.until = begin_maintenance.until
+    where m.ended is null and m.until = $4 and m.by = who
+      and (m.since = $3 or $3 is null and m.since <= at)
       and m.area is not distinct from area_id and m.device is not distinct from device_id;
     if number is null then
         insert into ops.maintenance (area, device, since, until, by, reason)

@@ -25,13 +25,15 @@ STATES = ("waiting", "given_up", "answered")
 SUMMARY = """
 select receiver, count(*) filter (where state = 'waiting') as waiting,
        count(*) filter (where state = 'given_up') as given_up, count(*) filter (where state = 'answered') as answered,
-       min(created) filter (where state = 'waiting') as oldest, min(next_try) filter (where state = 'waiting') as next_try,
+       min(created) filter (where state = 'waiting') as oldest,
+       min(next_try) filter (where state = 'waiting') as next_try,
        (array_agg(said order by id desc) filter (where state <> 'answered' and said is not null))[1] as said
 from city.alarm_delivery group by receiver order by receiver
 """
 LISTED = """
 select * from city.alarm_delivery
-where state = any(%(states)s) and (%(receiver)s::text is null or receiver = %(receiver)s) order by id desc limit %(most)s
+where state = any(%(states)s) and (%(receiver)s::text is null or receiver = %(receiver)s)
+order by id desc limit %(most)s
 """
 
 routes = typer.Typer(help="Who is told of which alarms.", no_args_is_help=True)
