@@ -227,7 +227,7 @@ def test_sql_that_no_panel_may_ask(sql: str) -> None:
     "sql",
     [
         "SELECT extract(epoch FROM now() - max(time)) FROM city.newest_time LIMIT 1",
-        "WITH a AS MATERIALIZED (SELECT 1 x), b (y) AS (SELECT 2) SELECT 1 FROM a JOIN b ON x IS DISTINCT FROM y LIMIT 5",
+        "WITH a AS MATERIALIZED (SELECT 1 x), b (y) AS (SELECT 2) SELECT FROM a JOIN b ON x IS DISTINCT FROM y LIMIT 5",
         "SELECT 1 FROM city.plan p CROSS JOIN LATERAL (SELECT 1 FROM city.device LIMIT 1) d LIMIT 100",
         "SELECT 1 FROM city.map_cells(1, 2, 3, 4, 5, '${family:raw}', 'pm25') LIMIT 2000",
         "SELECT 'reading.weather {x} -- ; ' AS text FROM city.plan LIMIT 1;",

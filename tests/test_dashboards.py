@@ -275,6 +275,7 @@ def test_build_needs_no_stack(tmp_path: Path) -> None:
         "dashboards/dothi-wall-en.json",
         "provisioning/datasources/dothi.yaml",
         "provisioning/dashboards/dothi.yaml",
+        "provisioning/alerting/dothi-rules.yaml",
     }
     source = parse_yaml((folder / "provisioning/datasources/dothi.yaml").read_text())["datasources"][0]
     assert (source["uid"], source["type"]) == (SOURCE_UID, KINDS[0])
@@ -299,7 +300,7 @@ def test_build_for_another_place_and_an_older_grafana(tmp_path: Path) -> None:
     arguments = ("--installed-at", "/etc/dothi", "--datasource-type", "postgres", "--json")
     document = json.loads(build(str(tmp_path), *arguments))
     assert document["environment"]["GF_PATHS_PROVISIONING"] == "/etc/dothi/provisioning"
-    assert len(document["written"]) == 4
+    assert len(document["written"]) == 5
     assert '"/etc/dothi/dashboards"' in (tmp_path / "provisioning/dashboards/dothi.yaml").read_text()
     assert '"type": "postgres"' in (tmp_path / "provisioning/datasources/dothi.yaml").read_text()
 
