@@ -5,8 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from dashboards.pen import SOURCE_UID
 from dashboards.statements import per_family, statements
-from dashboards.vocabulary import SOURCE_UID
 from dashboards.words import LANGUAGES, Words
 from devices.documents import parse_yaml
 from devices.family import FAMILIES
@@ -59,7 +59,7 @@ def sql_of(name: str) -> str:
     feeds = texts.get(f"{name}.feed")
     if feeds is None:
         return texts[name]
-    return texts[name].format(feeds=per_family(feeds, ", ", FAMILIES, Words(LANGUAGES[0])))
+    return texts[name].format(feeds=per_family(feeds, ", ", tuple(FAMILIES.values()), Words(LANGUAGES[0])))
 
 
 def document(rule: Rule, kind: str) -> Document:

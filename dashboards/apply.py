@@ -9,8 +9,8 @@ from dashboards import alert_rules
 from dashboards.contacts import Contacts, merged, points, route
 from dashboards.differences import differences, essence
 from dashboards.grafana_gateway import Absent, Gateway, GrafanaRefused
+from dashboards.pen import SOURCE_UID
 from dashboards.tree import Database, SourceKind, dashboards, source_document
-from dashboards.vocabulary import SOURCE_UID
 from dashboards.words import LANGUAGES, Words
 
 Document = dict[str, Any]

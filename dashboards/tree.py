@@ -18,16 +18,20 @@ from grafana_foundation_sdk.models import dashboard as grafana
 
 from dashboards import alert_rules
 from dashboards.board import as_json
+from dashboards.boards.air import air
+from dashboards.boards.rivers import rivers
+from dashboards.boards.traffic import traffic
+from dashboards.boards.wall import wall
 from dashboards.contacts import Contacts
 from dashboards.contacts import as_file as contact_file
-from dashboards.vocabulary import FINEST, SOURCE_UID, Source
-from dashboards.wall import wall
+from dashboards.pen import SOURCE_UID, Source
+from dashboards.vocabulary import FINEST
 from dashboards.words import LANGUAGES, Words
 
 SourceKind = Literal["grafana-postgresql-datasource", "postgres"]
 Drawing = Callable[[Words, Source], grafana.Dashboard]
 
-DRAWINGS: tuple[Drawing, ...] = (wall,)
+DRAWINGS: tuple[Drawing, ...] = (wall, traffic, air, rivers)
 OURS = "dothi-*.json"  # what a build may replace or take away; anything else in the folder is somebody's
 
 

@@ -11,6 +11,8 @@ from dothi.errors import Refused, WrongUsage
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from analytics.delivery.routes import Routes
+
 DEFAULT_FOLDER = Path(".dothi")
 
 
@@ -173,6 +175,24 @@ CRASH_AT = "DOTHI_CRASH_AT"
 def crash_at() -> str | None:
     """DOTHI_CRASH_AT: the point at which an ingest worker kills itself, for the fault harness; None: nowhere."""
     return os.environ.get(CRASH_AT) or None
+
+
+ALARM_ROUTES = "DOTHI_ALARM_ROUTES"
+
+
+def alarm_routes(given: Path | None = None) -> "Routes":
+    """DOTHI_ALARM_ROUTES, or a file given: who is told of which alarms; without one MQTT alone. Raises WrongUsage."""
+    from analytics.delivery.letter import kinds
+    from analytics.delivery.routes import NOBODY, RoutesRefused, read_routes
+    from devices.area import ZONES
+
+    value = str(given) if given else os.environ.get(ALARM_ROUTES)
+    if not value:
+        return NOBODY
+    try:
+        return read_routes(Path(value), [zone.code for zone in ZONES], kinds(), os.environ.get)
+    except RoutesRefused as error:
+        raise WrongUsage(str(error) if given else f"{ALARM_ROUTES}: {error}") from None
 
 
 TABLES = "DOTHI_TABLES"

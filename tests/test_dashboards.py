@@ -16,9 +16,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as grafana
 
 from dashboards.macros import Range, expand
+from dashboards.pen import SOURCE_UID
 from dashboards.statements import interval_s, literal, shown
 from dashboards.tree import PLACEHOLDERS, Database, SourceKind, dashboards, tree, write
-from dashboards.vocabulary import SOURCE_UID
 from dashboards.words import LANGUAGES, Language, Words, catalogue
 from devices.area import ZONES
 from devices.documents import parse_yaml
