@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from analytics.alarm_desk import STATES, Unlawful, Wanted
+from analytics.alarm_desk import SEVERITIES, STATES, Unlawful, Wanted
 from devices import lookup
 from devices.enroll_said import folded
 from dothi.commands.options import Folder
@@ -17,7 +17,6 @@ from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack, stack_at
 from dothi.times import moment
 
-SEVERITIES = ("critical", "major", "minor", "warning", "info")
 LANGUAGES = ("vi", "en")
 MOST_DEVICES = 1000
 
