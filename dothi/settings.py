@@ -43,6 +43,11 @@ def checked(name: str, beginnings: tuple[str, ...]) -> str | None:
     return value
 
 
+def grafana_token() -> str | None:
+    """DOTHI_GRAFANA_TOKEN: the token of a service account of Grafana, so that it need not stand on a command line."""
+    return os.environ.get("DOTHI_GRAFANA_TOKEN") or None
+
+
 def cache() -> Path:
     """Where what can be fetched again is kept: the user's cache folder, XDG_CACHE_HOME or ~/.cache."""
     chosen = os.environ.get("XDG_CACHE_HOME", "")
