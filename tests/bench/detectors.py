@@ -1,9 +1,12 @@
 """What each detector costs: CPU nanoseconds per reading and bytes of state per device, and all of them together.
 
-    python -m tests.bench.detectors [--family air_quality] [--devices 100000] [--rounds 12] [--json FILE]
+    python -m tests.bench.detectors [--family air_quality] [--devices 100000] [--rounds 12]
+                                     [--metrics 3] [--json FILE]
 
 Synchronous: each round has one reading of every device, in the order of slots. Scattered: rounds of 20,000 readings of
 devices by chance, as a batch of a second brings them. The engine's own work (sorting, late readings) is told apart.
+With --metrics 1 a detector judges one value a reading: then its cost as a multiple of the bare arithmetic that it is
+built around (kernels.py, measured in the same run) compares like with like.
 """
 
 import argparse
@@ -21,10 +24,11 @@ from analytics.detectors.detector import Detector
 from analytics.detectors.rows import Ints
 from analytics.detectors.watch import Watch
 from devices.family import FAMILIES, Family
+from tests.bench import kernels
 from tests.detector_world import BEGIN_US, SECOND_US, fleet_of
 
 SCATTERED = 20_000
-METRICS = 3  # that each reading has; a family may know more
+WAYS = ("synchronous", "scattered")
 
 
 def main() -> None:
@@ -33,21 +37,26 @@ def main() -> None:
     parser.add_argument("--family", default="air_quality", choices=sorted(FAMILIES))
     parser.add_argument("--devices", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--metrics", type=int, default=3, help="that each reading has; a family may know more")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     family = FAMILIES[asked.family]
-    measured = {way: measure(family, asked.devices, asked.rounds, way) for way in ("synchronous", "scattered")}
+    measured = {way: measure(family, asked, way) for way in WAYS}
+    bare = kernels.measure(asked.devices)
     show(measured, asked.devices)
+    compare(measured, bare)
     if asked.json:
-        asked.json.write_text(json.dumps(measured, indent=2) + "\n")
+        asked.json.write_text(json.dumps({"detectors": measured, "kernels": bare}, indent=2) + "\n")
 
 
-def measure(family: Family, devices: int, rounds: int, way: str) -> dict[str, dict[str, float]]:
+def measure(family: Family, asked: argparse.Namespace, way: str) -> dict[str, dict[str, float]]:
     """By detector: ns of CPU per reading, bytes of state per device."""
+    devices = asked.devices
     watch = Watch(family, all_detectors(), fail)
     fleet = fleet_of(devices)
     watch.grow(fleet)
-    batches = list(synchronous(family, devices, rounds) if way == "synchronous" else scattered(family, devices, rounds))
+    made = synchronous if way == "synchronous" else scattered
+    batches = list(made(family, devices, asked.rounds, asked.metrics))
     rows, whole = 0, 0.0
     for number, (slot, columns) in enumerate(batches):
         if number == len(batches) // 2:  # evidence is there, memory has been touched
@@ -77,25 +86,25 @@ def state_bytes(detector: Detector, devices: int) -> float:
     return sum(array.nbytes for array in detector.state.values()) / max(devices, len(detector.state["on"]))
 
 
-def synchronous(family: Family, devices: int, rounds: int) -> Iterator[tuple[Ints, Columns]]:
+def synchronous(family: Family, devices: int, rounds: int, metrics: int) -> Iterator[tuple[Ints, Columns]]:
     """Each device once in each round."""
     random = np.random.default_rng(1)
     for number in range(rounds):
-        yield rows_of(family, random, np.arange(devices), BEGIN_US + 60 * SECOND_US * number)
+        yield rows_of(family, metrics, random, np.arange(devices), BEGIN_US + 60 * SECOND_US * number)
 
 
-def scattered(family: Family, devices: int, rounds: int) -> Iterator[tuple[Ints, Columns]]:
+def scattered(family: Family, devices: int, rounds: int, metrics: int) -> Iterator[tuple[Ints, Columns]]:
     """As many readings, by chance, some devices twice."""
     random = np.random.default_rng(2)
     for number in range(max(4, rounds * devices // SCATTERED)):
-        yield rows_of(family, random, random.integers(0, devices, SCATTERED), BEGIN_US + SECOND_US * number)
+        yield rows_of(family, metrics, random, random.integers(0, devices, SCATTERED), BEGIN_US + SECOND_US * number)
 
 
-def rows_of(family: Family, random: np.random.Generator, slot: Ints, at: int) -> tuple[Ints, Columns]:
+def rows_of(family: Family, metrics: int, random: np.random.Generator, slot: Ints, at: int) -> tuple[Ints, Columns]:
     """A batch of readings with ordinary values of some metrics."""
     n = len(slot)
     values = np.full((n, len(family.metrics)), np.nan)
-    gauges = [place for place, metric in enumerate(family.metrics) if metric.kind == "gauge"][:METRICS]
+    gauges = [place for place, metric in enumerate(family.metrics) if metric.kind == "gauge"][:metrics]
     for place in gauges:
         metric = family.metrics[place]
         middle = metric.low + (metric.high - metric.low) * (0.1 + 0.01 * (slot % 7))
@@ -123,6 +132,19 @@ def show(measured: dict[str, dict[str, dict[str, float]]], devices: int) -> None
         f"{whole['ns'] / 1e4:.3f} scattered; state of {devices:,} devices {whole['bytes'] * devices / 1e9:.2f} GB"
     )
     lines.append(f"state of 3,700,000 devices {whole['bytes'] * 3.7e6 / 1e9:.1f} GB")
+    print("\n".join(lines))  # noqa: T201 - the table is what is asked for
+
+
+def compare(measured: dict[str, dict[str, dict[str, float]]], bare: dict[str, dict[str, float]]) -> None:
+    """Each detector beside the kernel that it is built around."""
+    lines = [
+        f"{'detector':<14}{'kernel':<18}" + "".join(f"{way + ' ns':>16}{'kernel ns':>11}{'times':>7}" for way in WAYS)
+    ]
+    for name, kernel in kernels.BUILT_AROUND.items():
+        if name not in measured[WAYS[0]]:
+            continue
+        pairs = [(measured[way][name]["ns"], bare[kernel][way]) for way in WAYS]
+        lines.append(f"{name:<14}{kernel:<18}" + "".join(f"{a:>16.1f}{b:>11.1f}{a / b:>7.1f}" for a, b in pairs))
     print("\n".join(lines))  # noqa: T201 - the table is what is asked for
 
 
