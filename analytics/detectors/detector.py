@@ -97,7 +97,7 @@ class Detector:
         """Take in rows of different devices."""
         raise NotImplementedError
 
-    def told(self, rows: Rows) -> Floats:
+    def short(self, rows: Rows) -> Floats:
         """The judged values of rows as float32, rows × judged; not to be written to."""
         return rows.short if self._whole_rows else rows.short[:, self.judged]
 

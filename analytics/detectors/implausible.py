@@ -73,7 +73,7 @@ class Implausible(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         """Most values lie where the series has been: of these hardly anything is noted."""
-        state, slot, value = self.state, rows.slot, self.told(rows)
+        state, slot, value = self.state, rows.slot, self.short(rows)
         low, high, last, n = (state[name][slot] for name in ("low", "high", "last", "readings"))
         told = value == value
         hold = state["hold"][slot]

@@ -58,7 +58,7 @@ class Missing(Detector):
         """Most metrics are there as they were before: of these nothing is noted."""
         state, slot, evidence = self.state, rows.slot, self.parameters.evidence
         state["readings"][slot] = readings = state["readings"][slot] + np.uint32(1)
-        value = self.told(rows)
+        value = self.short(rows)
         gone: Bools = value != value
         without, seen = state["without"][slot], state["seen"][slot]
         row, column = np.nonzero(np.where(gone, seen > 0, (without > 0) | (seen < evidence)))

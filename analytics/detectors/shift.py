@@ -78,7 +78,7 @@ class Shift(Detector):
     def _round(self, rows: Rows) -> Changes:
         """Most values are near the one before and within what was: of these nothing but the value is noted."""
         assert self.fleet is not None
-        state, slot, value, before = self.state, rows.slot, self.told(rows), self.state["time"][rows.slot]
+        state, slot, value, before = self.state, rows.slot, self.short(rows), self.state["time"][rows.slot]
         state["time"][slot] = np.maximum(before, rows.time)
         apart = (rows.time - before) / 1e6 > self.parameters.contiguous * self.fleet.interval_s[slot]
         self._fade(slot, rows.time)

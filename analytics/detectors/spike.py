@@ -72,7 +72,7 @@ class Spike(Detector):
         """In 32-bit numbers throughout: all of it is reckoned for every value."""
         assert self.fleet is not None
         state, slot, asked = self.state, rows.slot, self.parameters
-        value, before = self.told(rows), state["time"][slot]
+        value, before = self.short(rows), state["time"][slot]
         fresh = (rows.time > before)[:, None]
         state["time"][slot] = np.maximum(before, rows.time)
         ring = state["ring"][slot]

@@ -72,7 +72,7 @@ class Stuck(Detector):
 
     def _round(self, rows: Rows) -> Changes:
         """Most values differ from the one before, which differed, too: of these nothing but the value is noted."""
-        state, slot, value = self.state, rows.slot, self.told(rows)
+        state, slot, value = self.state, rows.slot, self.short(rows)
         before = state["time"][slot]
         state["time"][slot] = rows.time
         fresh = (rows.time > before)[:, None]
@@ -153,7 +153,7 @@ def witnessed(run: Ints) -> Ints:
     """What runs of so many values have added to what was reached (runs × REACH + 1)."""
     own = np.clip(run[:, None] - np.arange(REACH + 1), 0, 1)
     own[:, REACH] = np.maximum(run - REACH, 0)
-    return own
+    return np.asarray(own)
 
 
 def rare_length(reached: Ints, chance: Floats) -> Floats:

@@ -38,10 +38,12 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--metrics", type=int, default=3, help="that each reading has; a family may know more")
+    parser.add_argument("--warm", type=int, default=70, help="rounds before anything is measured")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     family = FAMILIES[asked.family]
-    measured = {way: measure(family, asked, way) for way in WAYS}
+    watch = warm(family, asked)
+    measured = {way: measure(watch, asked, way) for way in WAYS}
     bare = kernels.measure(asked.devices)
     show(measured, asked.devices)
     compare(measured, bare)
@@ -49,19 +51,22 @@ def main() -> None:
         asked.json.write_text(json.dumps({"detectors": measured, "kernels": bare}, indent=2) + "\n")
 
 
-def measure(family: Family, asked: argparse.Namespace, way: str) -> dict[str, dict[str, float]]:
-    """By detector: ns of CPU per reading, bytes of state per device."""
-    devices = asked.devices
+def warm(family: Family, asked: argparse.Namespace) -> Watch:
+    """Detectors that have seen so many rounds that most of them judge."""
     watch = Watch(family, all_detectors(), fail)
-    fleet = fleet_of(devices)
-    watch.grow(fleet)
-    made = synchronous if way == "synchronous" else scattered
-    batches = list(made(family, devices, asked.rounds, asked.metrics))
+    watch.grow(fleet_of(asked.devices))
+    for slot, columns in synchronous(family, asked.devices, asked.warm, asked.metrics, BEGIN_US):
+        watch.take(slot, columns)
+    return watch
+
+
+def measure(watch: Watch, asked: argparse.Namespace, way: str) -> dict[str, dict[str, float]]:
+    """By detector: ns of CPU per reading, bytes of state per device."""
+    made, rounds = (synchronous, asked.rounds) if way == "synchronous" else (scattered, 5 * asked.rounds)
+    begin = int(watch.newest.max()) + 60 * SECOND_US
     rows, whole = 0, 0.0
-    for number, (slot, columns) in enumerate(batches):
-        if number == len(batches) // 2:  # evidence is there, memory has been touched
-            rows, whole = 0, 0.0
-            watch.seconds.clear()
+    watch.seconds.clear()
+    for slot, columns in made(watch.family, asked.devices, rounds, asked.metrics, begin):
         began = time.thread_time()
         watch.take(slot, columns)
         whole += time.thread_time() - began
@@ -69,15 +74,15 @@ def measure(family: Family, asked: argparse.Namespace, way: str) -> dict[str, di
     every = {detector.name: detector for detector in watch.detectors}
     spent = {name: watch.seconds[name] for name in every}
     began = time.thread_time()
-    watch.tick(int(batches[-1][1].received.max()) + SECOND_US)
+    watch.tick(int(watch.newest.max()) + SECOND_US)
     tick_s = time.thread_time() - began
     found = {
-        name: {"ns": 1e9 * seconds / rows, "bytes": state_bytes(every[name], devices)}
+        name: {"ns": 1e9 * seconds / rows, "bytes": state_bytes(every[name], asked.devices)}
         for name, seconds in spent.items()
     }
     found["(sorting, late)"] = {"ns": 1e9 * (whole - sum(spent.values())) / rows, "bytes": 8.0}
     found["(all)"] = {"ns": 1e9 * whole / rows, "bytes": sum(one["bytes"] for one in found.values())}
-    found["(a tick)"] = {"ns": 1e9 * tick_s / devices, "bytes": 0.0}
+    found["(a tick)"] = {"ns": 1e9 * tick_s / asked.devices, "bytes": 0.0}
     return found
 
 
@@ -86,18 +91,21 @@ def state_bytes(detector: Detector, devices: int) -> float:
     return sum(array.nbytes for array in detector.state.values()) / max(devices, len(detector.state["on"]))
 
 
-def synchronous(family: Family, devices: int, rounds: int, metrics: int) -> Iterator[tuple[Ints, Columns]]:
+Batches = Iterator[tuple[Ints, Columns]]
+
+
+def synchronous(family: Family, devices: int, rounds: int, metrics: int, begin: int) -> Batches:
     """Each device once in each round."""
     random = np.random.default_rng(1)
     for number in range(rounds):
-        yield rows_of(family, metrics, random, np.arange(devices), BEGIN_US + 60 * SECOND_US * number)
+        yield rows_of(family, metrics, random, np.arange(devices), begin + 60 * SECOND_US * number)
 
 
-def scattered(family: Family, devices: int, rounds: int, metrics: int) -> Iterator[tuple[Ints, Columns]]:
-    """As many readings, by chance, some devices twice."""
+def scattered(family: Family, devices: int, rounds: int, metrics: int, begin: int) -> Batches:
+    """Some readings, by chance, some devices twice."""
     random = np.random.default_rng(2)
-    for number in range(max(4, rounds * devices // SCATTERED)):
-        yield rows_of(family, metrics, random, random.integers(0, devices, SCATTERED), BEGIN_US + SECOND_US * number)
+    for number in range(rounds):
+        yield rows_of(family, metrics, random, random.integers(0, devices, SCATTERED), begin + SECOND_US * number)
 
 
 def rows_of(family: Family, metrics: int, random: np.random.Generator, slot: Ints, at: int) -> tuple[Ints, Columns]:
