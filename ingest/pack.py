@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from devices.family import Family
 from ingest.batch import Columns
+from ingest.parameters import EPOCH_2000_US
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
-EPOCH_2000_US = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
 JSONB_VERSION = b"\x01"
-INT8_OID = 20
 
 Array = npt.NDArray[np.generic]
 
@@ -33,19 +32,22 @@ def pack(columns: Columns, batch: int) -> bytes:
 
 
 class Prepared:
-    """Columns made ready once, to be packed in parts. `ordinals` appends each row's place as an int4, for staging."""
+    """Columns made ready once, to be packed in parts. `ordinals` appends each row's place as an int4, for staging.
+
+    Rows go by device, and those of a device in the order in which they came: neighbours in the key follow each other,
+    so that the server walks through its index once instead of jumping about in it.
+    """
 
     def __init__(self, columns: Columns, batch: int, ordinals: bool = False) -> None:
         self._fields, self._present = field_arrays(columns, batch, ordinals)
+        self._device = columns.table.device
         self._extra = columns.table.extra or []
 
     def pack(self, only: Sequence[int] | None = None) -> bytes:
         """All rows, or some, as one COPY stream."""
-        if only is None:
-            groups = group_rows(self._present)
-        else:
-            chosen = np.array(only, dtype=np.intp)
-            groups = (chosen[rows] for rows in group_rows(self._present[chosen]))
+        chosen = np.arange(len(self._device)) if only is None else np.array(only, dtype=np.intp)
+        chosen = chosen[np.argsort(self._device[chosen], kind="stable")]
+        groups = (chosen[rows] for rows in group_rows(self._present[chosen]))
         parts = [part for rows in groups for part in pack_group(rows, self._fields, self._present, self._extra)]
         return b"".join([SIGNATURE, *parts, TRAILER])
 
@@ -135,11 +137,3 @@ def with_extra(fixed: bytes, width: int, extras: list[bytes]) -> list[bytes]:
             text,
         )
     return parts
-
-
-def pack_array(values: Sequence[int] | npt.NDArray[np.integer]) -> bytes:
-    """Integers as PostgreSQL's binary int8[]: dimensions, NULLs, element type, length, first index, elements."""
-    block = np.empty(len(values), dtype=[("length", ">i4"), ("value", ">i8")])
-    block["length"] = 8
-    block["value"] = values
-    return np.array([1, 0, INT8_OID, len(values), 1], dtype=">i4").tobytes() + block.tobytes()
