@@ -6,8 +6,7 @@ what lies below it. `"missing": [from, to]` names the first gap. Progress is wri
 A message that cannot be read as far as its number is quarantined, but settles none.
 """
 
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,7 +37,7 @@ class Settled(NamedTuple):
     device: list[int]
     boot: list[int]
     seq: list[int]
-    senders: dict[int, Callable[[], Sender]]
+    senders: dict[int, Sender]
 
 
 async def acknowledgements(connection: Connection, batch: Batch) -> list[Ack]:
@@ -58,7 +57,9 @@ def settled_rows(settled: Settled, columns: Columns) -> None:
     settled.device.extend(devices)
     settled.boot.extend(table.boot[rows].tolist())
     settled.seq.extend(table.seq[rows].tolist())
-    settled.senders.update(zip(devices, [partial(columns.sender, row) for row in rows.tolist()], strict=True))
+    newest = dict(zip(devices, rows.tolist(), strict=True))
+    senders = columns.senders(np.array(list(newest.values()), dtype=np.int64))
+    settled.senders.update(zip(newest, senders, strict=True))
 
 
 def settled_refusals(settled: Settled, batch: Batch) -> None:
@@ -72,7 +73,7 @@ def settled_refusals(settled: Settled, batch: Batch) -> None:
                 settled.boot.append(boot)
                 settled.seq.append(seq)
                 topic = b"dothi/v1/%s/%s/up" % (device.area, device.name.encode())
-                settled.senders[device.id] = partial(Sender, arrival.source, topic)
+                settled.senders[device.id] = Sender(arrival.source, topic)
 
 
 class Progress(NamedTuple):
@@ -125,7 +126,7 @@ async def write_progress(connection: Connection, settled: Settled) -> list[Progr
 
 def acknowledgement(settled: Settled, progress: Progress) -> Ack:
     """What one device is told, and where it listens."""
-    source, topic = settled.senders[progress.device]()
+    source, topic = settled.senders[progress.device]
     return Ack(source, topic.removesuffix(b"up") + b"ack", message(progress))
 
 

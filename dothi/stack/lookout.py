@@ -16,8 +16,8 @@ import structlog
 from dothi.stack.admission import Admission
 from dothi.stack.door import Door
 from dothi.stack.queues import TOPICS, Limits, Queues, number
+from ingest.inbox import address, credentials
 from ingest.serve import Pages, serve
-from ingest.session import address, credentials
 from ingest.watch import Events
 
 log = structlog.get_logger("dothi.stack")
