@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 import psycopg
 import structlog
 
+from analytics.alarms.follower import Alarms
 from analytics.bulletins.follower import Indices
 from analytics.cells import MapCells
 from analytics.columns import Columns
@@ -79,7 +80,7 @@ class Counting(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(beside=2), Rollups(), MapCells(), Heard(), Detectors(), Indices()]
+    return [Newest(beside=2), Rollups(), MapCells(), Heard(), Detectors(), Indices(), Alarms()]
 
 
 class Analyst(NamedTuple):

@@ -1,27 +1,51 @@
-"""The named SQL statements of a dashboard, kept in `sql/`, with the family-dependent parts filled in."""
+"""The named SQL statements of a board, kept in `sql/`, and what is filled into them."""
 
 from functools import cache
 from importlib.resources import files
 
+from dashboards.measured import decimals, ratio
 from dashboards.words import Words
 from devices.family import Family, Metric
-from devices.profile import PROFILES
+from devices.profile import PROFILES, Profile
 from devices.units import WRITTEN
 
 HEADLINE = 3  # metrics of a family that fit on a row of a wall
 SHORTEST_S = 60.0
+NAMED = "-- name: "
 
 
 @cache
 def statements(name: str) -> dict[str, str]:
     """The statements of `sql/<name>.sql` by name, without comments around them."""
-    parts = files("dashboards").joinpath("sql", f"{name}.sql").read_text("utf-8").split("-- name: ")
+    parts = without_remarks(files("dashboards").joinpath("sql", f"{name}.sql").read_text("utf-8")).split(NAMED)
     return {head.strip(): body.strip() for head, _, body in (part.partition("\n") for part in parts[1:])}
+
+
+def without_remarks(text: str) -> str:
+    """The text without lines that are only for its reader."""
+    return "".join(line for line in text.splitlines(keepends=True) if line[:2] != "--" or line.startswith(NAMED))
 
 
 def literal(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def listed(texts: tuple[str, ...]) -> str:
+    """Texts as SQL literals with commas between."""
+    return ", ".join(map(literal, texts))
+
+
+def values(rows: list[tuple[str | float | None, ...]]) -> str:
+    """Rows of a VALUES list."""
+    return ", ".join("(" + ", ".join(map(value, row)) + ")" for row in rows)
+
+
+def value(one: str | float | None) -> str:
+    """A value as an SQL literal."""
+    if one is None:
+        return "NULL::text"
+    return literal(one) if isinstance(one, str) else f"{one:g}" if isinstance(one, int) else f"{one:.4f}"
 
 
 def choose(column: str, words: dict[str, str]) -> str:
@@ -30,18 +54,17 @@ def choose(column: str, words: dict[str, str]) -> str:
     return f"CASE {column} {cases} ELSE {column} END" if cases else column
 
 
+def native(family: Family) -> Profile:
+    """The family's own profile."""
+    return PROFILES["native-" + family.name.replace("_", "-")]
+
+
 def interval_s(family: Family) -> float:
     """Seconds between two readings of the family's own profile: what its data age is judged by.
 
     Never less than a minute: events come when something happens, and a wall that blinks is not looked at.
     """
-    return max(SHORTEST_S, PROFILES["native-" + family.name.replace("_", "-")].interval_s)
-
-
-def decimals(metric: Metric) -> int:
-    """Digits behind the point that a person can use: centimetres of water, tenths of a degree, whole watts."""
-    span = metric.high - metric.low
-    return 2 if metric.unit == "m" or span <= 10 else 1 if span <= 10_000 else 0
+    return max(SHORTEST_S, native(family).interval_s)
 
 
 def shown(metric: Metric, words: Words) -> str:
@@ -49,13 +72,13 @@ def shown(metric: Metric, words: Words) -> str:
     label = literal(f"{metric.label[words.language]} ")
     if metric.kind == "state":
         return f"{label} || {choose(metric.name, {state: words.state(state) for state in metric.states})}"
-    if (metric.unit, metric.low, metric.high) == ("1", 0, 1):
+    if ratio(metric):
         return f"{label} || round(100 * {metric.name}::numeric) || ' %'"
     unit = "" if metric.unit == "1" else f" || {literal(' ' + WRITTEN.get(metric.unit, metric.unit))}"
     return f"{label} || round({metric.name}::numeric, {decimals(metric)}){unit}"
 
 
-def per_family(fragment: str, glue: str, families: dict[str, Family], words: Words) -> str:
+def per_family(fragment: str, glue: str, families: tuple[Family, ...], words: Words) -> str:
     """A fragment once per family, joined."""
     return glue.join(
         fragment.format(
@@ -64,5 +87,5 @@ def per_family(fragment: str, glue: str, families: dict[str, Family], words: Wor
             interval_s=f"{interval_s(family):g}",
             metrics=", ".join(shown(metric, words) for metric in family.metrics[:HEADLINE]),
         )
-        for family in families.values()
+        for family in families
     )

@@ -1,62 +1,22 @@
-"""The small vocabulary that dashboards are written in: a function per kind of panel.
+"""The small vocabulary that boards are written in: a function per kind of panel.
 
-A panel's `key` names its title in the catalogue of words, `<key>.about` its description, `<key>.<column>` the title of
-a column of its answer.
+A panel's `key` names its statement, its title in the catalogue of words, `<key>.about` its description, `<key>.<column>`
+the title of a column of its answer. `w` is its width in columns of the grid of 24; the row gives place and height.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from grafana_foundation_sdk.cog import variants
-from grafana_foundation_sdk.models import common, geomap, stat, table, timeseries, units
+from grafana_foundation_sdk.models import bargauge, common, stat, statetimeline, table, text, timeseries
 from grafana_foundation_sdk.models import dashboard as grafana
 
-from dashboards.words import Words
+from dashboards.column import COUNT, TEXT, Column, override, placement, thresholds, written
+from dashboards.palette import TRANSPARENT, Steps
+from dashboards.pen import Pen, Sql
 
-SOURCE_UID = "dothi-timescaledb"
-QUIET, AMBER, RED, ABSENT = "text", "orange", "red", "#6E7785"  # only the abnormal has colour
-MARKER = "#C7D0D9"  # what is in order on a map
 FINEST = "1m"  # no panel asks for finer buckets than a wall can show
 POINTS = 140  # Grafana may round up to twice as many: a line for each of 18 districts stays below 5,000 rows a query
-
 IN_A_ROW = 10  # numbers that can be read side by side
-
-Steps = tuple[tuple[float | None, str], ...]
-NEVER: Steps = ((None, QUIET),)
-
-
-def too_high(amber: float, red: float, quiet: str = QUIET) -> Steps:
-    """Colour from `amber` and from `red` upwards."""
-    return ((None, quiet), (amber, AMBER), (red, RED))
-
-
-def too_low(amber: float, red: float, quiet: str = QUIET, absent: str = QUIET) -> Steps:
-    """Colour below `amber` and below `red`; `absent` where there is no value."""
-    return ((None, absent), (0, RED), (red, AMBER), (amber, quiet))
-
-
-class Place(NamedTuple):
-    """Where a panel lies on the grid of 24 columns; a row is 30 pixels and a gap of 8."""
-
-    x: int
-    y: int
-    w: int
-    h: int
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a panel's answer: how its number is written and when it is coloured.
-
-    `width` is in pixels and for tables only; `title` replaces the one of the catalogue.
-    """
-
-    name: str
-    unit: str = units.LocaleFormat
-    decimals: int = 0
-    steps: Steps = NEVER
-    width: int | None = None
-    title: str | None = None
 
 
 class Look(NamedTuple):
@@ -65,187 +25,137 @@ class Look(NamedTuple):
     kind: str
     options: object
     defaults: grafana.FieldConfig | None = None
+    named: bool = False  # also a single column has a title of its own
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The data source that every panel asks; `kind` is the plugin id, which differs between Grafana versions."""
-
-    kind: str
-
-    @property
-    def ref(self) -> common.DataSourceRef:
-        """What panels and queries carry."""
-        return common.DataSourceRef(type_val=self.kind, uid=SOURCE_UID)
-
-
-@dataclass(frozen=True, slots=True)
-class Sql(variants.Dataquery):
-    """A query in Grafana's SQL editor format; the SDK has no class for PostgreSQL. `form`: `table` or `time_series`."""
-
-    source: Source
-    sql: str
-    form: str
-
-    def to_json(self) -> dict[str, object]:
-        """The shape that the data source reads."""
-        return {
-            "refId": "A",
-            "datasource": self.source.ref,
-            "editorMode": "code",
-            "format": self.form,
-            "rawQuery": True,
-            "rawSql": self.sql,
-        }
-
-
-def thresholds(steps: Steps) -> grafana.ThresholdsConfig:
-    """Absolute thresholds."""
-    marks = [grafana.Threshold(value=value, color=color) for value, color in steps]
-    return grafana.ThresholdsConfig(mode=grafana.ThresholdsMode.ABSOLUTE, steps=marks)
-
-
-def override(words: Words, key: str, column: Column) -> grafana.DashboardFieldConfigSourceOverrides:
-    """A column's title, unit, decimals, thresholds and width."""
-    properties: dict[str, object] = {
-        "displayName": column.title or words(f"{key}.{column.name}"),
-        "unit": column.unit,
-        "decimals": column.decimals,
-        "thresholds": thresholds(column.steps),
-    }
-    if column.width:
-        properties["custom.width"] = column.width
-    return grafana.DashboardFieldConfigSourceOverrides(
-        matcher=grafana.MatcherConfig(id_val="byName", options=column.name),
-        properties=[grafana.DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()],
-    )
-
-
-def written(words: Words, column: Column) -> grafana.FieldConfig:
-    """How values without an override of their own are shown."""
-    return grafana.FieldConfig(
-        unit=column.unit,
-        decimals=column.decimals,
-        no_value=words("no_reading"),
-        thresholds=thresholds(column.steps),
-        color=grafana.FieldColor(mode=grafana.FieldColorModeId.THRESHOLDS),
-    )
-
-
-def panel(words: Words, key: str, query: Sql, columns: list[Column], at: Place, look: Look) -> grafana.Panel:
-    """What all panels share: words, place, data source, one query, how each column is written."""
+def panel(pen: Pen, key: str, queries: Sequence[Sql], columns: Sequence[Column], w: int, look: Look) -> grafana.Panel:
+    """What all panels share: words, data source, queries, how each column is written."""
+    titled = len(columns) > 1 or look.named
+    defaults = look.defaults or written(pen.words, columns[0])
+    if pen.words.has(f"{key}.none"):
+        defaults.no_value = pen.words(f"{key}.none")
     return grafana.Panel(
         type_val=look.kind,
-        title=words(key),
-        description=words(f"{key}.about"),
-        datasource=query.source.ref,
-        targets=[query],
-        grid_pos=grafana.GridPos(x=at.x, y=at.y, w=at.w, h=at.h),
+        title=pen.say(key),
+        description=pen.say(f"{key}.about"),
+        datasource=pen.source.ref,
+        targets=list(queries),
+        grid_pos=grafana.GridPos(x=0, y=0, w=w, h=1),
         options=look.options,
         field_config=grafana.FieldConfigSource(
-            defaults=look.defaults or written(words, columns[0]),
-            overrides=[override(words, key, column) for column in columns] if len(columns) > 1 else [],
+            defaults=defaults,
+            overrides=[override(pen.words, column.title or pen.title(key, column.name), column) for column in columns]
+            if titled
+            else [],
         ),
     )
 
 
-def kpi(words: Words, key: str, query: Sql, columns: list[Column], at: Place) -> grafana.Panel:
-    """Big numbers from the single row of the answer, one per column; named only when there are several, and in a grid
-    when they are many."""
+def kpi(pen: Pen, key: str, columns: Sequence[Column], w: int) -> grafana.Panel:
+    """Big numbers from the single row of the answer, one per column; named when there are several, and in a grid when
+    they are many."""
     named = common.BigValueTextMode.VALUE_AND_NAME if len(columns) > 1 else common.BigValueTextMode.VALUE
-    options = stat.Options(
+    # By itself Grafana takes numbers alone.
+    fields = "/.*/" if any(column.unit == TEXT for column in columns) else ""
+    many = len(columns) > IN_A_ROW
+    return panel(pen, key, [pen.rows(key)], columns, w, Look("stat", big(named, fields, many)))
+
+
+def figure(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
+    """A big number that says what it is about: the answer is one row of time, metric (the words above the number) and
+    the number, as a series whose name Grafana shows."""
+    return panel(pen, key, [pen.lines(key)], [column], w, Look("stat", big(common.BigValueTextMode.VALUE_AND_NAME)))
+
+
+def big(named: common.BigValueTextMode, fields: str = "", many: bool = False) -> stat.Options:
+    """How big numbers are laid out: without a graph, coloured alone."""
+    return stat.Options(
         color_mode=common.BigValueColorMode.VALUE,
         graph_mode=common.BigValueGraphMode.NONE,
         justify_mode=common.BigValueJustifyMode.CENTER,
         text_mode=named,
-        orientation=common.VizOrientation.VERTICAL if len(columns) <= IN_A_ROW else common.VizOrientation.AUTO,
-        reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"], fields="", values=False),
+        orientation=common.VizOrientation.AUTO if many else common.VizOrientation.VERTICAL,
+        reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"], fields=fields, values=False),
     )
-    return panel(words, key, query, columns, at, Look("stat", options))
+
+
+def top(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
+    """A bar per row of the answer, the longest first by the query's own order: columns `name` and the value."""
+    options = bargauge.Options(
+        display_mode=common.BarGaugeDisplayMode.BASIC,
+        orientation=common.VizOrientation.HORIZONTAL,
+        value_mode=common.BarGaugeValueMode.TEXT,
+        reduce_options=common.ReduceDataOptions(calcs=[], fields=column.name, values=True, limit=20),
+        legend=common.VizLegendOptions(show_legend=False),
+    )
+    return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, named=True))
 
 
 def trend(
-    words: Words, key: str, query: Sql, columns: list[Column], at: Place, limit: float | None = None
+    pen: Pen,
+    key: str,
+    columns: Sequence[Column],
+    w: int,
+    limits: Steps = (),
+    finest: str = FINEST,
+    bars: bool = False,
+    span: str | None = None,
 ) -> grafana.Panel:
-    """Lines over time, broken where readings are missing; `limit` draws a red line at a value."""
+    """Lines over time, broken where readings are missing; `limits` draws a line at each value; `bars`: stacked; `span`:
+    how far back it goes, whatever the board's range is."""
     options = timeseries.Options(
-        legend=common.VizLegendOptions(
-            display_mode=common.LegendDisplayMode.LIST,
-            placement=common.LegendPlacement.BOTTOM,
-            show_legend=True,
-            calcs=[],
-        ),
+        legend=placement(),
         tooltip=common.VizTooltipOptions(mode=common.TooltipDisplayMode.MULTI, sort=common.SortOrder.DESCENDING),
     )
-    built = panel(words, key, query, columns, at, Look("timeseries", options, lines(words, columns[0], limit)))
-    built.interval = FINEST
+    drawn = lines(pen, columns[0], limits, bars)
+    built = panel(pen, key, [pen.lines(key)], columns, w, Look("timeseries", options, drawn))
+    built.interval = finest
     built.max_data_points = POINTS
+    built.time_from = span
     return built
 
 
-def lines(words: Words, column: Column, limit: float | None) -> grafana.FieldConfig:
+def lines(pen: Pen, column: Column, limits: Steps, bars: bool) -> grafana.FieldConfig:
     """How a trend draws its series: by name in the same colour every time."""
-    shown = written(words, column)
+    shown = written(pen.words, column)
     shown.color = grafana.FieldColor(mode=grafana.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
-    shown.min_val = 0
+    shown.min_val = 0 if column.unit == COUNT or bars else None
     style = common.GraphThresholdsStyleMode.OFF
-    if limit is not None:
-        shown.thresholds = thresholds(((None, "transparent"), (limit, RED)))
-        style = common.GraphThresholdsStyleMode.LINE
+    if limits:
+        shown.thresholds = thresholds(((None, TRANSPARENT), *limits))
+        style = common.GraphThresholdsStyleMode.DASHED
     shown.custom = common.GraphFieldConfig(
-        draw_style=common.GraphDrawStyle.LINE,
-        line_width=2,
-        fill_opacity=0,
-        show_points=common.VisibilityMode.AUTO,
-        span_nulls=180_000,  # three of the finest buckets, in ms: a gap that is longer is a gap
+        draw_style=common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE,
+        line_width=1 if bars else 2,
+        fill_opacity=80 if bars else 0,
+        stacking=common.StackingConfig(mode=common.StackingMode.NORMAL, group="A") if bars else None,
+        show_points=common.VisibilityMode.NEVER if bars else common.VisibilityMode.AUTO,
+        span_nulls=False,  # statements give every bucket: what is missing is a gap
         thresholds_style=common.GraphThresholdsStyleConfig(mode=style),
     )
     return shown
 
 
-def newest_table(words: Words, key: str, query: Sql, columns: list[Column], at: Place) -> grafana.Panel:
-    """Rows as they come, newest first by the query's own order."""
+def rows_of(pen: Pen, key: str, columns: Sequence[Column], w: int) -> grafana.Panel:
+    """A table: rows as they come, in the query's own order."""
     options = table.Options(show_header=True, cell_height=common.TableCellHeight.SM)
-    return panel(words, key, query, columns, at, Look("table", options))
+    return panel(pen, key, [pen.rows(key)], columns, w, Look("table", options, named=True))
 
 
-def district_map(words: Words, key: str, query: Sql, columns: list[Column], at: Place) -> grafana.Panel:
-    """A marker per row: place `lat`, `lon`, text `label`, size `devices`, colour by the first of `columns`.
-
-    The base map is the server's own default, so that a centre without internet can set its own or none.
-    """
-    layer = common.MapLayerOptions(
-        type_val="markers",
-        name=words(key),
-        location=common.FrameGeometrySource(
-            mode=common.FrameGeometrySourceMode.COORDS, latitude="lat", longitude="lon"
-        ),
-        config={
-            "showLegend": False,
-            "style": {
-                "color": {"field": columns[0].name, "fixed": MARKER},
-                "opacity": 0.8,
-                "rotation": {"fixed": 0, "max": 360, "min": -360, "mode": "mod"},
-                "size": {"field": "devices", "fixed": 12, "max": 26, "min": 8},
-                "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
-                "text": {"field": "label", "fixed": "", "mode": "field"},
-                "textConfig": {
-                    "fontSize": 14,
-                    "offsetX": 0,
-                    "offsetY": 24,
-                    "textAlign": "center",
-                    "textBaseline": "middle",
-                },
-            },
-        },
-        tooltip=True,
+def state_timeline(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
+    """A band per series whose colour is its state: what nobody said is a gap."""
+    options = statetimeline.Options(
+        show_value=common.VisibilityMode.AUTO, legend=placement(), tooltip=common.VizTooltipOptions(), per_page=None
     )
-    options = geomap.Options(
-        # The view fits what is chosen; `zoom` is only how near that may come.
-        view=geomap.MapViewConfig(id_val="fit", lat=None, lon=None, zoom=11, padding=20),
-        controls=geomap.ControlsOptions(show_zoom=True, mouse_wheel_zoom=False, show_attribution=True),
-        basemap=common.MapLayerOptions(type_val="default", name="base", config={}),
-        layers=[layer],
-        tooltip=geomap.TooltipOptions(mode=geomap.TooltipMode.DETAILS),
-    )
-    return panel(words, key, query, columns, at, Look("geomap", options))
+    defaults = written(pen.words, column)
+    defaults.custom = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
+    built = panel(pen, key, [pen.lines(key)], [column], w, Look("state-timeline", options, defaults))
+    built.interval = FINEST
+    built.max_data_points = POINTS
+    return built
+
+
+def note(pen: Pen, key: str, w: int) -> grafana.Panel:
+    """Words that stand on the board."""
+    options = text.Options(mode=text.TextMode.MARKDOWN, content=pen.say(f"{key}.text"))
+    return panel(pen, key, [], [Column("text", TEXT)], w, Look("text", options))

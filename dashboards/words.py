@@ -13,8 +13,13 @@ LANGUAGES: tuple[Language, ...] = ("vi", "en")  # the first is the default and h
 
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
-    """Every word: key → language → text."""
-    words: dict[str, dict[str, str]] = parse_yaml(files("dashboards").joinpath("words.yaml").read_text("utf-8"))
+    """Every word: key → language → text. Raises ValueError when two files say the same key."""
+    words: dict[str, dict[str, str]] = {}
+    for file in sorted(files("dashboards").joinpath("catalogue").iterdir(), key=lambda file: file.name):
+        more: dict[str, dict[str, str]] = parse_yaml(file.read_text("utf-8"))
+        if twice := words.keys() & more.keys():
+            raise ValueError(f"{file.name}: {min(twice)} is said in another file as well")
+        words |= more
     return words
 
 
@@ -27,6 +32,10 @@ class Words:
     def __call__(self, key: str) -> str:
         """The text of a key."""
         return catalogue()[key][self.language]
+
+    def has(self, key: str) -> bool:
+        """Whether the catalogue knows a key."""
+        return key in catalogue()
 
     def state(self, name: str) -> str:
         """A metric's state in this language, or its own name where nobody has translated it yet."""

@@ -1,10 +1,10 @@
--- The four roles, before any schema. Roles belong to the whole cluster, so another database may have made them already.
+-- The five roles, before any schema. Roles belong to the whole cluster, so another database may have made them already.
 -- Everything here is done only where it is not so yet: a second run changes nothing.
 do $$
 declare
     name text;
 begin
-    foreach name in array array['dothi_admin', 'dothi_writer', 'dothi_analyst', 'dothi_reader'] loop
+    foreach name in array array['dothi_admin', 'dothi_writer', 'dothi_analyst', 'dothi_reader', 'dothi_operator'] loop
         if not exists (select from pg_roles where rolname = name) then
             execute format('create role %I nologin', name);
         end if;
@@ -12,6 +12,10 @@ begin
     -- So that what runs as dothi_admin sees what readers do, and may stop it (ops.stop_readers).
     if not pg_has_role('dothi_admin', 'dothi_reader', 'usage') then
         grant dothi_reader to dothi_admin;
+    end if;
+    -- Staff read what readers do, and act on alarms besides.
+    if not pg_has_role('dothi_operator', 'dothi_reader', 'usage') then
+        grant dothi_reader to dothi_operator;
     end if;
 end
 $$;

@@ -11,6 +11,8 @@ from dothi.errors import Refused, WrongUsage
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from analytics.delivery.routes import Routes
+
 DEFAULT_FOLDER = Path(".dothi")
 
 
@@ -39,6 +41,11 @@ def checked(name: str, beginnings: tuple[str, ...]) -> str | None:
         shown = value.rpartition("@")[2]
         raise WrongUsage(f"{name}={shown!r} is not an address of the form {beginnings[0]}user:password@host:port")
     return value
+
+
+def grafana_token() -> str | None:
+    """DOTHI_GRAFANA_TOKEN: the token of a service account of Grafana, so that it need not stand on a command line."""
+    return os.environ.get("DOTHI_GRAFANA_TOKEN") or None
 
 
 def cache() -> Path:
@@ -168,6 +175,26 @@ CRASH_AT = "DOTHI_CRASH_AT"
 def crash_at() -> str | None:
     """DOTHI_CRASH_AT: the point at which an ingest worker kills itself, for the fault harness; None: nowhere."""
     return os.environ.get(CRASH_AT) or None
+
+
+ALARM_ROUTES = "DOTHI_ALARM_ROUTES"
+
+
+def alarm_routes(given: Path | None = None) -> "Routes":
+    """DOTHI_ALARM_ROUTES, or a file given: who is told of which alarms; without one MQTT alone. Raises WrongUsage."""
+    from analytics.alarms.limits import in_use
+    from analytics.delivery.letter import kinds, limits
+    from analytics.delivery.routes import NOBODY, RoutesRefused, read_routes
+    from devices.area import ZONES
+
+    value = str(given) if given else os.environ.get(ALARM_ROUTES)
+    if not value:
+        return NOBODY
+    known = {*kinds(), *limits(), *filter(None, (getattr(rule, "kind", "") for rule in in_use().rules.rules))}
+    try:
+        return read_routes(Path(value), [zone.code for zone in ZONES], known, os.environ.get)
+    except RoutesRefused as error:
+        raise WrongUsage(str(error) if given else f"{ALARM_ROUTES}: {error}") from None
 
 
 TABLES = "DOTHI_TABLES"

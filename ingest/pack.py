@@ -32,19 +32,22 @@ def pack(columns: Columns, batch: int) -> bytes:
 
 
 class Prepared:
-    """Columns made ready once, to be packed in parts. `ordinals` appends each row's place as an int4, for staging."""
+    """Columns made ready once, to be packed in parts. `ordinals` appends each row's place as an int4, for staging.
+
+    Rows go by device, and those of a device in the order in which they came: neighbours in the key follow each other,
+    so that the server walks through its index once instead of jumping about in it.
+    """
 
     def __init__(self, columns: Columns, batch: int, ordinals: bool = False) -> None:
         self._fields, self._present = field_arrays(columns, batch, ordinals)
+        self._device = columns.table.device
         self._extra = columns.table.extra or []
 
     def pack(self, only: Sequence[int] | None = None) -> bytes:
         """All rows, or some, as one COPY stream."""
-        if only is None:
-            groups = group_rows(self._present)
-        else:
-            chosen = np.array(only, dtype=np.intp)
-            groups = (chosen[rows] for rows in group_rows(self._present[chosen]))
+        chosen = np.arange(len(self._device)) if only is None else np.array(only, dtype=np.intp)
+        chosen = chosen[np.argsort(self._device[chosen], kind="stable")]
+        groups = (chosen[rows] for rows in group_rows(self._present[chosen]))
         parts = [part for rows in groups for part in pack_group(rows, self._fields, self._present, self._extra)]
         return b"".join([SIGNATURE, *parts, TRAILER])
 

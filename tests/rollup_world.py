@@ -54,6 +54,19 @@ def database(stack: RunningStack, name: str) -> Iterator[str]:
     stack.run(f"drop database {name} with (force)")
 
 
+Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
+
+
+def owner_and_analyst(stack: RunningStack, name: str) -> Iterator[Connections]:
+    """Connections to a migrated database of its own: as its owner, and as the analyst."""
+    for url in database(stack, name):
+        with (
+            psycopg.connect(url, autocommit=True) as admin,
+            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
+        ):
+            yield admin, analyst
+
+
 @dataclass
 class World:
     """One family's readings and rollups. `now` is the follower's clock."""

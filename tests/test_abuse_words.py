@@ -23,11 +23,11 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from dashboards.macros import Range, expand
 from dothi.cli import assemble
 from dothi.commands.devices import app
 from dothi.errors import Refused
 from dothi.output import MOVING
-from tests.grafana_macros import Range, expand
 from tests.stack import RunningStack
 
 WORDS = [

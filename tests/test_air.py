@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +24,7 @@ from devices.family import FAMILIES
 from dothi.computing import kinds
 from dothi.computing.kind import Options, Result
 from dothi.computing.table import column_of, rows_in
-from tests.rollup_world import LOCAL, Reading, World, database, midnight
+from tests.rollup_world import LOCAL, Connections, Reading, World, midnight, owner_and_analyst
 from tests.stack import RunningStack
 
 DAY = date(2026, 1, 1)
@@ -294,17 +293,9 @@ def test_days_of_hours_by_both_names_of_an_hour() -> None:
 
 
 @pytest.fixture(scope="module")
-def connections(stack: RunningStack) -> "Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]":
+def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    for url in database(stack, "air"):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
-
-
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
+    yield from owner_and_analyst(stack, "air")
 
 
 class Air:

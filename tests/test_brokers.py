@@ -213,6 +213,7 @@ def rabbit(tmp_path: Path) -> Iterator[int]:
         if old
         else f"listeners.tcp.1 = 127.0.0.1:{amqp}\nmqtt.listeners.tcp.1 = 127.0.0.1:{port}\n"
         "anonymous_login_user = guest\nanonymous_login_pass = guest\nmqtt.max_session_expiry_interval_seconds = 86400\n"
+        "mqtt.prefetch = 1000\n"  # else only ten messages may wait for the COMMIT
     )
     environment = os.environ | {
         "HOME": str(tmp_path),

@@ -11,7 +11,7 @@ from analytics.bulletins.bulletin import Every, Fresh, fresh_buckets
 from analytics.bulletins.follower import REST, Indices
 from analytics.rollup.width import HOUR
 from devices.family import FAMILIES
-from tests.rollup_world import Reading, World, database, midnight
+from tests.rollup_world import Connections, Reading, World, midnight, owner_and_analyst
 from tests.stack import RunningStack
 
 NOON = datetime(2026, 1, 31, 5, tzinfo=UTC)
@@ -19,17 +19,9 @@ REACH = timedelta(hours=24)
 
 
 @pytest.fixture(scope="module")
-def connections(stack: RunningStack) -> "Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]":
+def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    for url in database(stack, "bulletins"):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
-
-
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
+    yield from owner_and_analyst(stack, "bulletins")
 
 
 class Steady:

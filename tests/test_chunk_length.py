@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.chunk_length import DAY, LENGTHS, NEWEST, Growth, adapt, lengths
+from devices.family import FAMILIES
+from dothi.stack.cluster import settings
+from dothi.storage_plan import INDEX_BYTES
+from ingest.chunk_length import DAY, LENGTHS, NEWEST, SHARE, Growth, adapt, lengths
+from simulators.fleet import build, districts, native_profile, zones_of
 from tests.stack import RunningStack
 
 growths = st.dictionaries(
@@ -21,10 +25,25 @@ def test_indexes_fit_unless_chunks_are_as_short_as_they_may_be(per_s: dict[str, 
     found = lengths(per_s, room)
     assert found.keys() == per_s.keys()
     assert set(found.values()) <= set(LENGTHS)
-    longer = {family: one for family, one in found.items() if one > LENGTHS[0]}
-    shortest = sum(per_s[family] * LENGTHS[0].total_seconds() for family in found.keys() - longer.keys())
-    if shortest <= room / len(per_s):
-        assert sum(per_s[family] * one.total_seconds() for family, one in found.items()) <= room * 1.000001
+    assert taken(per_s, found) <= room or set(found.values()) == {LENGTHS[0]}
+
+
+@pytest.mark.parametrize("rate", [1_000, 20_000, 62_000])
+def test_indexes_of_the_whole_province_fit_into_a_machine_of_24_gib(rate: float) -> None:
+    fleet = build(districts(zones_of("bac-giang"), 20.0), 1)
+    own = {name: count / native_profile(name).interval_s for name, count in fleet.count_by_family().items()}
+    assert len(own) == len(FAMILIES)
+    per_s = {name: one * rate / sum(own.values()) * INDEX_BYTES for name, one in own.items()}
+    for gib in (8, 16, 24, 64, 256):
+        room = int(settings(1, gib << 30, 1 << 30)["effective_cache_size"].removesuffix("MB")) * 2**20 / SHARE
+        found = lengths(per_s, room)
+        assert taken(per_s, found) <= room or gib < 24
+        assert gib < 24 or sum(DAY / length for length in found.values()) < 2_000, "not more than the server bears"
+
+
+def taken(per_s: dict[str, float], found: dict[str, timedelta]) -> float:
+    """Bytes of the indexes of the newest chunks when they are full."""
+    return sum(growth * found[family].total_seconds() for family, growth in per_s.items())
 
 
 @given(growths, st.floats(1e6, 1e12))
@@ -34,21 +53,57 @@ def test_a_family_that_grows_faster_never_has_longer_chunks(per_s: dict[str, flo
     assert all(found[one] >= found[other] for one, other in pairwise(ordered))
 
 
+@given(growths, st.floats(1e6, 1e12), st.floats(1, 100))
+def test_more_room_never_makes_more_chunks(per_s: dict[str, float], room: float, times: float) -> None:
+    narrow, wide = lengths(per_s, room), lengths(per_s, room * times)
+    assert all(wide[family] >= narrow[family] for family in per_s)
+
+
 @given(growths)
 def test_with_room_for_all_chunks_are_days(per_s: dict[str, float]) -> None:
     room = sum(per_s.values()) * DAY.total_seconds() * 1.01 + 1
-    assert set(lengths(per_s, room * len(per_s)).values()) == {DAY}
+    assert set(lengths(per_s, room).values()) == {DAY}
 
 
-def test_growth_is_averaged_and_a_new_chunk_begins_anew() -> None:
+def test_growth_is_averaged() -> None:
     growth = Growth()
-    growth.see({"rain": ("a", 1_000)}, 0.0)
-    growth.see({"rain": ("a", 61_000)}, 60.0)
+    growth.see([("rain", "a", 1_000)], 0.0)
+    assert not growth.per_s, "what was there before is no growth"
+    growth.see([("rain", "a", 61_000)], 60.0)
     assert growth.per_s == {"rain": pytest.approx(1_000)}
-    growth.see({"rain": ("b", 0)}, 120.0)
-    assert growth.per_s == {"rain": pytest.approx(1_000)}, "what a chunk grew by is not known from another"
-    growth.see({"rain": ("b", 600_000)}, 180.0)
+    growth.see([("rain", "a", 661_000)], 120.0)
     assert growth.per_s["rain"] == pytest.approx(1_000 * 0.9 + 10_000 * 0.1)
+
+
+def test_growth_goes_on_over_the_end_of_a_chunk_that_some_clocks_are_ahead_of() -> None:
+    growth = Growth()
+    growth.see([("meter", "m", 5), ("rain", "b", 10), ("rain", "a", 100_000)], 0.0)
+    growth.see([("meter", "m", 5), ("rain", "b", 20), ("rain", "a", 159_990)], 60.0)
+    assert growth.per_s == {"meter": 0.0, "rain": pytest.approx(1_000)}
+    growth.see([("meter", "m", 5), ("rain", "c", 40_000), ("rain", "b", 10_020), ("rain", "a", 169_990)], 120.0)
+    assert growth.per_s["rain"] == pytest.approx(1_000)
+
+
+def test_the_newest_chunks_are_those_that_the_view_of_chunks_shows(stack: RunningStack) -> None:
+    latest = """
+    select h.hypertable_name, array(
+        select format('%I.%I', c.chunk_schema, c.chunk_name)::regclass::text from timescaledb_information.chunks c
+        where c.hypertable_schema = 'reading' and c.hypertable_name = h.hypertable_name
+        order by c.range_end desc limit 2), array(select ops.newest_chunks(h.hypertable_name, 2)::text)
+    from timescaledb_information.hypertables h where h.hypertable_schema = 'reading'
+    """
+    rows = """
+    insert into reading.noise (time, seq, received, batch, device, area)
+    select now() - n * interval '9 days', n, now(), 0, 1, 1 from unnest(array[7, 1, 5]) n
+    """
+    with psycopg.connect(stack.document["database"]) as connection:
+        connection.execute("set transaction isolation level repeatable read")
+        connection.execute(rows.encode())
+        found = {family: (view, ours) for family, view, ours in connection.execute(latest.encode()).fetchall()}
+        connection.rollback()
+    assert found.keys() == FAMILIES.keys()
+    assert len(found["noise"][0]) == 2
+    assert all(view == ours for view, ours in found.values())
 
 
 def test_chunks_are_shortened_when_an_index_grows_fast_and_lengthened_when_it_does_not(stack: RunningStack) -> None:

@@ -5,26 +5,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from analytics import consume
 from tests.detecting_world import Above, Broken, World
-from tests.rollup_world import database
+from tests.rollup_world import Connections, owner_and_analyst
 from tests.stack import RunningStack
-
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
 
 
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    for url in database(stack, "detecting"):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
+    yield from owner_and_analyst(stack, "detecting")
 
 
 def test_a_finding_is_opened_and_closed(connections: Connections) -> None:

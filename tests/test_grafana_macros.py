@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.grafana_macros import MacroError, Range, expand
+from dashboards.macros import MacroError, Range, expand
 
 HOUR = Range(datetime(2026, 11, 20, 17, 0, tzinfo=UTC), datetime(2026, 11, 20, 18, 0, 0, 250_000, tzinfo=UTC))
 

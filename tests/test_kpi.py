@@ -15,7 +15,7 @@ from devices.area import PLAN, ZONES, people_2030
 from devices.family import FAMILIES
 from devices.sector import OTHER, SECTORS, sector_of
 from simulators.mix import usual_mix
-from tests.rollup_world import Reading, World, database, midnight
+from tests.rollup_world import Connections, Reading, World, midnight, owner_and_analyst
 from tests.stack import RunningStack
 
 people = st.integers(1, 10_000_000)
@@ -51,17 +51,9 @@ def test_what_is_missing_reaches_the_target(devices: int, people: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def connections(stack: RunningStack) -> "Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]":
+def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    for url in database(stack, "kpi"):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
-
-
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
+    yield from owner_and_analyst(stack, "kpi")
 
 
 def rows(connection: "psycopg.Connection[Any]", statement: str) -> list[dict[str, Any]]:

@@ -184,11 +184,11 @@ def test_every_long_running_process_has_its_pages(stack: RunningStack) -> None:
     assert after["dothi_inboxes"] == after["dothi_inboxes_connected"] == len(hosts)
     up = samples(page(stack, "up", "/metrics"))
     assert {"dothi_part_up", "dothi_broker_messages", "dothi_broker_share", "dothi_broker_dropped_total"} <= up.keys()
-    for process in ("worker 0", "up", "analyst", "keeper"):
+    for process in ("worker 0", "up", "analyst", "messenger", "keeper"):
         assert page(stack, process, "/readyz") == "ready\n", process
     status = json.loads(stack.dothi("status", "--json").stdout)
     assert status["state"] == "running"
-    assert set(status["metrics"]) == {"up", "worker 0", "analyst", "keeper"}
+    assert set(status["metrics"]) == {"up", "worker 0", "analyst", "messenger", "keeper"}
 
 
 def test_a_simulated_city_has_its_pages_too(tmp_path: Path) -> None:

@@ -90,3 +90,29 @@ def test_copy_gives_back_what_was_packed(stack: RunningStack, family: Family) ->
             assert rows == [expected(device, reading, family) for reading in wanted]
 
         round_trip()
+
+
+def test_rows_go_by_device_and_those_of_a_device_as_they_came(stack: RunningStack) -> None:
+    family, profile = FAMILIES["rain"], PROFILES["native-rain"]
+    names = column_names(family)
+    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
+        connection.execute("create temporary table packed (like reading.rain)")
+
+        @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(st.lists(st.integers(1, 6), min_size=1, max_size=40))
+        def in_order(devices: list[int]) -> None:
+            columns = Columns(family)
+            arrival = Arrival(Source(), EPOCH_US, Messages(), 0)
+            for seq, number in enumerate(devices):
+                device = Device(number, "any", b"213", 213, profile, False)
+                values = [1.0] * len(family.metrics)
+                columns.add(device, Reading(EPOCH_US, seq, None, values, None, b""), EPOCH_US, (arrival, b"", b""), seq)
+            connection.execute("truncate packed")
+            with connection.cursor().copy(
+                f"copy packed ({', '.join(names)}) from stdin (format binary)".encode()
+            ) as to:
+                to.write(Prepared(columns, 77).pack())
+            rows = connection.execute("select device, seq from packed order by ctid").fetchall()
+            assert rows == sorted((device, seq) for seq, device in enumerate(devices))
+
+        in_order()

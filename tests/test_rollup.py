@@ -21,6 +21,7 @@ from devices.family import FAMILIES, Family
 from devices.relations import FamilyRefused, replace_view, view_columns
 from ingest.reconcile import reconcile_family
 from tests.rollup_world import (
+    Connections,
     Reading,
     Row,
     World,
@@ -47,16 +48,13 @@ def url(stack: RunningStack) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def connections(url: str) -> "Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]":
+def connections(url: str) -> Iterator[Connections]:
     """As owner, and as the analyst."""
     with (
         psycopg.connect(url, autocommit=True) as admin,
         psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
     ):
         yield admin, analyst
-
-
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
 
 
 @pytest.fixture(scope="module", autouse=True)

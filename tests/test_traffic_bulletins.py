@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -13,7 +12,7 @@ from analytics.bulletins.traffic import Traffic
 from analytics.bulletins.violations import Violations
 from analytics.indices.offences import WINDOW_S
 from devices.family import FAMILIES, Family
-from tests.rollup_world import Reading, World, database, midnight
+from tests.rollup_world import Connections, Reading, World, midnight, owner_and_analyst
 from tests.stack import RunningStack
 
 Row = dict[str, Any]
@@ -21,17 +20,9 @@ TRAFFIC, CAMERA = FAMILIES["traffic_flow"], FAMILIES["camera_event"]
 
 
 @pytest.fixture(scope="module")
-def connections(stack: RunningStack) -> "Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]":
+def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    for url in database(stack, "traffic"):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
-
-
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
+    yield from owner_and_analyst(stack, "traffic")
 
 
 def world_of(family: Family, connections: Connections, now: datetime) -> World:

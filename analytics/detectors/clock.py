@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State, latched
+from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from devices.family import Family
 
 
@@ -29,6 +29,7 @@ class Clock(Detector):
     """
 
     name = "clock"
+    whole = True
     grace = 4
     late = True
     arrays: ClassVar[dict[str, State]] = {
@@ -36,11 +37,6 @@ class Clock(Detector):
         "run": State("u1"),
         "since": State("i8"),  # µs since 1970: receipt of the first of the run
     }
-
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """The device as a whole."""
-        return [WHOLE_DEVICE]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State
-from analytics.detectors.incident import speed_and_occupancy
+from analytics.detectors.detector import Changes, Rows, State
+from analytics.detectors.roadside import Roadside, measured
 from analytics.detectors.seasonal import Weekly, arrays
 from analytics.indices.free_flow import Learnt, known, learn
 from analytics.indices.queue import INTERVALS, slow_and_full
@@ -25,7 +25,7 @@ class Parameters(NamedTuple):
     spreads: float = 4.0
 
 
-class Congestion(Detector):
+class Congestion(Roadside):
     """Score: readings that are so, as a share of those that it takes; others take one off again."""
 
     name = "congestion"
@@ -39,11 +39,6 @@ class Congestion(Detector):
         **arrays("usual_full", per_device=True),
     }
 
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """Counters that tell speed and occupancy."""
-        return [WHOLE_DEVICE] if {"average_vehicle_speed", "occupancy"} <= family.index.keys() else []
-
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
@@ -51,9 +46,7 @@ class Congestion(Detector):
         self._full = Weekly(self.state, "usual_full", smooth=True)
 
     def _round(self, rows: Rows) -> Changes:
-        speed, full = speed_and_occupancy(rows)
-        there = ~np.isnan(speed)
-        slot, time, speed, full = rows.slot[there], rows.time[there], speed[there], full[there]
+        slot, time, speed, full = measured(rows)
         state, asked = self.state, self.parameters
         learnt = Learnt(state["free_kmh"][slot].astype(np.float64), state["free_seen"][slot].astype(np.float64))
         usual_speed, usual_full = self._speed.expected(slot, time), self._full.expected(slot, time)

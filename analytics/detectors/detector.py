@@ -32,9 +32,10 @@ class Detector:
 
     `name`: a word, unique; `arrays`: what it keeps, beside `on` and `score`, which every detector has; `grace`:
     readings of a device before anything can be on; `late`: whether it is given rows older than the newest;
-    `narrow`: whether `family` may lack metrics that no device of it has sent so far, as it should where a detector
-    judges whatever there is: what nobody sends then takes no memory; `general`: whether it looks at any metric rather
-    than for one kind of trouble, and gives way where there is no memory for all (afford.py).
+    `whole`: whether it judges the device as a whole rather than its gauges; `narrow`: whether `family` may lack metrics
+    that no device of it has sent so far, as it should where a detector judges whatever there is: what nobody sends then
+    takes no memory; `general`: whether it looks at any metric rather than for one kind of trouble, and gives way where
+    there is no memory for all (afford.py).
     `judged`: places of the metrics that it judges, or WHOLE_DEVICE alone; arrays have a column for each.
     """
 
@@ -42,6 +43,7 @@ class Detector:
     arrays: ClassVar[dict[str, State]] = {}
     grace: ClassVar[int] = 2
     late: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
     narrow: ClassVar[bool] = False
     general: ClassVar[bool] = False
     everywhere: ClassVar[dict[str, State]] = {"on": State("?"), "score": State("f4")}
@@ -49,6 +51,8 @@ class Detector:
     @classmethod
     def judges(cls, family: Family) -> list[int]:
         """Places of the metrics of a family that it judges; [WHOLE_DEVICE]; [] where it has nothing to say."""
+        if cls.whole:
+            return [WHOLE_DEVICE]
         return [place for place, metric in enumerate(family.metrics) if metric.kind == "gauge"]
 
     def __init__(self, family: Family) -> None:

@@ -26,7 +26,8 @@ class Parameters(NamedTuple):
 
     `allowed`: deviations per hour that are forgiven, for devices with neighbours and without; `limit`: the sum at which
     it is drift; `most`: an hour counts no more deviations; `weight`: a reading of a device that speaks less than hourly
-    counts as many hours as it stands for, at most so many. `idle`: share of hours with the same mean as the hour before
+    counts as many hours as it stands for, at most so many, and `more` deviations more for each hour beyond the first: it
+    is a mean over nothing, and a day's drift lies between two of them. `idle`: share of hours with the same mean as the hour before
     from which a metric is not judged: it rests (no rain, dark) and says little when it does not. `evidence`: hours
     before anything is judged, `alone`: without neighbours. `memory`: of the offsets, days; `scale_memory`: of the
     deviation, hours. `least`: neighbours with a value. `patience`: see SLOW. `alike`: a device is off by more than so
@@ -38,7 +39,8 @@ class Parameters(NamedTuple):
     limit: tuple[float, float] = (80.0, 75.0)
     most: float = 6.0
     idle: float = 0.25
-    weight: float = 8.0
+    weight: float = 10.0
+    more: float = 0.3
     evidence: float = 72.0
     alone: float = 144.0
     memory: float = 10.0
@@ -194,11 +196,12 @@ class Drift(Detector):
         fresh = np.isnan(offset)
         residual = np.where(judged & ~fresh, off - np.where(fresh, 0.0, offset), 0.0)
         usually = np.maximum(np.maximum(1.25 * scale, np.sqrt(square)), asked.alike * self._restless(slots, residual))
-        z = np.clip(residual / np.maximum(usually, 1e-9), -asked.most, asked.most)
         kind = np.where(has, 0, 1)
         allowed, limit = (np.array(pair)[kind][:, None] for pair in (asked.allowed, asked.limit))
         limit = limit * self._patience
         weight = np.clip(self.fleet.interval_s[slots] / 3600.0, 1.0, asked.weight)[:, None]
+        most = asked.most + asked.more * (weight - 1.0)
+        z = np.clip(residual / np.maximum(usually, 1e-9), -most, most)
         evidence = np.where(has, asked.evidence, asked.alone)[:, None] / np.minimum(weight, 4.0)
         known = judged & ~fresh & (hours >= evidence) & (idle < asked.idle)
         was = state["up"][slots], state["down"][slots]

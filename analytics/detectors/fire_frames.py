@@ -1,6 +1,7 @@
 """Fire by what cameras, heat sensors and flame detectors conclude themselves: three of the last five readings agree."""
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,17 @@ def passed(now: Ints, before: Ints) -> Ints:
     return np.asarray(np.maximum(now.astype("i8") - before, 0) * SECOND_US)
 
 
+class Marked(Detector):
+    """`marks`: by family, the metrics that are judged and what counts of each."""
+
+    marks: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """The metrics that are marked."""
+        return [family.index[metric] for metric in cls.marks.get(family.name, {})]
+
+
 class Parameters(NamedTuple):
     """`needed` of the last `frames` readings (8 at most) must agree; after `apart_us` without one all begins anew."""
 
@@ -35,7 +47,7 @@ class Parameters(NamedTuple):
     apart_us: int = 30 * MINUTE_US
 
 
-class Frames(Detector):
+class Frames(Marked):
     """Score: readings that agree, of those that are needed. `marks`: by family and metric the lowest value that counts,
     or the states that do."""
 
@@ -46,11 +58,6 @@ class Frames(Detector):
         "since": State("u4"),  # s since 1970: the first that agreed in this run
         "heard": State("u4"),  # s since 1970 by our clock: the last reading
     }
-
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """The metrics that are marked."""
-        return [family.index[metric] for metric in cls.marks.get(family.name, {})]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

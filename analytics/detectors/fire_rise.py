@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.fire_frames import MINUTE_US, expired, micros, passed, whole
+from analytics.detectors.detector import Changes, Rows, State, latched
+from analytics.detectors.fire_frames import MINUTE_US, Marked, expired, micros, passed, whole
 from devices.family import Family
 
 SIGMA = 1.2533
@@ -36,7 +36,7 @@ class Parameters(NamedTuple):
     apart_us: int = 30 * MINUTE_US
 
 
-class Rise(Detector):
+class Rise(Marked):
     """Score: the cumulative sum, of what is enough."""
 
     grace = 30
@@ -49,11 +49,6 @@ class Rise(Detector):
         "since": State("u4"),  # s since 1970: when the sum left 0
         "heard": State("u4"),  # s since 1970 by our clock: the last reading
     }
-
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """The metrics that are marked."""
-        return [family.index[metric] for metric in cls.marks.get(family.name, {})]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

@@ -9,10 +9,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State
+from analytics.detectors.detector import Changes, Rows, State
+from analytics.detectors.roadside import Roadside, measured
 from analytics.detectors.rows import Bools, Ints
 from analytics.detectors.seasonal import SIGMA, Floats, Weekly, arrays
-from analytics.indices.queue import FULL
 from devices.family import Family
 
 MINUTE_US = 60_000_000
@@ -43,7 +43,7 @@ class Parameters(NamedTuple):
     gap_min: float = 15.0
 
 
-class Incident(Detector):
+class Incident(Roadside):
     """Score: the deviate as a share of the critical one, at most 0.9 until two in a row were critical."""
 
     name = "incident"
@@ -62,20 +62,13 @@ class Incident(Detector):
         **arrays(per_device=True),
     }
 
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """Counters that tell speed and occupancy."""
-        return [WHOLE_DEVICE] if {"average_vehicle_speed", "occupancy"} <= family.index.keys() else []
-
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
         self._weekly = Weekly(self.state, smooth=True)
 
     def _round(self, rows: Rows) -> Changes:
-        speed, full = speed_and_occupancy(rows)
-        there = ~np.isnan(speed)
-        slot, time, speed, full = rows.slot[there], rows.time[there], speed[there], full[there]
+        slot, time, speed, full = measured(rows)
         state, asked = self.state, self.parameters
         on = state["on"][slot, 0]
         broken = ~on & (time - state["newest"][slot] > asked.gap_min * MINUTE_US)
@@ -132,13 +125,6 @@ class Incident(Detector):
             state[f"{name}_off"][at] = np.where(seen_at, 0.0, before + (off - before) * spread_weight[there])
             state[name][at] += (value[there] - state[name][at]) * share
         state["seen"][slot] = seen
-
-
-def speed_and_occupancy(rows: Rows) -> tuple[Floats, Floats]:
-    """km/h and 0–1 of readings. A full road on which no speed is measured stands still."""
-    columns = [rows.family.index[name] for name in ("average_vehicle_speed", "occupancy")]
-    speed, full = np.asarray(rows.values[:, columns], dtype=np.float64).T
-    return np.where(np.isnan(speed) & (full > FULL), 0.0, speed), full
 
 
 DETECTORS = (Incident,)

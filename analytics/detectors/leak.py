@@ -8,9 +8,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import Changes, Detector, Rows, State, latched
+from analytics.detectors.detector import Changes, Rows, State, latched
 from analytics.detectors.rows import Bools, Floats, Ints, joined
-from analytics.detectors.single import rounds_of
+from analytics.detectors.single import Single
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -39,7 +39,7 @@ class Parameters(NamedTuple):
     calm: float = 3.0
 
 
-class Leak(Detector):
+class Leak(Single):
     """Score: the CUSUM of the minimum night flow as a share of its limit. Value: flow of the last night, m3/h.
 
     Meters that send less often than every 90 minutes have no two readings in a night's window with one between and are
@@ -69,10 +69,6 @@ class Leak(Detector):
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot

@@ -16,6 +16,7 @@ from devices.identity import OFFLINE_AFTER
 from devices.profile import PROFILES
 
 NAMES = list(FAMILIES)
+PLACES = {name: place for place, name in enumerate(PROFILES)}
 RETIRED, RESTING, EXPECTED = 0, 1, 2
 XMIN = "select pg_snapshot_xmin(pg_current_snapshot())::text"
 DEVICES = sql.SQL("""
@@ -85,6 +86,7 @@ class Registry:
                 lat=lat[of_family],
                 lon=lon[of_family],
                 expected=state[of_family] == EXPECTED,
+                model=models.model[profile[of_family]],
             )
             anew = other | (state[of_family] == RETIRED)
             found.append((NAMES[number], Moved(at[anew], ids[anew])))
@@ -114,7 +116,7 @@ class Registry:
 
 class Models:
     """Profiles by registry id: place of the family (-1: of none that we know), seconds between readings and until a
-    device counts as silent."""
+    device counts as silent, and the place in the catalogue."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         rows = connection.execute("select id, profile, family, interval_s from registry.profile").fetchall()
@@ -122,7 +124,9 @@ class Models:
         self.family = np.full(size, NOBODY, np.int8)
         self.interval_s = np.ones(size, np.float32)
         self.silent_s = np.ones(size, np.float32)
+        self.model = np.full(size, NOBODY, np.int16)
         for number, profile, family, interval_s in rows:
             after = PROFILES[profile].offline_after if profile in PROFILES else OFFLINE_AFTER
             self.family[number] = NAMES.index(family) if family in FAMILIES else NOBODY
             self.interval_s[number], self.silent_s[number] = interval_s, interval_s * after
+            self.model[number] = PLACES.get(profile, NOBODY)

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
 
@@ -21,6 +21,7 @@ class Repeated(Detector):
     """
 
     name = "repeated"
+    whole = True
     grace = 2
     arrays: ClassVar[dict[str, State]] = {
         "time": State("i8", -1),
@@ -28,11 +29,6 @@ class Repeated(Detector):
         "since": State("i8"),
         "readings": State("u1"),
     }
-
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """The device as a whole."""
-        return [WHOLE_DEVICE]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

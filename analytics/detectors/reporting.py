@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import WHOLE_DEVICE, Changes, Detector, Rows, State, latched
+from analytics.detectors.detector import Changes, Detector, Rows, State, latched
 from devices.family import Family
 
 
@@ -24,6 +24,7 @@ class Reporting(Detector):
     """Score: what is missing, as a share of what may be missing."""
 
     name = "reporting"
+    whole = True
     grace = 80
     late = True
     arrays: ClassVar[dict[str, State]] = {
@@ -31,11 +32,6 @@ class Reporting(Detector):
         "gap": State("f4", 1.0),  # intervals between two receipts, mean
         "readings": State("u1"),
     }
-
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """The device as a whole."""
-        return [WHOLE_DEVICE]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

@@ -81,7 +81,8 @@ class Fleet(NamedTuple):
 
     `device`: registry id; `profile`, `area`: registry ids; `interval_s`: seconds between two readings; `silent_s`:
     seconds without a reading after which the profile calls it silent; `lat`, `lon`: degrees, NaN where unknown;
-    `expected`: whether it is to speak (enrolled or active; not planned, in maintenance or retired).
+    `expected`: whether it is to speak (enrolled or active; not planned, in maintenance or retired); `model`: number of
+    the profile in alarms.limits.MODELS, -1: not known; None: all are of the family's native profile.
     """
 
     device: Ints  # int32
@@ -92,6 +93,7 @@ class Fleet(NamedTuple):
     lat: Floats  # float32
     lon: Floats  # float32
     expected: Bools
+    model: Ints | None = None  # int16
 
     @property
     def size(self) -> int:

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import NO_CHANGES, WHOLE_DEVICE, Changes, Detector, Rows, State, latched
+from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import Bools, Floats
 from devices.family import Family
 
@@ -33,6 +33,7 @@ class Silent(Detector):
     """
 
     name = "silent"
+    whole = True
     grace = 2
     late = True
     arrays: ClassVar[dict[str, State]] = {
@@ -40,11 +41,6 @@ class Silent(Detector):
         "usual": State("f4"),  # s: 95th percentile of the gaps between receipts, followed step by step
         "readings": State("u1"),
     }
-
-    @classmethod
-    def judges(cls, family: Family) -> list[int]:
-        """The device as a whole."""
-        return [WHOLE_DEVICE]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

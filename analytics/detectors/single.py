@@ -1,10 +1,19 @@
-"""Rows cut down to what a detector of one metric looks at: the other metrics are not copied round after round."""
+"""Detectors of one metric, and rows cut down to it: the other metrics are not copied round after round."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from analytics.detectors.rows import Rows
+from analytics.detectors.detector import Detector
+from analytics.detectors.rows import Changes, Rows, joined
+
+
+class Single(Detector):
+    """Judges one metric: `_round` is given the rows that have it, and nothing of the others."""
+
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
+        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
 
 def rounds_of(rows: Rows, *places: int) -> Iterator[Rows]:

@@ -17,11 +17,12 @@ FILLINGS: dict[str, tuple[str, float]] = {
     "lat": ("f4", np.nan),
     "lon": ("f4", np.nan),
     "expected": ("?", False),
+    "model": ("i2", NOBODY),
 }
 
 
 class Slots:
-    """The fleet of one family: 23 bytes a device."""
+    """The fleet of one family: 25 bytes a device."""
 
     def __init__(self) -> None:
         self.size = 0

@@ -7,9 +7,8 @@ import msgspec
 import numpy as np
 
 from analytics import tables
-from analytics.detectors.detector import Changes, Detector, Rows, State, latched
-from analytics.detectors.rows import joined
-from analytics.detectors.single import rounds_of
+from analytics.detectors.detector import Changes, Rows, State, latched
+from analytics.detectors.single import Single
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -28,7 +27,7 @@ def soil_moisture(family: Family) -> list[int]:
     return [family.index["soil_moisture"]] if "soil_moisture" in family.index else []
 
 
-class Dry(Detector):
+class Dry(Single):
     """Score: hours below the limit as a share of six; over when it is `end` above it. Gaps above 3 h begin anew."""
 
     name = "dry"
@@ -48,10 +47,6 @@ class Dry(Detector):
         day = datetime.now(UTC).date()
         self.limits = limits or tables.load("soil_limits", tables.ANY, day, Limits).held
         self.limit = self.limits.dry if self.side > 0 else self.limits.wet
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot
@@ -88,7 +83,7 @@ class Fall(NamedTuple):
     days: float = 7.0
 
 
-class Fallen(Detector):
+class Fallen(Single):
     """Score: readings that stay down after a fall, as a share of three. Water leaves soil slowly, so no rise is judged:
     rain and irrigation make those. Over when half of the fall is made good, or after a week."""
 
@@ -113,10 +108,6 @@ class Fallen(Detector):
     def __init__(self, family: Family, parameters: Fall | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Fall()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters

@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import Changes, Detector, Rows, State, latched
+from analytics.detectors.detector import Changes, Rows, State, latched
 from analytics.detectors.rows import Floats, Ints, joined
 from analytics.detectors.seasonal import HOURS, MONDAY, SIGMA
-from analytics.detectors.single import rounds_of
+from analytics.detectors.single import Single
 from devices.family import Family
 
 HOUR_US = 3_600_000_000
@@ -38,7 +38,7 @@ class Parameters(NamedTuple):
     steady: float = 500.0
 
 
-class Usage(Detector):
+class Usage(Single):
     """Score: the CUSUM of hourly use above the profile, as a share of its limit. Value, expected: use of the last full
     hour, per hour in the counter's unit."""
 
@@ -67,10 +67,6 @@ class Usage(Detector):
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
         self.parameters = parameters or Parameters()
-
-    def update(self, rows: Rows) -> Changes:
-        """As every detector."""
-        return joined([self._round(some) for some in rounds_of(rows, int(self.judged[0]))])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot = self.state, rows.slot

@@ -13,6 +13,7 @@ import typer
 
 from dothi import log, settings
 from dothi.commands.compute import compute
+from dothi.commands.deliver import deliver
 from dothi.commands.findings import findings
 from dothi.settings import stack_at
 
@@ -23,6 +24,7 @@ app = typer.Typer(help="Keep what dashboards ask for, and decide.", no_args_is_h
 
 app.command()(compute)
 app.command()(findings)
+app.command()(deliver)
 
 
 @app.callback()

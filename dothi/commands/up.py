@@ -117,6 +117,7 @@ def check(plan: Plan) -> None:
             raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
     check_storage()
     settings.use_tables()
+    settings.alarm_routes()
     check_tls(plan)
     if plan.shards > 1 and plan.broker_url:
         raise WrongUsage(f"--broker-shards {plan.shards}: only 1 with DOTHI_BROKER_URL, which is a single broker")

@@ -126,7 +126,8 @@ def access_rules(areas: Sequence[str], routes: Sequence[str], closed: Sequence[s
     `routes` are topic filters; nobody may publish to those that are `closed` yet.
     """
     ingest = ["read dothi/v1/+/+/up", "read dothi/v1/+/+/status", *(f"read {route}" for route in routes)]
-    ingest += ["read $SYS/#", "write dothi/v1/+/+/ack", "write dothi/v1/+/+/down", "write dothi/alarms/#"]
+    ingest += ["read $SYS/#", "write dothi/v1/+/+/ack", "write dothi/v1/+/+/down"]
+    ingest += ["readwrite dothi/alarms/#"]  # read: what is retained there is compared with the record
     ingest += ["write spBv1.0/+/NCMD/+"]  # to ask a Sparkplug node for its birth
     gateway = [f"write dothi/v1/{area}/+/{end}" for area in areas for end in ("up", "status")]
     gateway += [f"write {route}" for route in routes if route not in closed]

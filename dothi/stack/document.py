@@ -32,6 +32,7 @@ class Database:
     writer: str
     analyst: str
     reader: str
+    operator: str
 
 
 def document(
@@ -40,7 +41,7 @@ def document(
     brokers: Sequence[int | None],
     postmaster: int | None,
     workers: Sequence[int | None],
-    analyst: int | None,
+    others: Mapping[str, int | None],
     hosts: Mapping[str, int],
     metrics: Mapping[str, str],
     ca: Path | None = None,
@@ -65,9 +66,10 @@ def document(
             "broker": present(brokers),
             "database": postmaster,
             "workers": present(workers),
-            "analyst": analyst,
+            **others,
         },
         "analyst": database.analyst,
+        "operator": database.operator,
         "ingest": {
             "database": database.writer,
             "brokers": [

@@ -25,6 +25,7 @@ from dothi.stack.passwords import passwords
 from dothi.stack.plan import Plan
 from dothi.stack.ports import ports
 from dothi.stack.report import Report
+from dothi.stack.samples import Samples
 from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
@@ -149,7 +150,8 @@ class Embedded:
         pages = Report(self.supervisor, self.plan.folder, lambda: self.ready)
         tables = [broker.table_path(self.plan.folder, shard) for shard in ours]
         logs = [self.plan.folder / f"log/broker-{shard}.log" for shard in ours]
-        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables, logs)
+        samples = Samples(self.supervisor.pids, self.plan.folder)
+        self.lookout = Lookout(self.database.writer, brokers, port, pages.text, pages.trouble, tables, logs, samples)
         pages.queues, pages.astray = self.lookout.queues, self.lookout.astray
         self.lookout.start()
 
@@ -161,14 +163,15 @@ class Embedded:
         return int(self.metrics[name].rpartition(":")[2])
 
     def start_own(self) -> None:
-        """The ingest workers and the analyst; they find what they need to know in stack.json."""
-        for name in [*self.workers, own.ANALYST]:
+        """Ingest workers, analyst and messenger; they find what they need to know in stack.json."""
+        for name in [*self.workers, own.ANALYST, own.MESSENGER]:
             self.metrics_port(name)
         self.publish()
         for number in range(self.worker_count):
             self.supervisor.add(own.worker(self.plan.folder, number))
         self.supervisor.add(own.analyst(self.plan.folder))
-        self.supervisor.wait_ready([*self.workers, own.ANALYST], 60.0, self.stop)
+        self.supervisor.add(own.messenger(self.plan.folder))
+        self.supervisor.wait_ready([*self.workers, own.ANALYST, own.MESSENGER], 60.0, self.stop)
         self.save_sessions()
 
     def start_keeper(self) -> None:
@@ -206,7 +209,7 @@ class Embedded:
             brokers,
             pid("database"),
             workers,
-            pid(own.ANALYST),
+            {name: pid(name) for name in (own.ANALYST, own.MESSENGER)},
             hosts,
             self.metrics,
             self.brokers.certificates.ca if self.brokers.names else None,
@@ -253,11 +256,13 @@ class Embedded:
             os.kill(pid, signal.SIGHUP)
 
     def end(self) -> None:
-        """End all parts in order: who sends, who stores, who follows, what is between them, and the database last."""
+        """End all parts in order: who sends, stores, follows, tells; what is between them, and the database last."""
         if self.lookout:
             self.lookout.stop()
         self.database = None  # the last stack.json stays; its process number says that it is history
         if self.plan.ready_file:
             self.plan.ready_file.unlink(missing_ok=True)
-        for names in (["simulator", "keeper"], self.workers, [own.ANALYST], self.brokers.names, ["database"]):
+        for names in (["simulator", "keeper"], self.workers, [own.ANALYST], [own.MESSENGER]):
+            self.supervisor.stop(names)
+        for names in (self.brokers.names, ["database"]):
             self.supervisor.stop(names)

@@ -16,6 +16,7 @@ import structlog
 from dothi.stack.admission import Admission
 from dothi.stack.door import Door
 from dothi.stack.queues import TOPICS, Limits, Queues, number
+from dothi.stack.samples import Samples
 from ingest.inbox import address, credentials
 from ingest.serve import Pages, serve
 from ingest.watch import Events
@@ -47,14 +48,17 @@ class Lookout(threading.Thread):
         trouble: Callable[[], str | None],
         tables: Sequence[Path] = (),
         logs: Sequence[Path] = (),
+        samples: Samples | None = None,
     ) -> None:
-        """`database`: as the writer; `brokers`: name, URL and limits of each; `tables` and `logs`: of our own ones."""
+        """`database`: as the writer; `brokers`: name, URL and limits of each; `tables` and `logs`: of our own ones;
+        `samples`: of the parts, if any are to be written down."""
         super().__init__(name="lookout", daemon=True)
         self.known = Known()
         self.queues = [Queues(name, limits) for name, _, limits in brokers]
         self.events = Events()
         self._admission = Admission(tables)
         self._door = Door(logs)
+        self._samples = samples
         self._database = database
         self._urls = [url for _, url, _ in brokers]
         self._page = (port, Pages(metrics, trouble))
@@ -101,6 +105,8 @@ class Lookout(threading.Thread):
                     while True:
                         await self._look(connection)
                         await self._admission.follow(connection, time.monotonic())
+                        if self._samples:
+                            await self._samples.follow(connection, self.queues)
                         await asyncio.sleep(LOOK_S)
             except (psycopg.Error, OSError, ValueError) as error:  # also a disk that is full, a table that is broken
                 log.warning("registry cannot be watched", reason=str(error).strip())

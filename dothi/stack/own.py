@@ -9,6 +9,7 @@ from dothi.stack.parts import Part
 from dothi.stack.plan import Plan
 
 ANALYST = "analyst"
+MESSENGER = "messenger"
 
 
 def worker(folder: Path, number: int) -> Part:
@@ -20,6 +21,11 @@ def worker(folder: Path, number: int) -> Part:
 def analyst(folder: Path) -> Part:
     """What follows the stored batches."""
     return part(folder, ANALYST, ["analytics", "run", "--dir", str(folder)], folder / "run/analyst.ready")
+
+
+def messenger(folder: Path) -> Part:
+    """What tells others of alarms."""
+    return part(folder, MESSENGER, ["analytics", "deliver", "--dir", str(folder)], folder / "run/messenger.ready")
 
 
 def keeper(folder: Path) -> Part:

@@ -7,7 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
-NAMES = ("dothi", "dothi_writer", "dothi_analyst", "dothi_reader", "dothi_admin", "ingest", "gateway")
+ROLES = ("dothi_writer", "dothi_analyst", "dothi_reader", "dothi_operator", "dothi_admin")
+NAMES = ("dothi", *ROLES, "ingest", "gateway")
 ITERATIONS = 101  # mosquitto's own default; the passwords are random, so guessing is hopeless anyway
 
 

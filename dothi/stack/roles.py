@@ -6,8 +6,8 @@ import psycopg
 from psycopg import sql
 
 from dothi.stack.document import Database
+from dothi.stack.passwords import ROLES
 
-ROLES = ("dothi_writer", "dothi_analyst", "dothi_reader", "dothi_admin")
 READ_ONLY = "-c statement_timeout=30s -c default_transaction_read_only=on"
 
 
@@ -32,7 +32,13 @@ def own_database(url: str, passwords: dict[str, str]) -> Database:
     def address(role: str) -> str:
         return urlunsplit(parts._replace(netloc=f"{role}:{quote(passwords[role])}@{server}"))
 
-    return Database(url, address("dothi_writer"), address("dothi_analyst"), address("dothi_reader"))
+    return Database(
+        owner=url,
+        writer=address("dothi_writer"),
+        analyst=address("dothi_analyst"),
+        reader=address("dothi_reader"),
+        operator=address("dothi_operator"),
+    )
 
 
 def foreign_database(url: str) -> Database:
@@ -42,6 +48,7 @@ def foreign_database(url: str) -> Database:
         writer=as_role(url, "dothi_writer"),
         analyst=as_role(url, "dothi_analyst"),
         reader=as_role(url, "dothi_reader", READ_ONLY),
+        operator=as_role(url, "dothi_operator"),
     )
 
 

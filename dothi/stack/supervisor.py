@@ -54,6 +54,10 @@ class Supervisor:
         found = self.running.get(name)
         return found.pid if found else None
 
+    def pids(self) -> dict[str, int]:
+        """Process numbers of the parts that run; may be asked from another thread."""
+        return {name: pid for name, one in list(self.running.items()) if (pid := one.pid) is not None}
+
     def start(self, running: Running) -> None:
         """Start a part now and note its process."""
         try:

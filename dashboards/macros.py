@@ -29,6 +29,17 @@ MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
 QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\1", re.DOTALL)
 
 
+# How the choices of a variable are written, by the form behind the colon.
+FORMS: dict[str, Callable[[Sequence[str]], str]] = {
+    "sqlstring": lambda values: ",".join("'" + value.replace("'", "''") + "'" for value in values),
+    "singlequote": lambda values: ",".join("'" + value.replace("'", "\\'") + "'" for value in values),
+    "doublequote": lambda values: ",".join('"' + value.replace('"', '\\"') + '"' for value in values),
+    "csv": ",".join,
+    "raw": ",".join,
+    "pipe": "|".join,
+}
+
+
 class MacroError(ValueError):
     """The data source would refuse the query."""
 
@@ -48,8 +59,7 @@ class Range:
 
 def expand(sql: str, time: Range, interval_ms: int, variables: Mapping[str, Value] | None = None) -> str:
     """The SQL that reaches the database. Raises MacroError."""
-    text = substitute(sql, dict(variables or {}), interval_ms)
-    text = without_comments(text)
+    text = without_comments(substitute(sql, scoped(time, variables or {}), interval_ms))
     refused: list[str] = []
 
     def one(found: re.Match[str]) -> str:
@@ -64,6 +74,12 @@ def expand(sql: str, time: Range, interval_ms: int, variables: Mapping[str, Valu
     if refused:
         raise MacroError(refused[0])
     return expanded
+
+
+def scoped(time: Range, variables: Mapping[str, Value]) -> dict[str, Value]:
+    """The dashboard's variables and the two that the time picker gives, in ms."""
+    ends = {"__from": str(epoch(time.start, 1000)), "__to": str(epoch(time.end, 1000))}
+    return {**variables, **ends}
 
 
 def alias_of_old_days(found: re.Match[str], text: str) -> str:
@@ -90,13 +106,12 @@ def substitute(sql: str, variables: dict[str, Value], interval_ms: int) -> str:
 
 
 def quoted(value: Value, form: str | None) -> str:
-    """One value: quotes doubled but none around it; several: each in quotes; `sqlstring`: always in quotes."""
-    if form not in (None, "sqlstring"):
+    """One value: quotes doubled but none around it; several: each in quotes; with a form as that says."""
+    if form is None and isinstance(value, str):
+        return value.replace("'", "''")
+    if (form or "sqlstring") not in FORMS:
         raise MacroError(f"format {form} is not known here")
-    values = (value,) if isinstance(value, str) else value
-    doubled = [one.replace("'", "''") for one in values]
-    bare = isinstance(value, str) and form is None
-    return doubled[0] if bare else ",".join(f"'{one}'" for one in doubled)
+    return FORMS[form or "sqlstring"]((value,) if isinstance(value, str) else value)
 
 
 def interval_text(interval_ms: int) -> str:

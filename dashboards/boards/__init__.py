@@ -1,0 +1,1 @@
+"""The boards, one module each; the docstring of each is its picture."""

@@ -1,0 +1,142 @@
+"""The rows of a family on its sector's board, drawn from the hints of its native profile: nothing is coded for one."""
+
+from collections.abc import Iterator
+
+from grafana_foundation_sdk.models import dashboard as grafana
+from grafana_foundation_sdk.models import units
+
+from dashboards.board import Row, row
+from dashboards.column import CLOCK, COUNT, SHARE, TEXT, Column, plain
+from dashboards.measured import decimals, limits, steps, unit
+from dashboards.palette import SEVERITIES, Shown, too_low
+from dashboards.pen import Pen
+from dashboards.statements import literal, native, shown
+from dashboards.vocabulary import rows_of, trend
+from devices.family import Family, Metric
+
+# Families of which the whole province has fewer than some 20,000 devices: their newest values can be looked through in
+# a moment. Of any other the rollups of districts and the findings are asked.
+FEW = frozenset((
+    "air_quality", "camera_event", "camera_health", "fire_watch", "noise", "notice_board", "public_address", "rain",
+    "security_event", "server", "telecom_site", "traffic_flow", "water_level", "water_quality", "weather",
+))  # fmt: skip
+HEIGHT = 9
+
+
+def family_rows(pen: Pen, family: Family) -> Iterator[Row]:
+    """A row of the headline: over time, and by district; where states are the point, how many are in which."""
+    inked = pen.with_(**places(pen, family))
+    gauge = headline(family)
+    form = native(family).panel.form
+    if form in ("states", "table") and family.name in FEW:
+        yield row(HEIGHT, states(inked, family, 10), troubled(inked, family, 14))
+    elif gauge is None:
+        yield row(HEIGHT, by_district(inked, family, None, 24))
+    if gauge is not None and not (form == "table" and family.name in FEW):
+        yield row(HEIGHT, over_time(inked, family, gauge, 12), by_district(inked, family, gauge, 12))
+
+
+def headline(family: Family) -> Metric | None:
+    """The gauge that stands for a family: the first of its panel's that is one, else the family's own headline."""
+    named = [family.metrics[family.index[name]] for name in native(family).panel.metrics]
+    gauges = [metric for metric in named if metric.kind == "gauge"]
+    own = family.metrics[family.index[family.headline]] if family.headline else None
+    return gauges[0] if gauges else own
+
+
+def places(pen: Pen, family: Family) -> dict[str, str]:
+    """What stands for the names in braces of a family's statements and words."""
+    words, gauge = pen.words, headline(family)
+    closed_only = any(metric.kind != "gauge" for metric in family.metrics) and family.name not in FEW
+    metric = gauge.name if gauge else family.metrics[0].name
+    return {
+        "family": family.name,
+        "family_label": family.label[words.language],
+        "metric": metric,
+        "metric_label": gauge.label[words.language] if gauge else "",
+        "worst": "max" if family.worse == "high" else "min",
+        # Open hours of counters and states are added up from devices when asked: too slow for many of them.
+        "until": "r.bucket < date_trunc('hour', now())" if closed_only else "true",
+        "shown": ", ".join(shown(metric, words) for metric in first_metrics(family)),
+        "states": state_values(pen, family),
+        "trouble": trouble(family),
+    }
+
+
+def first_metrics(family: Family) -> list[Metric]:
+    """What a row of a table says of a device: what the panel names."""
+    return [family.metrics[family.index[name]] for name in native(family).panel.metrics[:4]]
+
+
+def state_values(pen: Pen, family: Family) -> str:
+    """Rows (metric's label, state, how it is written) by the metric's column, as lateral values over l."""
+    rows = []
+    for metric in first_metrics(family):
+        if metric.kind == "state":
+            label = literal(metric.label[pen.words.language])
+            cases = " ".join(f"WHEN {literal(state)} THEN {literal(pen.words.state(state))}" for state in metric.states)
+            rows.append(f"({label}, {literal(metric.name)}, l.{metric.name}, CASE l.{metric.name} {cases} END)")
+    return ", ".join(rows) or "(NULL::text, NULL::text, NULL::text, NULL::text)"
+
+
+def trouble(family: Family) -> str:
+    """The condition under which a newest reading l would raise one of the profile's alarms."""
+    conditions = []
+    for alarm in native(family).alarms:
+        if alarm.raise_at is None:
+            states = ", ".join(literal(state) for state in sorted(alarm.raise_states))
+            conditions.append(f"l.{alarm.metric.name} IN ({states})")
+        else:
+            conditions.append(f"l.{alarm.metric.name} {alarm.when} {alarm.raise_at:g}")
+    return " OR ".join(conditions) or "false"
+
+
+def over_time(pen: Pen, family: Family, gauge: Metric, w: int) -> grafana.Panel:
+    """The headline by district, with the limits of the profile's alarms as lines."""
+    column = Column(gauge.name, unit(gauge), decimals(gauge))
+    return trend(pen, "family.trend", [column], w, limits(native(family).alarms, gauge.name), finest="1h")
+
+
+def by_district(pen: Pen, family: Family, gauge: Metric | None, w: int) -> grafana.Panel:
+    """A line per district: devices, how many report, and the newest hour."""
+    columns = [
+        plain("district", width=140, link="dothi-district"),
+        Column("devices", width=95),
+        Column("share", SHARE, 0, too_low(90, 75), width=105, cell="ink"),
+    ]
+    if gauge is not None:
+        judged = steps(native(family).alarms, gauge.name)
+        columns += [
+            Column("average", unit(gauge), decimals(gauge), judged, cell="ink"),
+            Column("worst", unit(gauge), decimals(gauge), judged, cell="ink"),
+        ]
+    columns += [Column("age", CLOCK, width=95), plain("area", hidden=True)]
+    return rows_of(pen, "family.districts" if gauge is not None else "family.reporting", columns, w)
+
+
+def states(pen: Pen, family: Family, w: int) -> grafana.Panel:
+    """How many devices are in which state; colour where a state would raise an alarm."""
+    raising = {
+        pen.words.state(state): Shown(pen.words.state(state), SEVERITIES[alarm.severity])
+        for alarm in native(family).alarms
+        for state in sorted(alarm.raise_states)
+    }
+    columns = [
+        plain("metric", width=170),
+        Column("state", TEXT, shown=raising, cell="ink"),
+        Column("devices", COUNT, 0, width=110),
+        Column("share", units.Percent, 1, width=110, cell="plain"),
+    ]
+    return rows_of(pen, "family.states", columns, w)
+
+
+def troubled(pen: Pen, family: Family, w: int) -> grafana.Panel:
+    """Devices whose newest reading would raise an alarm, the newest first."""
+    columns = [
+        plain("device", width=190, link="dothi-device"),
+        plain("district", width=130, link="dothi-district"),
+        Column("age", CLOCK, width=95),
+        plain("reading"),
+        plain("area", hidden=True),
+    ]
+    return rows_of(pen, "family.troubled", columns, w)

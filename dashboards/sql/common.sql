@@ -1,0 +1,281 @@
+-- What several boards ask. Names in braces are filled in; what begins with a dollar sign is Grafana's. {{zone}} is the
+-- districts that are chosen, {{of_board}} the families that the board is about.
+-- Every statement reads city.* alone and is bounded by a LIMIT or by the dashboard's time range.
+-- A device's clock may run ahead by minutes, hence least(time, now()): no age is below zero.
+
+-- name: choices.province
+SELECT DISTINCT province AS __value, {province_name} AS __text FROM city.plan ORDER BY 2 LIMIT 100
+
+-- name: choices.area
+SELECT area AS __value, {name} AS __text FROM city.plan p ORDER BY province, area LIMIT 100
+
+-- name: marks
+SELECT raised AS time, cleared AS timeend, {message} AS text, severity AS tags
+FROM city.alarm
+WHERE $__timeFilter(raised) AND severity IN ('critical', 'major') AND {of_board}
+ORDER BY raised DESC
+LIMIT 200
+
+-- name: alarms_critical
+WITH {zone}
+SELECT count(*) AS critical
+FROM city.alarm
+WHERE cleared IS NULL AND severity = 'critical' AND state IN ('unacknowledged', 'acknowledged')
+  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+LIMIT 1
+
+-- name: alarms_waiting
+WITH {zone}
+SELECT count(*) AS waiting
+FROM city.alarm
+WHERE cleared IS NULL AND state = 'unacknowledged' AND severity <> 'info' AND raised < now() - interval '5 minutes'
+  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+LIMIT 1
+
+-- name: alarms
+WITH {zone}
+SELECT a.severity, extract(epoch FROM now() - a.raised) AS age, {message} AS message, z.name AS district,
+       CASE a.state WHEN 'unacknowledged' THEN 'dothi alarms ack ' || a.id
+                    WHEN 'acknowledged' THEN {known_by} || a.by ELSE a.state END AS handling,
+       a.occurrences, a.device, a.area
+FROM city.alarm a LEFT JOIN zone z ON z.area = a.area
+WHERE a.cleared IS NULL AND a.state IN ('unacknowledged', 'acknowledged') AND (a.area IS NULL OR z.area IS NOT NULL)
+  AND {of_board}
+ORDER BY a.state DESC, array_position(ARRAY['critical', 'major', 'minor', 'warning', 'info'], a.severity), a.raised DESC
+LIMIT 50
+
+-- name: alarms_raised
+WITH {zone},
+raised AS (
+    SELECT date_trunc('hour', raised) AS hour, severity, count(*) AS alarms
+    FROM city.alarm
+    WHERE $__timeFilter(raised) AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+    GROUP BY 1, 2
+)
+SELECT g.hour AS time, s.title AS metric, r.alarms
+FROM generate_series(date_trunc('hour', $__timeFrom()::timestamptz), $__timeTo()::timestamptz, interval '1 hour') g(hour)
+CROSS JOIN (VALUES {severities}) s(severity, title)
+LEFT JOIN raised r ON r.hour = g.hour AND r.severity = s.severity
+ORDER BY 1, 2
+LIMIT 5000
+
+-- name: reporting
+WITH {zone}
+SELECT now() AS time, sum(online) || ' / ' || sum(online + late + silent + never) AS metric,
+       100.0 * sum(online) / nullif(sum(online + late + silent + never), 0) AS share
+FROM city.connectivity
+WHERE area IN (SELECT area FROM zone) AND {of_board}
+HAVING sum(online + late + silent + never) > 0
+LIMIT 1
+
+-- name: worst_age
+WITH {zone},
+feed AS (SELECT column1 AS family, column2 AS title, column3 AS interval_s FROM (VALUES {feeds}) v),
+newest AS (
+    SELECT family, max(least(time, now())) AS newest
+    FROM city.newest_time
+    WHERE area IN (SELECT area FROM zone)
+    GROUP BY family
+)
+SELECT now() AS time, f.title AS metric, extract(epoch FROM now() - n.newest) / f.interval_s AS intervals
+FROM newest n JOIN feed f ON f.family = n.family
+ORDER BY intervals DESC
+LIMIT 1
+
+-- name: worst_age.feed
+('{family}', {label}, {interval_s})
+
+-- name: findings_open
+WITH {zone}
+SELECT count(*) AS findings
+FROM city.finding
+WHERE until IS NULL AND area IN (SELECT area FROM zone) AND {of_board}
+LIMIT 1
+
+-- name: findings
+WITH {zone}
+SELECT {finding} AS finding, extract(epoch FROM now() - f.since) AS age, f.device, z.name AS district,
+       f.metric, f.value, f.expected, f.area
+FROM city.finding f JOIN zone z ON z.area = f.area
+WHERE f.until IS NULL AND {of_board}
+ORDER BY f.since DESC
+LIMIT 50
+
+-- name: cells
+WITH {zone},
+extent AS (
+    SELECT min(west) AS west, min(south) AS south, max(east) AS east, max(north) AS north
+    FROM (VALUES {extents}) box(area, west, south, east, north)
+    WHERE area IN (SELECT area FROM zone)
+    HAVING count(*) > 0
+)
+SELECT c.lat, c.lon, sum(c.devices) AS devices, sum(c.online) AS online,
+       CASE max(array_position(ARRAY['info', 'warning', 'minor', 'major', 'critical'], c.worst_severity))
+            WHEN 5 THEN 6 WHEN 4 THEN 5 WHEN 3 THEN 4 WHEN 2 THEN 3 WHEN 1 THEN 1
+            ELSE CASE WHEN sum(c.online) < 0.5 * sum(c.devices) THEN 2 ELSE 1 END END AS standing
+FROM extent e
+CROSS JOIN (VALUES {map_families}) f(family)
+CROSS JOIN LATERAL city.map_cells(
+    e.west, e.south, e.east, e.north, floor(log(2.0, (1200.0 / (e.east - e.west))::numeric))::integer - 1, f.family) c
+GROUP BY c.cell, c.lat, c.lon
+ORDER BY standing
+LIMIT 2000
+
+-- name: districts
+WITH {zone},
+heard AS MATERIALIZED (
+    SELECT area, sum(online + late + silent + never) AS expected, sum(online) AS reporting
+    FROM city.connectivity
+    WHERE {of_board}
+    GROUP BY area
+)
+SELECT concat_ws(E'\n', z.name, round(100.0 * h.reporting / nullif(h.expected, 0)) || ' %') AS label,
+       z.lat, z.lon, 100.0 * h.reporting / nullif(h.expected, 0) AS share, h.expected, h.reporting, z.area
+FROM zone z LEFT JOIN heard h ON h.area = z.area
+ORDER BY z.area
+LIMIT 100
+
+-- name: settled
+SELECT $__timeGroupAlias(minute, $__interval, NULL),
+       60000.0 * sum(stored) / $__interval_ms AS stored,
+       60000.0 * sum(duplicate) / $__interval_ms AS duplicate,
+       60000.0 * sum(quarantined) / $__interval_ms AS quarantined
+FROM city.ledger
+WHERE $__timeFilter(minute) AND minute < date_trunc('minute', now())
+GROUP BY 1
+ORDER BY 1
+
+-- Rows of a family: {{family}} is its name, {{metric}} its headline, {{trouble}} what would raise an alarm.
+
+-- name: family.trend
+WITH {zone},
+r AS MATERIALIZED (
+    SELECT r.bucket, r.area, r.{metric}_avg AS average
+    FROM city.{family}_area_1h r
+    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {until} AND {hourly}
+    UNION ALL
+    SELECT r.bucket, r.area, r.{metric}_avg
+    FROM city.{family}_area_1d r
+    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {until} AND {daily}
+),
+{grid}
+SELECT g.bucket AS time, z.name AS metric, r.average
+FROM grid g CROSS JOIN zone z LEFT JOIN r ON r.bucket = g.bucket AND r.area = z.area
+WHERE z.area IN (SELECT area FROM r)
+ORDER BY 1, 2
+LIMIT 5000
+
+-- name: family.districts
+WITH {zone},
+r AS MATERIALIZED (
+    SELECT DISTINCT ON (r.area) r.area, r.{metric}_avg AS average, r.{metric}_{worst} AS worst
+    FROM city.{family}_area_1h r
+    WHERE r.bucket > now() - interval '3 hours' AND r.area IN (SELECT area FROM zone) AND {until}
+    ORDER BY r.area, r.bucket DESC
+)
+SELECT z.name AS district, c.online + c.late + c.silent + c.never AS devices,
+       100.0 * c.online / nullif(c.online + c.late + c.silent + c.never, 0) AS share, r.average, r.worst,
+       extract(epoch FROM now() - least(n.time, now())) AS age, z.area
+FROM city.connectivity c JOIN zone z ON z.area = c.area
+LEFT JOIN city.newest_time n ON n.area = c.area AND n.family = '{family}'
+LEFT JOIN r ON r.area = c.area
+WHERE c.family = '{family}'
+ORDER BY z.area
+LIMIT 100
+
+-- name: family.reporting
+WITH {zone}
+SELECT z.name AS district, c.online + c.late + c.silent + c.never AS devices,
+       100.0 * c.online / nullif(c.online + c.late + c.silent + c.never, 0) AS share,
+       extract(epoch FROM now() - least(n.time, now())) AS age, z.area
+FROM city.connectivity c JOIN zone z ON z.area = c.area
+LEFT JOIN city.newest_time n ON n.area = c.area AND n.family = '{family}'
+WHERE c.family = '{family}'
+ORDER BY z.area
+LIMIT 100
+
+-- name: family.states
+WITH {zone}
+SELECT s.label AS metric, s.written AS state, count(*) AS devices,
+       100.0 * count(*) / sum(count(*)) OVER (PARTITION BY s.metric) AS share
+FROM city.latest_{family} l
+CROSS JOIN LATERAL (VALUES {states}) s(label, metric, state, written)
+WHERE l.area IN (SELECT area FROM zone) AND s.state IS NOT NULL
+GROUP BY s.label, s.metric, s.state, s.written
+ORDER BY s.metric, devices DESC
+LIMIT 100
+
+-- name: family.troubled
+WITH {zone}
+SELECT l.device, z.name AS district, extract(epoch FROM now() - least(l.time, now())) AS age,
+       concat_ws(' · ', {shown}) AS reading, z.area
+FROM city.latest_{family} l JOIN zone z ON z.area = l.area
+WHERE {trouble}
+ORDER BY l.time DESC
+LIMIT 50
+
+-- Every bucket of the range: what is not there is a gap, not a line across it.
+
+-- name: grid
+grid AS (
+    SELECT b AS bucket
+    FROM generate_series(date_trunc('hour', $__timeFrom()::timestamptz), $__timeTo()::timestamptz, interval '1 hour') b
+    WHERE {hourly}
+    UNION ALL
+    SELECT b
+    FROM generate_series(date_trunc('day', $__timeFrom()::timestamptz, 'Asia/Ho_Chi_Minh'), $__timeTo()::timestamptz,
+                         interval '1 day') b
+    WHERE {daily}
+)
+
+-- name: cores
+SELECT $__timeGroupAlias(p.at, $__interval, NULL), p.process AS metric, avg(p.cores) AS cores
+FROM city.process p
+WHERE $__timeFilter(p.at)
+GROUP BY 1, 2
+ORDER BY 1
+LIMIT 5000
+
+-- name: memory
+SELECT $__timeGroupAlias(p.at, $__interval, NULL), p.process AS metric, avg(p.memory_bytes) AS memory
+FROM city.process p
+WHERE $__timeFilter(p.at)
+GROUP BY 1, 2
+ORDER BY 1
+LIMIT 5000
+
+-- name: worst_air
+WITH {zone}
+SELECT now() AS time, z.name || ': ' || w.{band} AS metric, w.vn_aqi
+FROM city.air_worst w JOIN zone z ON z.area = w.area
+WHERE w.vn_aqi IS NOT NULL
+ORDER BY w.vn_aqi DESC
+LIMIT 1
+
+-- name: highest_river
+WITH {zone}
+SELECT now() AS time, {gauge} || ': ' || round(r.water_level::numeric, 2) || ' m, ' || r.{class_} AS metric,
+       CASE r.class WHEN 'above III' THEN 3 WHEN 'above II' THEN 2 WHEN 'above I' THEN 1 ELSE 0 END AS level
+FROM city.river_state r JOIN zone z ON z.area = r.area
+WHERE NOT r.stale
+ORDER BY level DESC, r.water_level - r.level_1_m DESC
+LIMIT 1
+
+-- name: fire_danger
+WITH {zone}
+SELECT now() AS time, z.name || ': ' || f.{level_name} AS metric, f.level
+FROM city.fire_danger f JOIN zone z ON z.area = f.area
+WHERE f.day = (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AND f.level IS NOT NULL
+ORDER BY f.level DESC, f.p DESC
+LIMIT 1
+
+-- name: density
+WITH {zone}
+SELECT now() AS time, {plan} || min(p.target_low) AS metric, 100.0 * sum(p.devices) / nullif(sum(p.people), 0) AS density
+FROM city.plan p
+WHERE p.area IN (SELECT area FROM zone)
+HAVING count(*) > 0
+LIMIT 1
+
+-- name: lag_now
+SELECT max(w.lag_s) AS lag FROM city.worker w WHERE w.at > now() - interval '10 seconds' LIMIT 1

@@ -1,0 +1,54 @@
+-- Rivers and rain.
+
+-- name: rivers_above
+WITH {zone}
+SELECT count(*) FILTER (WHERE r.class <> 'below I') AS gauges
+FROM city.river_state r JOIN zone z ON z.area = r.area
+WHERE NOT r.stale
+HAVING count(*) > 0
+LIMIT 1
+
+-- name: gauges
+WITH {zone}
+SELECT {gauge} AS station, r.river, z.name AS district,
+       CASE r.class WHEN 'above III' THEN 3 WHEN 'above II' THEN 2 WHEN 'above I' THEN 1 ELSE 0 END AS class,
+       r.water_level, r.level_1_m, r.level_2_m, r.level_3_m, r.rise_m_per_h AS rise, r.hours_to_next, r.age_s AS age,
+       r.device, z.area
+FROM city.river_state r JOIN zone z ON z.area = r.area
+ORDER BY class DESC, r.water_level - r.level_1_m DESC NULLS LAST, r.station
+LIMIT 100
+
+-- name: gauge_levels
+WITH {zone},
+gauge AS MATERIALIZED (
+    SELECT r.device, {gauge} AS station
+    FROM city.river_state r
+    WHERE r.area IN (SELECT area FROM zone)
+    ORDER BY r.river = '', r.station, r.device
+    LIMIT 12
+),
+r AS MATERIALIZED (
+    SELECT x.bucket, x.device, x.water_level_avg AS water_level
+    FROM city.water_level_1h x
+    WHERE x.device IN (SELECT device FROM gauge) AND $__timeFilter(x.bucket) AND {hourly}
+    UNION ALL
+    SELECT x.bucket, x.device, x.water_level_avg
+    FROM city.water_level_1d x
+    WHERE x.device IN (SELECT device FROM gauge) AND $__timeFilter(x.bucket) AND {daily}
+),
+{grid}
+SELECT g.bucket AS time, s.station AS metric, r.water_level
+FROM grid g CROSS JOIN gauge s LEFT JOIN r ON r.bucket = g.bucket AND r.device = s.device
+WHERE s.device IN (SELECT device FROM r)
+ORDER BY 1, 2
+LIMIT 5000
+
+-- name: rain_day
+WITH {zone}
+SELECT z.name AS district, max(l.precipitation_24h) AS highest,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY l.precipitation_24h) AS middle, count(*) AS stations, z.area
+FROM city.latest_rain l JOIN zone z ON z.area = l.area
+WHERE l.precipitation_24h IS NOT NULL AND l.time > now() - interval '2 hours'
+GROUP BY z.name, z.area
+ORDER BY highest DESC
+LIMIT 100

@@ -1,0 +1,55 @@
+"""`dothi analytics deliver`: the process that tells others of alarms."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import structlog
+import typer
+
+from dothi import log, settings
+from dothi.settings import stack_at
+
+if TYPE_CHECKING:
+    from analytics.delivery.routes import Routes
+
+
+def deliver(
+    folder: Annotated[Path, typer.Option("--dir", help="Folder of a running stack.")] = settings.DEFAULT_FOLDER,
+) -> None:
+    """Tell others of alarms until told to stop: MQTT, and the receivers of DOTHI_ALARM_ROUTES. `dothi up` starts it.
+
+    Example: dothi analytics deliver --dir .dothi
+    """
+    log.configure()
+    routes = settings.alarm_routes()
+    asyncio.run(delivering(stack_at(folder).document, folder, routes))
+
+
+async def delivering(document: dict[str, Any], folder: Path, routes: "Routes") -> None:
+    """The messenger with its pages."""
+    from analytics.delivery.messenger import Messenger, run
+    from analytics.delivery.meters import Meters
+    from analytics.delivery.outbox import Pace
+    from ingest.serve import Pages, prometheus_text, serve
+
+    meters, stop = Meters(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    brokers = {f"broker {n}": entry["url"] for n, entry in enumerate(document["ingest"]["brokers"])}
+    ready_file = folder / "run/messenger.ready"
+
+    def ready() -> None:
+        ready_file.write_text(f"{os.getpid()}\n")
+
+    pages = None
+    if url := document["metrics"].get("messenger"):
+        shown = Pages(lambda: prometheus_text(meters), meters.trouble)
+        pages = asyncio.create_task(serve(int(url.rpartition(":")[2]), shown))
+    pace = Pace(give_up_s=routes.give_up_after_h * 3600.0)
+    await run(Messenger(document["analyst"], brokers, routes, meters, stop, ready, pace))
+    structlog.get_logger("dothi.analytics").info("messenger leaves")
+    if pages:
+        pages.cancel()
