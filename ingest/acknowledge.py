@@ -9,7 +9,6 @@ A message that cannot be read as far as its number is quarantined, but settles n
 from functools import cache
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import psycopg
 
@@ -132,9 +131,6 @@ def acknowledgement(settled: Settled, progress: Progress) -> Ack:
 
 def message(progress: Progress) -> bytes:
     """The acknowledgement of one device and boot."""
-    said: dict[str, object] = {"seq": progress.beyond - 1, "first": progress.lowest}
-    if progress.resumes is not None:
-        said["missing"] = [progress.beyond, progress.resumes - 1]
-    if progress.boot != NO_BOOT:
-        said["boot"] = progress.boot
-    return msgspec.json.encode(said)
+    missing = b"" if progress.resumes is None else b',"missing":[%d,%d]' % (progress.beyond, progress.resumes - 1)
+    boot = b"" if progress.boot == NO_BOOT else b',"boot":%d' % progress.boot
+    return b'{"seq":%d,"first":%d%s%s}' % (progress.beyond - 1, progress.lowest, missing, boot)
