@@ -41,6 +41,7 @@ def pen_of(words: Words, source: Source, file: str, chosen: str, families: Seque
         "severities": values([(name, words(f"severity.{name}")) for name in SEVERITIES]),
         "feeds": per_family(statements("common")["worst_age.feed"], ", ", about, words),
     }
+    fill["choosable"] = "true"
     fill["grid"] = statements("common")["grid"].format(**ZOOM)
     name = fill["name"]
     fill["zone"] = (

@@ -167,8 +167,8 @@ ICE = {"vi": "Băng dày", "en": "Thick ice"}
 
 def test_limits_are_those_of_the_profile() -> None:
     alarms = PROFILES["native-aquaculture"].alarms
-    assert steps(alarms, "dissolved_oxygen") == ((None, RED), (3.0, QUIET))
-    assert steps(alarms, "ph") == ((None, YELLOW), (6.5, QUIET), (9.0, YELLOW))
+    assert steps(alarms, "dissolved_oxygen") == ((None, QUIET), (0.0, RED), (3.0, QUIET))
+    assert steps(alarms, "ph") == ((None, QUIET), (0.0, YELLOW), (6.5, QUIET), (9.0, YELLOW))
     assert limits(alarms, "ph") == ((6.5, YELLOW), (9.0, YELLOW))
     assert steps(alarms, "temperature") == ((None, QUIET),)
 

@@ -7,7 +7,7 @@
 SELECT DISTINCT province AS __value, {province_name} AS __text FROM city.plan ORDER BY 2 LIMIT 100
 
 -- name: choices.area
-SELECT area AS __value, {name} AS __text FROM city.plan p ORDER BY province, area LIMIT 100
+SELECT area AS __value, {name} AS __text FROM city.plan p WHERE {choosable} ORDER BY province, area LIMIT 100
 
 -- name: marks
 SELECT raised AS time, cleared AS timeend, {message} AS text, severity AS tags
