@@ -79,8 +79,10 @@ def control_faults(board: Board, boards: Boards) -> Iterator[str]:
     for annotation in board.get("annotations", {}).get("list", []):
         yield from asked(annotation_sql(annotation), board)
     for link in board["links"]:
-        if link.get("type") != "dashboards":  # that one lists whatever bears its tags
+        if link.get("type") != "dashboards":
             yield from link_faults(link["url"], board, boards)
+        elif not any(set(link["tags"]) <= set(other["tags"]) for other in boards.values()):
+            yield f"link {link['title']} lists no dashboard"
         if link.get("placement"):
             yield f"link {link['url']} is hidden in a menu"
 
@@ -146,7 +148,7 @@ def known_units() -> frozenset[str]:
 
 def unit_known(unit: object) -> bool:
     """Whether Grafana knows a unit."""
-    return isinstance(unit, str) and (unit in known_units() or bool(re.match(r"(suffix|prefix|time):\S", unit)))
+    return isinstance(unit, str) and (unit in known_units() or bool(re.match(r"(suffix|prefix|time):.*\S", unit)))
 
 
 def panel_links(panel: Board) -> Iterator[str]:

@@ -3,6 +3,8 @@
 dashboards/dothi-wall.json, dashboards/dothi-wall-en.json
 provisioning/datasources/dothi.yaml
 provisioning/dashboards/dothi.yaml
+provisioning/alerting/dothi-rules.yaml
+provisioning/alerting/dothi-contacts.yaml, only when somebody is to be told
 """
 
 import json
@@ -10,10 +12,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from grafana_foundation_sdk.models import dashboard as grafana
 
+from dashboards import alert_rules
 from dashboards.board import as_json
 from dashboards.boards.agriculture import agriculture
 from dashboards.boards.air import air
@@ -30,6 +33,8 @@ from dashboards.boards.rivers import rivers
 from dashboards.boards.telecom import telecom
 from dashboards.boards.traffic import traffic
 from dashboards.boards.wall import wall
+from dashboards.contacts import Contacts
+from dashboards.contacts import as_file as contact_file
 from dashboards.pen import SOURCE_UID, Source
 from dashboards.vocabulary import FINEST
 from dashboards.words import LANGUAGES, Words
@@ -83,36 +88,34 @@ def verbatim(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def datasource(kind: SourceKind, database: Database) -> str:
-    """The data source file. Pool and lifetime are never 0: some versions of Grafana refuse that."""
-    document = {
-        "apiVersion": 1,
-        "datasources": [
-            {
-                "name": "dothi",
-                "uid": SOURCE_UID,
-                "type": kind,
-                "access": "proxy",
-                "url": database.address,
-                "user": database.user,
-                "database": database.name,
-                "isDefault": False,
-                "editable": False,
-                "jsonData": {
-                    "database": database.name,
-                    "sslmode": database.sslmode,
-                    "postgresVersion": 1500,
-                    "timescaledb": True,
-                    "timeInterval": FINEST,
-                    "maxOpenConns": 12,
-                    "maxIdleConns": 4,
-                    "connMaxLifetime": 3600,
-                },
-                "secureJsonData": {"password": database.password},
-            }
-        ],
+def source_document(kind: SourceKind, database: Database) -> dict[str, Any]:
+    """The data source. Pool and lifetime are never 0: some versions of Grafana refuse that."""
+    return {
+        "name": "dothi",
+        "uid": SOURCE_UID,
+        "type": kind,
+        "access": "proxy",
+        "url": database.address,
+        "user": database.user,
+        "database": database.name,
+        "isDefault": False,
+        "jsonData": {
+            "database": database.name,
+            "sslmode": database.sslmode,
+            "postgresVersion": 1500,
+            "timescaledb": True,
+            "timeInterval": FINEST,
+            "maxOpenConns": 12,
+            "maxIdleConns": 4,
+            "connMaxLifetime": 3600,
+        },
+        "secureJsonData": {"password": database.password},
     }
-    return as_yaml(document)
+
+
+def datasource(kind: SourceKind, database: Database) -> str:
+    """The data source file."""
+    return as_yaml({"apiVersion": 1, "datasources": [source_document(kind, database) | {"editable": False}]})
 
 
 def provider(folder: PurePosixPath) -> str:
@@ -147,9 +150,19 @@ def dashboards(kind: SourceKind) -> dict[str, str]:
     return {f"{board.uid}.json": as_json(board) for board in built}
 
 
-def tree(kind: SourceKind, database: Database, installed_at: PurePosixPath) -> dict[str, str]:
+def alerting(kind: SourceKind, contacts: Contacts | None) -> dict[str, str]:
+    """Alert rules, and who is told. Without contacts Grafana's own policies stay as they are."""
+    rules = alert_rules.as_file(kind, Words(LANGUAGES[0])("folder"))
+    told = {} if contacts is None else {"dothi-contacts.yaml": as_yaml(contact_file(contacts))}
+    return {"dothi-rules.yaml": as_yaml(rules), **told}
+
+
+def tree(
+    kind: SourceKind, database: Database, installed_at: PurePosixPath, contacts: Contacts | None = None
+) -> dict[str, str]:
     """The whole tree: path → text. `installed_at` is the tree's own place as Grafana sees it."""
     files = {f"dashboards/{name}": text for name, text in dashboards(kind).items()}
+    files |= {f"provisioning/alerting/{name}": text for name, text in alerting(kind, contacts).items()}
     return files | {
         "provisioning/datasources/dothi.yaml": datasource(kind, database),
         "provisioning/dashboards/dothi.yaml": provider(installed_at / "dashboards"),

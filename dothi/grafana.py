@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -107,6 +107,12 @@ def source_kind(binary: Path) -> SourceKind:
 
 
 def reader_database(url: str) -> Database:
+    """What the data source's file says, from the reader's URL. Raises Refused when the URL names no TCP host."""
+    found = database_of(url)
+    return replace(found, name=verbatim(found.name), user=verbatim(found.user), password=verbatim(found.password))
+
+
+def database_of(url: str) -> Database:
     """What the data source connects to, from the reader's URL. Raises Refused when the URL names no TCP host."""
     parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     host = parts.get("host", "")
@@ -116,9 +122,9 @@ def reader_database(url: str) -> Database:
     bracketed = f"[{host}]" if ":" in host else host
     return Database(
         address=f"{bracketed}:{parts.get('port', '5432')}",
-        name=verbatim(parts.get("dbname", parts.get("user", ""))),
-        user=verbatim(parts.get("user", "")),
-        password=verbatim(parts.get("password", "")),
+        name=parts.get("dbname", parts.get("user", "")),
+        user=parts.get("user", ""),
+        password=parts.get("password", ""),
         sslmode=parts.get("sslmode", "disable" if near else "require"),
     )
 

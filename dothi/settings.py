@@ -43,6 +43,11 @@ def checked(name: str, beginnings: tuple[str, ...]) -> str | None:
     return value
 
 
+def grafana_token() -> str | None:
+    """DOTHI_GRAFANA_TOKEN: the token of a service account of Grafana, so that it need not stand on a command line."""
+    return os.environ.get("DOTHI_GRAFANA_TOKEN") or None
+
+
 def cache() -> Path:
     """Where what can be fetched again is kept: the user's cache folder, XDG_CACHE_HOME or ~/.cache."""
     chosen = os.environ.get("XDG_CACHE_HOME", "")
@@ -177,15 +182,17 @@ ALARM_ROUTES = "DOTHI_ALARM_ROUTES"
 
 def alarm_routes(given: Path | None = None) -> "Routes":
     """DOTHI_ALARM_ROUTES, or a file given: who is told of which alarms; without one MQTT alone. Raises WrongUsage."""
-    from analytics.delivery.letter import kinds
+    from analytics.alarms.limits import in_use
+    from analytics.delivery.letter import kinds, limits
     from analytics.delivery.routes import NOBODY, RoutesRefused, read_routes
     from devices.area import ZONES
 
     value = str(given) if given else os.environ.get(ALARM_ROUTES)
     if not value:
         return NOBODY
+    known = {*kinds(), *limits(), *filter(None, (getattr(rule, "kind", "") for rule in in_use().rules.rules))}
     try:
-        return read_routes(Path(value), [zone.code for zone in ZONES], kinds(), os.environ.get)
+        return read_routes(Path(value), [zone.code for zone in ZONES], known, os.environ.get)
     except RoutesRefused as error:
         raise WrongUsage(str(error) if given else f"{ALARM_ROUTES}: {error}") from None
 

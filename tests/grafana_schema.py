@@ -50,7 +50,7 @@ QUERY: Schema = {
     "required": ["refId", "datasource"],
     "additionalProperties": False,
     "properties": {
-        "refId": {"type": "string", "pattern": "^[A-Z]$"},
+        "refId": {"type": "string", "pattern": "^[A-Z][A-Za-z]*$"},
         "datasource": {"$ref": "#/$defs/DataSourceRef"},
         "editorMode": {"const": "code"},
         "format": {"enum": ["table", "time_series"]},

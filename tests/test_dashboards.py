@@ -131,7 +131,9 @@ def test_every_family_is_on_one_board_and_on_the_device_page(built: Boards) -> N
     for name in CLAIMS:
         text = json.dumps(built[f"dothi-{name.replace('_', '-')}"])
         for family in families_of(name):
-            assert re.search(rf"city\.(latest_)?{family.name}(_area_1h)? |c\.family = '{family.name}'", text), family.name
+            assert re.search(rf"city\.(latest_)?{family.name}(_area_1h)? |c\.family = '{family.name}'", text), (
+                family.name
+            )
     device = json.dumps(built["dothi-device"])
     for family in FAMILIES.values():
         for metric in family.metrics:
@@ -142,7 +144,11 @@ def test_a_family_that_comes_later_is_shown_without_code(monkeypatch: pytest.Mon
     ice = family_from("ice", {"label": {"vi": "Băng", "en": "Ice"}, "metrics": {"thickness": THICKNESS}})
     alarm = {"metric": "thickness", "when": ">", "raise": 1.5, "clear": 1, "severity": "major", "title": ICE}
     native = replace(
-        PROFILES["native-noise"], family=ice, panel=default_panel(ice), alarms=alarms_from(ice, [alarm]), interval_s=77.0
+        PROFILES["native-noise"],
+        family=ice,
+        panel=default_panel(ice),
+        alarms=alarms_from(ice, [alarm]),
+        interval_s=77.0,
     )
     monkeypatch.setitem(FAMILIES, "ice", ice)
     monkeypatch.setattr("dashboards.statements.PROFILES", {**PROFILES, "native-ice": native})
@@ -261,6 +267,7 @@ def test_build_needs_no_stack(tmp_path: Path) -> None:
         *(f"dashboards/{uid}.json" for uid in UIDS),
         "provisioning/datasources/dothi.yaml",
         "provisioning/dashboards/dothi.yaml",
+        "provisioning/alerting/dothi-rules.yaml",
     }
     source = parse_yaml((folder / "provisioning/datasources/dothi.yaml").read_text())["datasources"][0]
     assert (source["uid"], source["type"]) == (SOURCE_UID, KINDS[0])
@@ -285,7 +292,7 @@ def test_build_for_another_place_and_an_older_grafana(tmp_path: Path) -> None:
     arguments = ("--installed-at", "/etc/dothi", "--datasource-type", "postgres", "--json")
     document = json.loads(build(str(tmp_path), *arguments))
     assert document["environment"]["GF_PATHS_PROVISIONING"] == "/etc/dothi/provisioning"
-    assert len(document["written"]) == len(UIDS) + 2
+    assert len(document["written"]) == len(UIDS) + 3
     assert '"/etc/dothi/dashboards"' in (tmp_path / "provisioning/dashboards/dothi.yaml").read_text()
     assert '"type": "postgres"' in (tmp_path / "provisioning/datasources/dothi.yaml").read_text()
 

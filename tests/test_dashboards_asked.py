@@ -136,7 +136,9 @@ def test_the_districts_board_lists_its_families(city: dict[str, str], built: Boa
     assert rows(panel(shown, "devices", "en"))[0]["device"] == city["noise"]
 
 
-def test_the_devices_page_shows_one_device(stack: RunningStack, city: dict[str, str], built: Boards, reader: Database) -> None:
+def test_the_devices_page_shows_one_device(
+    stack: RunningStack, city: dict[str, str], built: Boards, reader: Database
+) -> None:
     device = city["air_quality"]
     stack.publish(f"dothi/v1/{AREA}/{device}/up", {"seq": 2, "metrics": {"pm25": "dust"}})
     stack.wait_for("select count(*) from city.quarantine where device = %s", device)

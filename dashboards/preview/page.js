@@ -9,9 +9,9 @@ function draw(section) {
 function show() {
   const sections = [...document.querySelectorAll("section")];
   const wanted = decodeURIComponent(location.hash.slice(1));
-  const section = sections.find((one) => one.id === wanted) || sections[0];
+  const section = sections.find((one) => one.dataset.uid === wanted) || sections[0];
   for (const one of sections) one.classList.toggle("here", one === section);
-  for (const link of document.querySelectorAll("nav a")) link.classList.toggle("here", link.hash === "#" + section.id);
+  for (const link of document.querySelectorAll("nav a")) link.classList.toggle("here", link.hash === "#" + section.dataset.uid);
   draw(section);
 }
 addEventListener("hashchange", show);

@@ -73,7 +73,7 @@ def section(asked: Asked, figures: dict[str, Any]) -> str:
     )
     panels = "".join(cell(one, asked, figures) for one in asked.panels)
     return (
-        f'<section id="{board["uid"]}"><header><h1>{escape(board["title"])}</h1>{chosen}<span>{span}</span></header>'
+        f'<section data-uid="{board["uid"]}"><header><h1>{escape(board["title"])}</h1>{chosen}<span>{span}</span></header>'
         f'<div class="grid">{panels}</div></section>'
     )
 

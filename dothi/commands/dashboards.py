@@ -1,17 +1,23 @@
 """`dothi dashboards …`: Grafana as files."""
 
+import json
 import os
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dothi.commands.dashboards_apply import apply
+from dothi.commands.dashboards_options import ContactFile, contacts_at
 from dothi.commands.dashboards_preview import preview
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
-from dothi.output import console, print_json
+from dothi.output import console, print_json, print_line
 from dothi.settings import stack_at
+
+if TYPE_CHECKING:
+    from dashboards.tree import SourceKind
 
 app = typer.Typer(help="Grafana dashboards as files.", no_args_is_help=True)
 
@@ -24,6 +30,7 @@ class SourceType(StrEnum):
 
 
 app.command()(preview)
+app.command()(apply)
 
 
 @app.callback()
@@ -44,11 +51,14 @@ def build(
     installed_at: Annotated[
         str | None, typer.Option(metavar="PATH", help="Where Grafana will see DIR, when that is another place.")
     ] = None,
+    contacts: ContactFile = None,
+    check: Annotated[bool, typer.Option("--check", help="Lint first; write nothing when faulty.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a Grafana provisioning tree: data source, folder and every dashboard in Vietnamese and English.
+    """Write a Grafana provisioning tree: data source, folder, alert rules, every dashboard in Vietnamese and English.
 
     Needs no running stack: without --dir the data source takes its address and password from Grafana's environment.
+    With --contacts the tree also says who is told, which replaces all notification policies of that Grafana.
 
     Example: dothi dashboards build grafana --dir .dothi
     """
@@ -57,15 +67,31 @@ def build(
 
     database = PLACEHOLDERS if stack is None else reader_database(stack_at(stack).reader)
     place = seen_at(folder, installed_at)
+    told = contacts_at(contacts)
+    if check:
+        refuse_faulty(datasource_type.value)
     refuse_unwritable(folder)
     try:
-        written = write(folder, tree(datasource_type.value, database, place), secret=stack is not None)
+        written = write(folder, tree(datasource_type.value, database, place, told), secret=stack is not None)
     except OSError as error:
         raise Refused(f"DIR: {folder} cannot be written: {error.strerror}; give a folder of your own") from None
     if as_json:
         print_json({"written": [str(path) for path in written], "environment": environment(place, stack is None)})
     else:
         tell(written, place, placeholders=stack is None)
+
+
+def refuse_faulty(kind: "SourceKind") -> None:
+    """Say what is wrong with the dashboards, a line each."""
+    from dashboards.lint import every_fault
+    from dashboards.tree import dashboards
+
+    boards = {board["uid"]: board for board in map(json.loads, dashboards(kind).values())}
+    found = [f"{uid}: {line}" for uid, lines in every_fault(boards).items() for line in lines]
+    for line in found:
+        print_line(line)
+    if found:
+        raise Refused(f"{len(found)} faults in {len(boards)} dashboards; nothing was written")
 
 
 def seen_at(folder: Path, installed_at: str | None) -> PurePosixPath:

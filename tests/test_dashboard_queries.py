@@ -1,0 +1,204 @@
+"""Every query of every board, variable, annotation and alert rule on the real database, asked as Grafana asks it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+from dashboards.alert_rules import rules
+from dashboards.lint import annotation_sql
+from dashboards.macros import Range, Value, expand
+from dashboards.preview.asking import Ask, choice, flat, least_ms, points, time_range
+from dashboards.preview.database import Database
+from dashboards.tree import dashboards
+from devices.family import FAMILIES, Metric
+from tests.stack import RunningStack
+
+MOST_ROWS = 5000
+DAY = timedelta(days=1)
+WIDTHS = (None, timedelta(hours=1), 7 * DAY, 60 * DAY)  # the board's own time range, and what people turn it to
+AREA = "216"
+
+
+class Question(NamedTuple):
+    """One query as it reaches the database; `panel` is None for variables, annotations and rules."""
+
+    where: str
+    sql: str
+    form: str
+    panel: dict[str, Any] | None = None
+
+
+def boards() -> dict[str, dict[str, Any]]:
+    """Every board by uid."""
+    return {board["uid"]: board for board in map(json.loads, dashboards("grafana-postgresql-datasource").values())}
+
+
+@pytest.fixture(scope="module")
+def city(stack: RunningStack) -> dict[str, str]:
+    """One device per family in a district, each with one reading of every metric; family → device id."""
+    rows = [(f"board-{name.replace('_', '-')}", f"native-{name.replace('_', '-')}", AREA, "") for name in FAMILIES]
+    ids = dict(zip(FAMILIES, stack.enroll_many(rows), strict=True))
+    now = int(time.time() * 1000)
+    for name, device in ids.items():
+        metrics = {metric.name: sample(metric) for metric in FAMILIES[name].metrics}
+        stack.publish(f"dothi/v1/{AREA}/{device}/up", {"time": now, "seq": 1, "metrics": metrics})
+    for name, device in ids.items():
+        stack.wait_for(f"select count(*) from city.{name} where device = %s", device)
+    heard = "select count(*) from city.connectivity where area = %s and online > 0"
+    stack.wait_for(heard, AREA, until=lambda families: families >= len(FAMILIES))
+    return ids
+
+
+def sample(metric: Metric) -> float | str:
+    """A value that the metric allows."""
+    if metric.states:
+        return metric.states[0]
+    return round(max(metric.low, min(metric.high, 0.5 if metric.high <= 1 else 20.0)), 3)
+
+
+def questions(board: dict[str, Any], ask: Ask, wide: timedelta | None) -> Iterator[Question]:
+    """All that a board asks, with the choices it begins with, over its own time range or over the last `wide`."""
+    now = datetime.now(UTC)
+    time = time_range(board, now) if wide is None else Range(now - wide, now)
+    values: dict[str, Value] = {}
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            yield Question(
+                f"{board['uid']} ${variable['name']}", expand(variable["query"], time, 60_000, values), "table"
+            )
+        values[variable["name"]], _ = choice(variable, ask, time, values, {})
+    for annotation in board["annotations"]["list"]:
+        sql = expand(annotation_sql(annotation), time, 60_000, values)
+        yield Question(f"{board['uid']} {annotation['name']}", sql, "annotation")
+    for panel in flat(board["panels"]):
+        interval = time.interval_ms(points(panel), least_ms(panel))
+        for target in panel.get("targets", []):
+            if "rawSql" in target:
+                where = f"{board['uid']} {panel['id']}{target['refId']} {panel['title']}"
+                yield Question(where, expand(target["rawSql"], time, interval, values), target["format"], panel)
+
+
+def chunks_of_readings(stack: RunningStack) -> dict[str, str]:
+    """Chunk → family, of every hypertable of readings."""
+    asked = "select chunk_name, hypertable_name from timescaledb_information.chunks where hypertable_schema = 'reading'"
+    return {str(chunk): str(family) for chunk, family in stack.query(asked)}
+
+
+def scans(reader: str, chunks: dict[str, str], sql: str, by_device: bool) -> set[str]:
+    """The hypertables of readings that a query really reads; with `by_device` only where it is not by device."""
+    with psycopg.connect(reader, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        # A table of few rows is read whole, whatever its indexes.
+        connection.execute("SET enable_seqscan = off")
+        (plan,) = connection.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}".encode()).fetchall()
+    read = [node for node in nodes(plan[0][0]["Plan"]) if node.get("Relation Name") in chunks]
+    return {
+        chunks[node["Relation Name"]]
+        for node in read
+        if node["Actual Loops"] and not (by_device and "device" in node.get("Index Cond", ""))
+    }
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A node of a plan and all below it."""
+    yield node
+    for below in node.get("Plans", []):
+        yield from nodes(below)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("uid", sorted(boards()))
+def test_every_query_answers_as_the_reader(stack: RunningStack, city: dict[str, str], uid: str) -> None:
+    board, faults = boards()[uid], []
+    with closing(Database(stack.document["reader"])) as database:
+        assert database.ask("SELECT current_user::text")[1] == [("dothi_reader",)]
+        for wide in WIDTHS:
+            for question in questions(board, database.ask, wide):
+                names, rows = database.ask(question.sql)
+                faults += [f"{question.where} over {wide}: {fault}" for fault in answer_faults(question, names, rows)]
+    assert faults == []
+
+
+def answer_faults(question: Question, names: Any, rows: Any) -> Iterator[str]:
+    """What is wrong with an answer."""
+    if len(rows) > MOST_ROWS:
+        yield f"{len(rows)} rows"
+    if question.form in ("time_series", "annotation") and "time" not in names:
+        yield f"has no column time, only {', '.join(names)}"
+    if len(set(names)) != len(names):
+        yield f"has two columns of one name: {', '.join(names)}"
+    if question.form == "time_series" and [row[list(names).index("time")] for row in rows] != sorted(
+        row[list(names).index("time")] for row in rows
+    ):
+        yield "is not in order of time"
+    if question.panel:
+        yield from (f"has no column {name}" for name in named(question.panel) - set(names))
+
+
+def named(panel: dict[str, Any]) -> set[str]:
+    """The columns that a panel of one query speaks of: overrides by name, values in links."""
+    if len(panel["targets"]) > 1 or panel.get("transformations") or panel["targets"][0].get("format") != "table":
+        return set()
+    return {o["matcher"]["options"] for o in panel["fieldConfig"]["overrides"] if o["matcher"]["id"] == "byName"}
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("uid", sorted(boards()))
+def test_readings_are_read_by_device_alone_and_on_the_wall_not_at_all(
+    stack: RunningStack, city: dict[str, str], uid: str
+) -> None:
+    """Beyond a day: over an hour or a day a board may look at readings themselves, if it is not on the wall."""
+    board, reader, chunks = boards()[uid], stack.document["reader"], chunks_of_readings(stack)
+    wall = uid.startswith("dothi-wall")
+    with closing(Database(reader)) as database:
+        asked = [
+            (wide, one)
+            for wide in ((None, 60 * DAY) if wall else (60 * DAY,))
+            for one in questions(board, database.ask, wide)
+        ]
+    found = [(one.where, wide, scans(reader, chunks, one.sql, by_device=not wall)) for wide, one in asked]
+    assert [one for one in found if one[2]] == []
+
+
+@pytest.mark.stack
+def test_a_query_that_reads_readings_is_seen(stack: RunningStack, city: dict[str, str]) -> None:
+    reader, chunks = stack.document["reader"], chunks_of_readings(stack)
+    whole = "SELECT avg(pm25) FROM city.air_quality WHERE time > now() - interval '2 days'"
+    alone = f"{whole} AND device = '{city['air_quality']}'"
+    never = f"{whole} AND now() < '2020-01-01'"
+    newest = "SELECT avg(pm25) FROM city.latest_air_quality"
+    assert [scans(reader, chunks, sql, by_device=True) for sql in (whole, never, newest)] == [
+        {"air_quality"},
+        set(),
+        set(),
+    ]
+    assert scans(reader, chunks, alone, by_device=False) == {"air_quality"}
+
+
+@pytest.mark.stack
+def test_where_the_city_has_data_numbers_have_rows(stack: RunningStack, city: dict[str, str]) -> None:
+    with closing(Database(stack.document["reader"])) as database:
+        asked = [one for board in boards().values() for one in questions(board, database.ask, None) if one.panel]
+        empty = [
+            one.where for one in asked if one.panel and one.panel["type"] == "stat" and not database.ask(one.sql)[1]
+        ]
+    assert empty == []
+
+
+@pytest.mark.stack
+def test_alert_rules_answer_with_labels_and_one_number(stack: RunningStack, city: dict[str, str]) -> None:
+    with closing(Database(stack.document["reader"])) as database:
+        for rule in rules():
+            names, rows = database.ask(rule.sql)
+            assert list(names)[-1] == "value", rule.name
+            assert all(isinstance(row[-1], float) for row in rows), rule.name
+            assert all(isinstance(label, str) for row in rows for label in row[:-1]), rule.name
+            if rule.name in ("stale-feed", "ledger-imbalance"):
+                assert rows, rule.name
+            if rule.name == "ledger-imbalance":
+                assert rows[0] == (0.0,)
