@@ -32,7 +32,7 @@ def sector_pen(words: Words, source: Source, name: str) -> Pen:
 
 
 def sector_board(pen: Pen, name: str, figures: Sequence[grafana.Panel], own: Sequence[Row] = ()) -> grafana.Dashboard:
-    """The board `dothi-<name>`; `figures` fill what the first row has left of its 24 columns, `own` are its own rows."""
+    """The board `dothi-<name>`; `figures` fill what the first row has left, `own` are its own rows."""
     first = [critical(pen, 4), waiting(pen, 4), reporting(pen, 4), worst_age(pen, 4), *figures]
     families = [line for family in families_of(name) for line in family_rows(pen, family)]
     rows = [
