@@ -11,6 +11,7 @@ from grafana_foundation_sdk.models import dashboard as grafana
 from dashboards.palette import RED
 from dashboards.pen import Pen, Sql
 from dashboards.words import Words
+from devices.area import Zone
 
 TIMEZONE = "Asia/Ho_Chi_Minh"
 WIDE = 24  # columns of the grid
@@ -93,9 +94,12 @@ def province(pen: Pen, first: str) -> grafana.VariableModel:
     return choice(pen, "province", option)
 
 
-def area(pen: Pen) -> grafana.VariableModel:
-    """Districts of all provinces; all are chosen to begin with."""
-    return choice(pen, "area", grafana.VariableOption(selected=True, text=["All"], value=["$__all"]))
+def area(pen: Pen, first: Zone | None = None) -> grafana.VariableModel:
+    """Districts of all provinces; `first`, or else all, chosen to begin with."""
+    if first is None:
+        return choice(pen, "area", grafana.VariableOption(selected=True, text=["All"], value=["$__all"]))
+    name = first.name_vi if pen.words.language == "vi" else first.name_en
+    return choice(pen, "area", grafana.VariableOption(selected=True, text=[name], value=[first.code]))
 
 
 def choice(pen: Pen, name: str, current: grafana.VariableOption, several: bool = True) -> grafana.VariableModel:

@@ -84,7 +84,7 @@ def control_faults(board: Board, boards: Boards) -> Iterator[str]:
         elif not any(set(link["tags"]) <= set(other["tags"]) for other in boards.values()):
             yield f"link {link['title']} lists no dashboard"
         if link.get("placement"):
-            yield f"link {link['url']} is hidden in a menu"
+            yield f"link {link['title']} is hidden in a menu"
 
 
 def annotation_sql(annotation: dict[str, Any]) -> str:

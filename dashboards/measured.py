@@ -30,7 +30,12 @@ def unit(metric: Metric) -> str:
         return units.PercentUnit
     if metric.unit == "1":
         return units.LocaleFormat
-    return KNOWN.get(metric.unit) or f"suffix: {WRITTEN.get(metric.unit, metric.unit)}"
+    return KNOWN.get(metric.unit) or f"suffix:{WRITTEN.get(metric.unit, metric.unit)}"
+
+
+def unit_written(metric: Metric) -> str:
+    """The unit as it stands behind a label, empty where there is none."""
+    return "" if metric.unit == "1" else f" ({WRITTEN.get(metric.unit, metric.unit)})"
 
 
 def of_metric(alarms: tuple[Alarm, ...], metric: str, when: str) -> list[tuple[float, str]]:

@@ -12,6 +12,7 @@ from devices.family import FAMILIES, Family
 
 PROVINCES = sorted({zone.province for zone in ZONES})
 LARGEST = max(PROVINCES, key=lambda province: sum(zone.people_2019 for zone in ZONES if zone.province == province))
+FIRST_AREA = max((zone for zone in ZONES if zone.province == LARGEST), key=lambda zone: zone.urban_share)
 BY_PROVINCE, BY_AREA = "province IN ($province)", "area IN ($area)"
 
 # Rollups by zoom: hours up to some nine days, then local days. 18 districts stay below 5,000 rows a query.
@@ -26,6 +27,12 @@ def pen_of(words: Words, source: Source, file: str, chosen: str, families: Seque
         "name": "p.name" if vietnamese else "p.name_en",
         "message": "message" if vietnamese else "coalesce(message_en, message)",
         "finding": "f.title_vi" if vietnamese else "f.title_en",
+        "class_": "class_vi" if vietnamese else "class",
+        "band": "vn_category" if vietnamese else "vn_category_en",
+        "advice": "everyone_vi" if vietnamese else "everyone_en",
+        "level_name": "level_name" if vietnamese else "level_name_en",
+        # A gauge without levels of its own goes by its device's name.
+        "gauge": "CASE WHEN r.river = '' THEN coalesce(r.name, r.device) ELSE r.station END",
         "province_name": choose("province", {province: words(f"province.{province}") for province in PROVINCES}),
         "known_by": literal(words("known_by") + " "),
         "of_board": "true" if families is None else f"family IN ({listed(tuple(family.name for family in about))})",

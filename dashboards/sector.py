@@ -14,13 +14,13 @@ from grafana_foundation_sdk.models import dashboard as grafana
 from dashboards.alarms import alarm_table, critical, waiting
 from dashboards.board import Row, Sight, area, board, row
 from dashboards.claims import families_of
-from dashboards.column import CLOCK, COUNT, SHARE, TEXT, Column, plain
+from dashboards.column import CLOCK, COUNT, SHARE, Column, plain
 from dashboards.family_rows import family_rows
 from dashboards.maps import grid_map
 from dashboards.palette import ORANGE, any_is, too_high, too_low
 from dashboards.pen import Pen, Source
 from dashboards.pens import BY_AREA, pen_of
-from dashboards.vocabulary import kpi, rows_of
+from dashboards.vocabulary import figure, kpi, rows_of
 from dashboards.words import Words
 
 LATE, STOPPED = 3, 10  # intervals without a reading
@@ -48,12 +48,12 @@ def sector_board(pen: Pen, name: str, figures: Sequence[grafana.Panel], own: Seq
 
 def reporting(pen: Pen, w: int) -> grafana.Panel:
     """The share of devices that reported in time, and of how many."""
-    return kpi(pen, "reporting", [Column("share", SHARE, 1, too_low(90, 75))], w)
+    return figure(pen, "reporting", Column("share", SHARE, 1, too_low(90, 75)), w)
 
 
 def worst_age(pen: Pen, w: int) -> grafana.Panel:
     """The feed that is furthest behind, in its own intervals."""
-    return kpi(pen, "worst_age", [Column("intervals", COUNT, 1, too_high(LATE, STOPPED)), Column("feed", TEXT)], w)
+    return figure(pen, "worst_age", Column("intervals", COUNT, 1, too_high(LATE, STOPPED)), w)
 
 
 def findings_open(pen: Pen, w: int) -> grafana.Panel:

@@ -18,8 +18,19 @@ from grafana_foundation_sdk.models import dashboard as grafana
 
 from dashboards import alert_rules
 from dashboards.board import as_json
+from dashboards.boards.agriculture import agriculture
 from dashboards.boards.air import air
+from dashboards.boards.cameras import cameras
+from dashboards.boards.device import device
+from dashboards.boards.district import district
+from dashboards.boards.energy_water import energy_water
+from dashboards.boards.fire import fire
+from dashboards.boards.load import load
+from dashboards.boards.people import people
+from dashboards.boards.platform import platform
+from dashboards.boards.public_address import public_address
 from dashboards.boards.rivers import rivers
+from dashboards.boards.telecom import telecom
 from dashboards.boards.traffic import traffic
 from dashboards.boards.wall import wall
 from dashboards.contacts import Contacts
@@ -31,7 +42,23 @@ from dashboards.words import LANGUAGES, Words
 SourceKind = Literal["grafana-postgresql-datasource", "postgres"]
 Drawing = Callable[[Words, Source], grafana.Dashboard]
 
-DRAWINGS: tuple[Drawing, ...] = (wall, traffic, air, rivers)
+DRAWINGS: tuple[Drawing, ...] = (
+    wall,
+    traffic,
+    air,
+    fire,
+    rivers,
+    cameras,
+    public_address,
+    agriculture,
+    energy_water,
+    people,
+    telecom,
+    district,
+    device,
+    load,
+    platform,
+)
 OURS = "dothi-*.json"  # what a build may replace or take away; anything else in the folder is somebody's
 
 

@@ -17,7 +17,6 @@ from dashboards.pen import Pen, Sql
 FINEST = "1m"  # no panel asks for finer buckets than a wall can show
 POINTS = 140  # Grafana may round up to twice as many: a line for each of 18 districts stays below 5,000 rows a query
 IN_A_ROW = 10  # numbers that can be read side by side
-REDUCED = common.ReduceDataOptions(calcs=["lastNotNull"], fields="", values=False)
 
 
 class Look(NamedTuple):
@@ -32,6 +31,9 @@ class Look(NamedTuple):
 def panel(pen: Pen, key: str, queries: Sequence[Sql], columns: Sequence[Column], w: int, look: Look) -> grafana.Panel:
     """What all panels share: words, data source, queries, how each column is written."""
     titled = len(columns) > 1 or look.named
+    defaults = look.defaults or written(pen.words, columns[0])
+    if pen.words.has(f"{key}.none"):
+        defaults.no_value = pen.words(f"{key}.none")
     return grafana.Panel(
         type_val=look.kind,
         title=pen.say(key),
@@ -41,7 +43,7 @@ def panel(pen: Pen, key: str, queries: Sequence[Sql], columns: Sequence[Column],
         grid_pos=grafana.GridPos(x=0, y=0, w=w, h=1),
         options=look.options,
         field_config=grafana.FieldConfigSource(
-            defaults=look.defaults or written(pen.words, columns[0]),
+            defaults=defaults,
             overrides=[override(pen.words, column.title or pen.title(key, column.name), column) for column in columns]
             if titled
             else [],
@@ -50,25 +52,31 @@ def panel(pen: Pen, key: str, queries: Sequence[Sql], columns: Sequence[Column],
 
 
 def kpi(pen: Pen, key: str, columns: Sequence[Column], w: int) -> grafana.Panel:
-    """Big numbers from the single row of the answer, one per column; named when there are several, unless a text among
-    them says what it is about, and in a grid when they are many."""
-    texts = [column for column in columns if column.unit == TEXT]
-    named = common.BigValueTextMode.VALUE if texts or len(columns) == 1 else common.BigValueTextMode.VALUE_AND_NAME
-    reduced = whole_row() if texts else REDUCED
-    options = stat.Options(
+    """Big numbers from the single row of the answer, one per column; named when there are several, and in a grid when
+    they are many."""
+    named = common.BigValueTextMode.VALUE_AND_NAME if len(columns) > 1 else common.BigValueTextMode.VALUE
+    # By itself Grafana takes numbers alone.
+    fields = "/.*/" if any(column.unit == TEXT for column in columns) else ""
+    many = len(columns) > IN_A_ROW
+    return panel(pen, key, [pen.rows(key)], columns, w, Look("stat", big(named, fields, many)))
+
+
+def figure(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
+    """A big number that says what it is about: the answer is one row of time, metric (the words above the number) and
+    the number, as a series whose name Grafana shows."""
+    return panel(pen, key, [pen.lines(key)], [column], w, Look("stat", big(common.BigValueTextMode.VALUE_AND_NAME)))
+
+
+def big(named: common.BigValueTextMode, fields: str = "", many: bool = False) -> stat.Options:
+    """How big numbers are laid out: without a graph, coloured alone."""
+    return stat.Options(
         color_mode=common.BigValueColorMode.VALUE,
         graph_mode=common.BigValueGraphMode.NONE,
         justify_mode=common.BigValueJustifyMode.CENTER,
         text_mode=named,
-        orientation=common.VizOrientation.VERTICAL if len(columns) <= IN_A_ROW else common.VizOrientation.AUTO,
-        reduce_options=reduced,
+        orientation=common.VizOrientation.AUTO if many else common.VizOrientation.VERTICAL,
+        reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"], fields=fields, values=False),
     )
-    return panel(pen, key, [pen.rows(key)], columns, w, Look("stat", options))
-
-
-def whole_row() -> common.ReduceDataOptions:
-    """Every field counts, text as well: by itself Grafana takes numbers alone."""
-    return common.ReduceDataOptions(calcs=["lastNotNull"], fields="/.*/", values=False)
 
 
 def top(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
@@ -84,9 +92,17 @@ def top(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
 
 
 def trend(
-    pen: Pen, key: str, columns: Sequence[Column], w: int, limits: Steps = (), finest: str = FINEST, bars: bool = False
+    pen: Pen,
+    key: str,
+    columns: Sequence[Column],
+    w: int,
+    limits: Steps = (),
+    finest: str = FINEST,
+    bars: bool = False,
+    span: str | None = None,
 ) -> grafana.Panel:
-    """Lines over time, broken where readings are missing; `limits` draws a line at each value; `bars`: stacked."""
+    """Lines over time, broken where readings are missing; `limits` draws a line at each value; `bars`: stacked; `span`:
+    how far back it goes, whatever the board's range is."""
     options = timeseries.Options(
         legend=placement(),
         tooltip=common.VizTooltipOptions(mode=common.TooltipDisplayMode.MULTI, sort=common.SortOrder.DESCENDING),
@@ -95,6 +111,7 @@ def trend(
     built = panel(pen, key, [pen.lines(key)], columns, w, Look("timeseries", options, drawn))
     built.interval = finest
     built.max_data_points = POINTS
+    built.time_from = span
     return built
 
 

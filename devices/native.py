@@ -11,6 +11,8 @@ from devices.time import parse_time
 from devices.values import no_metric, value_of
 
 Extra = dict[str, object]
+PLAIN = frozenset((str, int, float, bool))
+"""What nests nothing."""
 MAX_SEQ = 2**63 - 1
 MAX_TIME_MS = 253_402_300_799_999  # the end of year 9999
 KNOWN = frozenset(("time", "seq", "boot", "metrics"))
@@ -81,7 +83,8 @@ def look_closer(family: Family, item: Extra, odd: Extra, reading: Reading, kept:
                     kept += 1
         for name in [name for name in item if name not in KNOWN]:
             keep(extra, "message", name, item[name])
-        note_refused(extra, refused, odd)
+        if kept or not PLAIN.issuperset([type(odd[name]) for name in refused]):
+            note_refused(extra, refused, odd)
     except TooDeep:
         return too_deep()
     if not kept:

@@ -29,6 +29,8 @@ ABSENT = -1
 """Stands for a time, seq or boot that was not sent."""
 ALONE = -1
 """Stands for the place in a list of a message that is no list."""
+UNKNOWN_FIELD = "unknown field"
+"""What msgspec says of a metric that nobody sent before; all else that it objects to is wrong with any metrics."""
 TEXT_BELOW = 0x80
 """First bytes from here on are no JSON."""
 
@@ -127,21 +129,29 @@ class Many:
             try:
                 items.extend(map(usual.one, rest))  # what came before an exception stays
                 break
+            except msgspec.ValidationError as error:
+                items.append(self._look_again(payloads[len(items)], str(error)))
             except (ValueError, RecursionError):
-                items.append(self._look_again(payloads[len(items)]))
-                others.append(len(items) - 1)
+                items.append(None)  # no JSON, whatever is expected of it
+            others.append(len(items) - 1)
         return (items, others) if self._usual is usual else self._decode(payloads)
 
-    def _look_again(self, payload: bytes) -> Any:
-        """The message or the list of messages, perhaps with metrics that nobody sent before; else None."""
-        several = payload[:1] == b"["
-        for shape in (self._usual, self._all):
+    def _look_again(self, payload: bytes, said: str) -> Any:
+        """The message or the list of messages, perhaps with metrics that nobody sent before; else None. `said`: why it
+        is not the usual message."""
+        if payload[:1] == b"[":
+            attempts = [(shape, shape.several) for shape in (self._usual, self._all)]
+        elif UNKNOWN_FIELD in said:
+            attempts = [(self._all, self._all.one)]
+        else:
+            return None
+        for shape, decode in attempts:
             try:
-                found = shape.several(payload) if several else shape.one(payload)
+                found = decode(payload)
             except (ValueError, RecursionError):
                 continue
             if shape is self._all:
-                self._learn(found if several else [found])
+                self._learn(found if type(found) is list else [found])
             return found
         return None
 
@@ -216,6 +226,8 @@ def sorted_out(payloads: list[bytes]) -> tuple[Ints, Ints]:
 def spread(items: list[Any], others: list[int]) -> tuple[list[Any], Ints, Ints]:
     """Messages and lists of messages one after the other; of each its place among the items, and in its list.
     `others`: places of what is no single message: lists, None for nothing, and messages that were found late."""
+    if not any(type(items[place]) is list for place in others):
+        return without_nothing(items, others)
     counts, pieces, start = np.ones(len(items), dtype=np.int64), [], 0
     for place in others:
         found = items[place]
@@ -230,7 +242,18 @@ def spread(items: list[Any], others: list[int]) -> tuple[list[Any], Ints, Ints]:
     for place in others:
         if type(items[place]) is list:
             element[firsts[place] : firsts[place] + counts[place]] = np.arange(counts[place])
-    return (list(chain(*pieces, items[start:])) if others else items), message, element
+    return list(chain(*pieces, items[start:])), message, element
+
+
+def without_nothing(items: list[Any], others: list[int]) -> tuple[list[Any], Ints, Ints]:
+    """The same where there are no lists: garbage comes in thousands."""
+    nothing = [place for place in others if items[place] is None]
+    if not nothing:
+        return items, np.arange(len(items)), np.full(len(items), ALONE)
+    kept = np.ones(len(items), dtype=np.bool_)
+    kept[nothing] = False
+    message = np.flatnonzero(kept)
+    return [item for item in items if item is not None], message, np.full(len(message), ALONE)
 
 
 def places_of(metric: Metric) -> dict[str | None, float]:

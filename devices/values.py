@@ -9,6 +9,16 @@ from devices.raw import as_number, clean, shown
 from devices.rejected import Reason, Rejected
 from devices.spelling import number_as_text
 
+MOST_REMEMBERED = 4_096
+LONGEST_REMEMBERED = 64
+"""Characters of a text in place of a number that is worth remembering."""
+LONGEST_NAME = 80
+"""Characters of an unknown name that are looked at."""
+SHOWN = 5
+"""Unknown names that are told."""
+_refused: dict[object, Rejected] = {}
+_unfit: dict[object, Rejected] = {}
+
 
 def value_of(metric: Metric, raw: object) -> float | Rejected:
     """The value as a float (a state as its place in the list), or Rejected."""
@@ -33,12 +43,38 @@ def state_of(metric: Metric, raw: object) -> float | Rejected:
 def number_of(metric: Metric, raw: object) -> float | Rejected:
     """A finite number within the metric's range."""
     number = as_number(raw)
+    if number is not None and metric.low <= number <= metric.high:
+        return number
+    key = key_of(metric, raw)
+    again = _refused.get(key)
+    return again if again is not None else remember(_refused, key, refused(metric, raw, number))
+
+
+def key_of(metric: Metric, raw: object) -> object:
+    """What a refusal is remembered by: what a device does wrong, it does again and again. None: not at all."""
+    kind = type(raw)
+    if kind is float or kind is bool or (kind is int and -(2**63) <= raw < 2**63):  # type: ignore[operator]  # an int
+        return metric.name, metric.unit, metric.low, metric.high, kind, raw or str(raw)  # -0.0 equals 0.0
+    if kind is str and len(raw) <= LONGEST_REMEMBERED:  # type: ignore[arg-type]  # a str
+        return metric.name, metric.unit, metric.low, metric.high, kind, raw
+    return None
+
+
+def remember(known: dict[object, Rejected], key: object, rejected: Rejected) -> Rejected:
+    """Keep it for the next time, within bounds."""
+    if len(known) >= MOST_REMEMBERED:
+        known.clear()
+    if key is not None:
+        known[key] = rejected
+    return rejected
+
+
+def refused(metric: Metric, raw: object, number: float | None) -> Rejected:
+    """Why a value is none of the metric. `number`: what it means, None when it is no number."""
     if number is None:
         return wrong_type(metric, raw)
     if not isfinite(number):
         return _rejected(Reason.NOT_FINITE, metric, raw, f"not a finite number; expected {expected(metric)}")
-    if metric.low <= number <= metric.high:
-        return number
     cause = likely_cause(metric, number)
     detail = f"expected {expected(metric)}" + (f"; perhaps {cause}" if cause else "")
     return _rejected(Reason.OUT_OF_RANGE, metric, raw, detail)
@@ -72,12 +108,19 @@ def nearest(name: str, metrics: tuple[Metric, ...]) -> str | None:
 
 
 def no_metric(metrics: tuple[Metric, ...], seen: list[str]) -> Rejected:
-    """A message that says nothing of its family."""
-    names = ", ".join(metric.name for metric in metrics)
+    """A message that says nothing of its family; remembered, as what is refused of a number."""
+    names = ", ".join([metric.name for metric in metrics])
+    key = (names, *(name[:LONGEST_NAME] for name in seen[:SHOWN]))
+    again = _unfit.get(key)
+    return again if again is not None else remember(_unfit, key, nothing_known(metrics, names, seen))
+
+
+def nothing_known(metrics: tuple[Metric, ...], names: str, seen: list[str]) -> Rejected:
+    """Only names that the family does not have, or none."""
     detail = f"holds no metric; expected at least one of {names}"
     if seen:
-        detail += f"; found only {', '.join(clean(name[:40]) for name in seen[:5])}"
-        near = next((f"{name} → {close}" for name in seen[:5] if (close := nearest(name, metrics))), None)
+        detail += f"; found only {', '.join(clean(name[:40]) for name in seen[:SHOWN])}"
+        near = next((f"{name} → {close}" for name in seen[:SHOWN] if (close := nearest(name, metrics))), None)
         detail += f"; did you mean {clean(near[:80])}?" if near else ""
     return Rejected("values", Reason.NO_METRIC, None, None, detail)
 

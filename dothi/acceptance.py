@@ -24,7 +24,7 @@ from dothi import settings
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack
 from ingest.batch import Limits
-from ingest.quarantine import KEPT_NAME
+from ingest.pack_refused import KEPT_NAME
 from ingest.replay import Busy, Replayed, Wanted, replay
 from ingest.route import Router
 

@@ -13,7 +13,7 @@ from dothi.errors import Refused
 # Command → the module that has it: a function of that name, or a group `app`. Only the module of the command that is
 # called is imported, because each brings libraries along and scripts call `dothi status` often.
 COMMANDS = ("up", "status", "migrate", "doctor")
-GROUPS = ("ingest", "analytics", "storage", "devices", "simulate", "dashboards")
+GROUPS = ("ingest", "analytics", "storage", "devices", "alarms", "simulate", "dashboards")
 
 
 def assemble(first: str | None) -> typer.Typer:

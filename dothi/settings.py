@@ -182,15 +182,17 @@ ALARM_ROUTES = "DOTHI_ALARM_ROUTES"
 
 def alarm_routes(given: Path | None = None) -> "Routes":
     """DOTHI_ALARM_ROUTES, or a file given: who is told of which alarms; without one MQTT alone. Raises WrongUsage."""
-    from analytics.delivery.letter import kinds
+    from analytics.alarms.limits import in_use
+    from analytics.delivery.letter import kinds, limits
     from analytics.delivery.routes import NOBODY, RoutesRefused, read_routes
     from devices.area import ZONES
 
     value = str(given) if given else os.environ.get(ALARM_ROUTES)
     if not value:
         return NOBODY
+    known = {*kinds(), *limits(), *filter(None, (getattr(rule, "kind", "") for rule in in_use().rules.rules))}
     try:
-        return read_routes(Path(value), [zone.code for zone in ZONES], kinds(), os.environ.get)
+        return read_routes(Path(value), [zone.code for zone in ZONES], known, os.environ.get)
     except RoutesRefused as error:
         raise WrongUsage(str(error) if given else f"{ALARM_ROUTES}: {error}") from None
 

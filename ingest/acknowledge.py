@@ -17,7 +17,7 @@ import psycopg
 from devices.profile import PROFILES
 from ingest.batch import Ack, Batch
 from ingest.columns import NO_BOOT, Columns, Sender
-from ingest.settle import integers
+from ingest.parameters import integers
 
 MAX_SEQ = 2**63 - 2  # a range's end must fit too
 MOST_RANGES = 64

@@ -8,8 +8,9 @@ import psycopg
 from devices.rejected import Reason, Rejected
 from ingest.acknowledge import acknowledgements
 from ingest.batch import Batch, Columns, Count, Ledger, Quarantined, ledger_key
+from ingest.parameters import integers, timestamp
 from ingest.quarantine import keep, quarantine
-from ingest.settle import Verdicts, integers, timestamp
+from ingest.settle import Verdicts
 
 Connection = psycopg.AsyncConnection[Any]
 

@@ -23,18 +23,15 @@ Chunk = tuple[str, str, int]
 DAY = timedelta(days=1)
 LENGTHS = tuple(DAY / parts for parts in (288, 144, 96, 48, 24, 12, 8, 6, 4, 3, 2, 1))
 """What divides a day, from five minutes on: chunks begin and end with the days of UTC."""
-SHARE = 4
-"""The indexes may take the fourth part of what the database takes for its memory (`effective_cache_size`)."""
+SHARE = 2
+"""The indexes may take half of what the database takes for its memory (`effective_cache_size`). Less would make more
+chunks, and each costs a look-up wherever somebody goes by device: see docs/decisions/0014-key-order-and-chunks.md."""
 SMOOTHED_S = 600.0
 """Over so long the growth is averaged: a burst shortens nothing."""
 NEWEST = """
-select h.hypertable_name::text, c.chunk_name::text,
-       pg_indexes_size(format('%I.%I', c.chunk_schema, c.chunk_name)::regclass)
+select h.hypertable_name::text, c.chunk::text, pg_indexes_size(c.chunk)
 from timescaledb_information.hypertables h
-cross join lateral (
-    select c.* from timescaledb_information.chunks c
-    where c.hypertable_schema = h.hypertable_schema and c.hypertable_name = h.hypertable_name
-    order by c.range_end desc limit 3) c
+cross join lateral ops.newest_chunks(h.hypertable_name, 3) c (chunk)
 where h.hypertable_schema = 'reading'
 order by 1
 """
@@ -81,8 +78,8 @@ def lengths(per_s: Mapping[str, float], room: float) -> dict[str, timedelta]:
     length d gives growth × d / 2 for 1 / d more of them, so families that grow four times as fast get chunks about half
     as long.
 
-    >>> lengths({"air_quality": 4_000_000, "rain": 100}, 3e9)["air_quality"]
-    datetime.timedelta(seconds=600)
+    >>> lengths({"air_quality": 4_000_000, "rain": 100}, 6e9)["air_quality"]
+    datetime.timedelta(seconds=900)
     """
     gains = {gain(growth, *step) for growth in per_s.values() for step in pairwise(LENGTHS)}
     for least in sorted(gains, reverse=True):

@@ -50,6 +50,14 @@ async def copy_all(connection: Connection, copies: Sequence[Copy]) -> None:
         wire.leave()
 
 
+async def copy_one(connection: Connection, copy: Copy) -> None:
+    """One COPY; raises what the database says."""
+    try:
+        await copy_all(connection, [copy])
+    except CopyFailed as failed:
+        raise failed.error from None
+
+
 class Wire:
     """libpq's connection, whose socket the event loop watches."""
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ingest.batch import Batch, Count, ledger_key
 from ingest.route import Router
-from ingest.together import Together, Waiting, come
+from ingest.together import Come, Ints, Together, Waiting, come
 from ingest.window import Arrival
 
 PRESENCE = {b"online": True, b"offline": False}
@@ -51,13 +51,29 @@ class Intake:
         if not batch.waiting:
             return
         waiting, batch.waiting = come(batch.waiting), Waiting()
-        readings, alone = self._together.read(waiting, self._router.numbers(waiting.topics), batch.believed)
+        numbers = self._router.numbers(waiting.topics)
+        readings, alone = self._together.read(waiting, numbers, batch.believed)
         for family, rows in readings:
             batch.extend(family, rows)
-        for place in alone:
-            arrival = waiting.arrivals[waiting.arrival[place]]
-            counts, order = batch.ledger[ledger_key(arrival)], int(waiting.order[place])
-            self._alone(batch, Message(arrival, waiting.topics[place], waiting.payloads[place], counts, order))
+        if len(alone):
+            self._one_by_one(batch, waiting, alone, numbers[alone].tolist())
+
+    def _one_by_one(self, batch: Batch, come: Come, alone: Ints, numbers: list[int]) -> None:
+        """What could not be read together. `numbers`: of the devices that speak, below 0 where that is to be found."""
+        lines = [batch.ledger[ledger_key(arrival)] for arrival in come.arrivals]
+        whence, orders = come.arrival[alone].tolist(), come.order[alone].tolist()
+        for place, number, which, order in zip(alone.tolist(), numbers, whence, orders, strict=True):
+            arrival, topic, payload, counts = (
+                come.arrivals[which],
+                come.topics[place],
+                come.payloads[place],
+                lines[which],
+            )
+            if number < 0:
+                self._alone(batch, Message(arrival, topic, payload, counts, order))
+            else:
+                for outcome in self._router.read_from(number, payload):
+                    batch.add(outcome, arrival, topic, counts, order)
 
     def _alone(self, batch: Batch, message: Message) -> None:
         """One message, whatever it is."""

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from devices.family import Family, Metric
 from ingest.chunks import Span
-from ingest.pack import EPOCH_2000_US
+from ingest.parameters import EPOCH_2000_US
 
 ROWS = 131_072
 """Rows of a block, and of a row group in the files: some 50 MB while it is worked on."""

@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from devices.family import Family
 from ingest.batch import Columns
+from ingest.parameters import EPOCH_2000_US
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
-EPOCH_2000_US = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
 JSONB_VERSION = b"\x01"
-INT8_OID = 20
 
 Array = npt.NDArray[np.generic]
 
@@ -138,11 +137,3 @@ def with_extra(fixed: bytes, width: int, extras: list[bytes]) -> list[bytes]:
             text,
         )
     return parts
-
-
-def pack_array(values: Sequence[int] | npt.NDArray[np.integer]) -> bytes:
-    """Integers as PostgreSQL's binary int8[]: dimensions, NULLs, element type, length, first index, elements."""
-    block = np.empty(len(values), dtype=[("length", ">i4"), ("value", ">i8")])
-    block["length"] = 8
-    block["value"] = values
-    return np.array([1, 0, INT8_OID, len(values), 1], dtype=">i4").tobytes() + block.tobytes()

@@ -7,37 +7,39 @@ so that inventing ids does not fill the disk.
 """
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta, timezone
-from hashlib import sha256
+from datetime import date, timedelta, timezone
 from typing import Any, NamedTuple
 
 import psycopg
 
-from ingest.batch import Ledger, Origin, ledger_key
+from devices.rejected import Reason
+from ingest.batch import Ledger, ledger_key
 from ingest.batch import Quarantined as Entry
-from ingest.settle import timestamp
+from ingest.copies import Copy, copy_one
+from ingest.pack_refused import STATEMENT, pack_refused, printable
+from ingest.parameters import integers, texts
 
-KEPT_PAYLOAD = 65_536
 QUOTA = 1_000
 """Payloads kept of one device and day."""
 UNKNOWN_IDS = 100
 """Ids that are not enrolled and have a quota of their own, per day."""
 LONGEST_ID = 64
-KEPT_NAME = 200
-"""Characters of a name: foreign ones may have thousands, and what is indexed must fit a page."""
 OTHERS = ""
 """Stands for all ids without a quota of their own."""
 DAYS = 30
 """Retention."""
 LOCAL = timezone(timedelta(hours=7))  # Asia/Ho_Chi_Minh, without daylight saving since 1975
+DAY_US, AHEAD_US = 86_400_000_000, 7 * 3_600_000_000
+ENROLLED = frozenset((Reason.WRONG_AREA, Reason.RETIRED_DEVICE))
+"""Refused before a profile was asked, and yet of devices that somebody enrolled."""
 
 Connection = psycopg.AsyncConnection[Any]
 
 
 class Line(NamedTuple):
-    """What one quota is counted on."""
+    """What one quota is counted on. `day`: days since 1970 in Asia/Ho_Chi_Minh."""
 
-    day: date
+    day: int
     claimed: str
 
 
@@ -45,116 +47,135 @@ async def quarantine(connection: Connection, entries: list[Entry], number: int, 
     """Keep what the quotas let be kept; book the rest as cut."""
     if not entries:
         return
-    lines = [Line(local_day(entry.origin), claimed(entry)) for entry in entries]
-    doubtful = {line for entry, line in zip(entries, lines, strict=True) if entry.profile is None and line.claimed}
-    strangers, others = await sort_out(connection, doubtful)
-    lines = [Line(line.day, OTHERS) if line in others else line for line in lines]
-    room = await take_quota(connection, Counter(lines), strangers)
+    lines = lines_of(entries)
+    doubtful = {line for entry, line in zip(entries, lines, strict=True) if may_be_stranger(entry) and line.claimed}
+    strangers: set[Line] = set()
+    if doubtful:
+        strangers, others = await sort_out(connection, doubtful)
+        lines = [Line(line.day, OTHERS) if line in others else line for line in lines]
+    short = await take_quota(connection, Counter(lines), strangers)
+    await keep(connection, within(entries, lines, short, ledger) if short else entries, number)
+
+
+def lines_of(entries: list[Entry]) -> list[Line]:
+    """The line that each entry counts on; one object for each line."""
+    made: dict[tuple[int, str], Line] = {}
+    lines, arrival, day = [], None, 0
+    for entry in entries:
+        if entry.origin.arrival is not arrival:
+            arrival = entry.origin.arrival
+            day = local_day(arrival.received)
+        key = (day, claimed(entry.device))
+        lines.append(made.get(key) or made.setdefault(key, Line(*key)))
+    return lines
+
+
+def within(entries: list[Entry], lines: list[Line], short: dict[Line, int], ledger: Ledger) -> list[Entry]:
+    """The entries to keep. `short`: lines that have not room for all, and for how many they have; `ledger` takes in
+    what is cut."""
     kept = []
     for entry, line in zip(entries, lines, strict=True):
-        if room[line] > 0:
-            room[line] -= 1
+        room = short.get(line)
+        if room is None:
+            kept.append(entry)
+        elif room > 0:
+            short[line] = room - 1
             kept.append(entry)
         else:
             ledger[ledger_key(entry.origin.arrival)].cut += 1
-    await keep(connection, kept, number)
+    return kept
+
+
+# Told is who has a line of its own: enrolled after all, known as a stranger, or among the first strangers of the day.
+SORT_OUT = """
+with asked as (
+    select i.claimed, exists (select from registry.device d where d.device = i.claimed) as enrolled, q.stranger
+    from unnest(%(ids)s::text[]) as i (claimed)
+    left join ops.quarantine_quota q on q.day = %(day)s and q.claimed = i.claimed
+), ranked as (
+    select claimed, enrolled, stranger is not null as known,
+        row_number() over (partition by enrolled order by stranger is not null desc, claimed) as place
+    from asked
+)
+select claimed, enrolled from ranked
+where enrolled or known
+    or place + (select count(*) from ops.quarantine_quota s where s.day = %(day)s and s.stranger) <= %(most)s
+"""
 
 
 async def sort_out(connection: Connection, lines: set[Line]) -> tuple[set[Line], set[Line]]:
     """Of lines whose id may not be enrolled: the strangers with a quota of their own, and those who share one."""
-    strangers: set[Line] = set()
-    others: set[Line] = set()
+    strangers, others = set[Line](), set(lines)
     for day in sorted({line.day for line in lines}):
-        cursor = await connection.execute(
-            "select i.claimed, q.stranger is not null,"
-            " (select count(*) from ops.quarantine_quota s where s.day = %(day)s and s.stranger)"
-            " from unnest(%(ids)s::text[]) as i (claimed)"
-            " left join ops.quarantine_quota q on q.day = %(day)s and q.claimed = i.claimed"
-            " where not exists (select from registry.device d where d.device = i.claimed) order by 2 desc, 1",
-            {"day": day, "ids": [line.claimed for line in lines if line.day == day]},
-        )
-        for place, (name, there, known) in enumerate(await cursor.fetchall()):
-            own = there or known + place < UNKNOWN_IDS
-            (strangers if own else others).add(Line(day, name))
+        names = [line.claimed for line in lines if line.day == day]
+        cursor = await connection.execute(SORT_OUT, {"ids": texts(names), "day": day_of(day), "most": UNKNOWN_IDS})
+        for name, enrolled in await cursor.fetchall():
+            others.discard(Line(day, name))
+            if not enrolled:
+                strangers.add(Line(day, name))
     return strangers, others
 
 
+TAKE_QUOTA = """
+with taken as (
+    insert into ops.quarantine_quota as q (day, claimed, total, kept, stranger)
+    select date '1970-01-01' + day::int, claimed, n, least(n, %(quota)s), stranger > 0
+    from unnest(%(days)s, %(claimed)s, %(counts)s, %(strangers)s) as w (day, claimed, n, stranger)
+    on conflict (day, claimed) do update set total = q.total + excluded.total,
+        kept = q.kept + greatest(0, least(excluded.total, %(quota)s - q.total))
+    returning day, claimed, total
+)
+select day - date '1970-01-01', claimed, total from taken where total > %(quota)s
+"""
+
+
 async def take_quota(connection: Connection, wanted: Counter[Line], strangers: set[Line]) -> dict[Line, int]:
-    """Count on each line; returns how many payloads it still has room for. In order, so that workers never wait for
-    each other crosswise."""
+    """Count on each line; returns those that have not room for all payloads, and for how many they have. In order, so
+    that workers never wait for each other crosswise."""
     lines = sorted(wanted)
     cursor = await connection.execute(
-        "insert into ops.quarantine_quota as q (day, claimed, total, kept, stranger)"
-        " select day, claimed, n, least(n, %(quota)s), stranger"
-        " from unnest(%(days)s::date[], %(claimed)s::text[], %(counts)s::int8[], %(strangers)s::bool[])"
-        "  as w (day, claimed, n, stranger)"
-        " on conflict (day, claimed) do update set total = q.total + excluded.total,"
-        "  kept = q.kept + greatest(0, least(excluded.total, %(quota)s - q.total))"
-        " returning day, claimed, total",
+        TAKE_QUOTA,
         {
-            "days": [line.day for line in lines],
-            "claimed": [line.claimed for line in lines],
-            "counts": [wanted[line] for line in lines],
-            "strangers": [line in strangers for line in lines],
+            "days": integers([line.day for line in lines]),
+            "claimed": texts([line.claimed for line in lines]),
+            "counts": integers([wanted[line] for line in lines]),
+            "strangers": integers([line in strangers for line in lines]),
             "quota": QUOTA,
         },
     )
-    before = {Line(day, name): total - wanted[Line(day, name)] for day, name, total in await cursor.fetchall()}
-    return {line: max(0, min(wanted[line], QUOTA - before[line])) for line in lines}
+    spent = {Line(day, name): total for day, name, total in await cursor.fetchall()}
+    return {line: max(0, wanted[line] - (total - QUOTA)) for line, total in spent.items()}
 
 
 async def keep(connection: Connection, entries: list[Entry], number: int) -> None:
     """Store entries with their reasons."""
-    if not entries:
-        return
-    statement = (
-        "copy ops.quarantine (received, batch, inbox, topic, payload, sha256, size, device, profile, "
-        "layer, reason, field, value, detail) from stdin (format binary)"
-    )
-    async with connection.cursor() as cursor, cursor.copy(statement) as stdin:
-        stdin.set_types(["timestamptz", "int8", "text", "text", "bytea", "bytea", "int4"] + ["text"] * 7)
-        for entry in entries:
-            await stdin.write_row(row_of(entry, number))
+    if entries:
+        await copy_one(connection, Copy(STATEMENT, pack_refused(entries, number)))
 
 
-def row_of(entry: Entry, number: int) -> tuple[object, ...]:
-    """One row of ops.quarantine; text fields without what PostgreSQL cannot hold."""
-    origin, device, profile, rejected = entry
-    payload = origin.payload
-    return (
-        timestamp(origin.arrival.received),
-        number,
-        origin.arrival.source.inbox,
-        printable(origin.topic.decode(errors="backslashreplace")),
-        payload[:KEPT_PAYLOAD],
-        sha256(payload).digest(),
-        len(payload),
-        printable(device[:KEPT_NAME]) if device else device,
-        profile,
-        rejected.layer,
-        rejected.reason.value,
-        printable(rejected.field),
-        printable(rejected.value),
-        printable(rejected.detail),
-    )
+def may_be_stranger(entry: Entry) -> bool:
+    """Whether nobody may have enrolled it."""
+    return entry.profile is None and entry.rejected.reason not in ENROLLED
 
 
-def claimed(entry: Entry) -> str:
+def claimed(device: str | None) -> str:
     """The id that was claimed, as far as it can be an id."""
-    name = printable(entry.device) or OTHERS
+    name = printable(device) if device else OTHERS
     return name if len(name) <= LONGEST_ID else OTHERS
 
 
-def local_day(origin: Origin) -> date:
-    """The day of receipt."""
-    return datetime.fromtimestamp(origin.arrival.received / 1e6, UTC).astimezone(LOCAL).date()
+def local_day(received_us: int) -> int:
+    """The day of receipt.
+
+    >>> local_day(1_763_657_999_999_999), local_day(1_763_658_000_000_000)  # 2025-11-20 and 21, at midnight in Vietnam
+    (20412, 20413)
+    """
+    return (received_us + AHEAD_US) // DAY_US
 
 
-def printable(text: str | None) -> str | None:
-    """Without NUL and lone surrogates, which are not text to PostgreSQL."""
-    if text is None:
-        return None
-    return text.replace("\0", "␀").encode(errors="replace").decode()
+def day_of(days: int) -> date:
+    """A day as a date."""
+    return date(1970, 1, 1) + timedelta(days=days)
 
 
 def purge(connection: psycopg.Connection[Any], days: int = DAYS) -> dict[str, int]:

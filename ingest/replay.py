@@ -14,8 +14,8 @@ import msgspec
 from ingest.batch import Batch, Limits, ledger_key
 from ingest.metrics import Meters
 from ingest.mqtt import Messages, Publish
+from ingest.parameters import timestamp
 from ingest.route import Outcome, Router
-from ingest.settle import timestamp
 from ingest.window import Arrival
 from ingest.writer import Connect, Connection, Writer
 

@@ -76,12 +76,11 @@ class Router:
         found = self.find(topic)
         if isinstance(found, Rejected):
             return [Outcome(None, claimed_id(topic), found, payload)]
-        return [
-            Outcome(
-                found, found.name, result, result.payload if isinstance(result, Reading) else result.element or payload
-            )
-            for result in found.profile.read(payload)
-        ]
+        return outcomes(found, payload)
+
+    def read_from(self, number: int, payload: bytes) -> list[Outcome]:
+        """The same for a reading of one of our own devices that was found: by its number."""
+        return outcomes(self.known.numbered(number), payload)
 
     def native(self, inbox: str) -> bool:
         """Whether an inbox takes messages of our own topics."""
@@ -219,6 +218,15 @@ class Router:
             except psycopg.Error as error:
                 log.warning("registry cannot be read", error=str(error).strip())
                 await asyncio.sleep(REFRESH_S)
+
+
+def outcomes(device: Device, payload: bytes) -> list[Outcome]:
+    """What a device of ours says in a message."""
+    results, name = device.profile.read(payload), device.name
+    return [
+        Outcome(device, name, result, result.payload if isinstance(result, Reading) else result.element or payload)
+        for result in results
+    ]
 
 
 def not_enrolled(device: str) -> Rejected:

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 from psycopg import sql
 
 from devices.family import Family
 from devices.native import WAY
 from ingest.batch import Columns
-from ingest.copies import Copy, CopyFailed, copy_all
-from ingest.pack import EPOCH_2000_US, Prepared, column_names, pack_array
+from ingest.copies import Copy, CopyFailed, copy_all, copy_one
+from ingest.pack import Prepared, column_names
+from ingest.parameters import Integers, Microseconds, integers, timestamp
 from ingest.poison import refuses_rows, store_or_name
 from ingest.recent import marks_of, repeats
 
@@ -101,14 +101,6 @@ async def store_free(connection: Connection, columns: Columns, batch: int, rows:
         return await store_or_name(connection, rows, store)
 
 
-async def copy_one(connection: Connection, copy: Copy) -> None:
-    """One COPY; raises what the database says."""
-    try:
-        await copy_all(connection, [copy])
-    except CopyFailed as failed:
-        raise failed.error from None
-
-
 async def taken(connection: Connection, columns: Columns) -> set[int]:
     """The rows whose key is in the table."""
     rows = range(len(columns))
@@ -173,13 +165,13 @@ def table_of(family: str) -> sql.Identifier:
     return sql.Identifier("reading", family)
 
 
-def keys_of(columns: Columns, rows: Iterable[int]) -> tuple["Integers", "Integers", "Integers"]:
+def keys_of(columns: Columns, rows: Iterable[int]) -> tuple[Integers, Integers, Integers]:
     """Devices, times and numbers of rows, as parameters."""
     table, chosen = columns.table, np.array(list(rows), dtype=np.intp)
     return integers(table.device[chosen]), integers(table.time[chosen]), integers(table.seq[chosen])
 
 
-def bounds(columns: Columns, rows: Iterable[int]) -> tuple["Microseconds", "Microseconds"]:
+def bounds(columns: Columns, rows: Iterable[int]) -> tuple[Microseconds, Microseconds]:
     """The first and the last time of rows."""
     times = columns.time[np.array(list(rows), dtype=np.intp)]
     return timestamp(times.min()), timestamp(times.max())
@@ -188,49 +180,3 @@ def bounds(columns: Columns, rows: Iterable[int]) -> tuple["Microseconds", "Micr
 def identifiers(names: list[str]) -> sql.Composed:
     """Names as a comma separated list."""
     return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def timestamp(time_us: int) -> "Microseconds":
-    """A time as a parameter, without losing microseconds to floating point or years to datetime."""
-    return Microseconds(time_us)
-
-
-class Microseconds(int):
-    """Microseconds since 1970 UTC, sent as timestamptz."""
-
-
-class MicrosecondsDumper(psycopg.adapt.Dumper):
-    """timestamptz in binary: microseconds since 2000."""
-
-    format = psycopg.pq.Format.BINARY
-    oid = psycopg.adapters.types["timestamptz"].oid
-
-    def dump(self, obj: Microseconds) -> bytes:
-        """Eight bytes, big-endian."""
-        return (int(obj) - EPOCH_2000_US).to_bytes(8, "big", signed=True)
-
-
-psycopg.adapters.register_dumper(Microseconds, MicrosecondsDumper)
-
-
-def integers(values: Sequence[int] | NDArray[np.integer]) -> "Integers":
-    """Many integers as a parameter int8[], packed by numpy: psycopg takes 5 ms for a thousand."""
-    return Integers(pack_array(values))
-
-
-class Integers(bytes):
-    """Integers, sent as int8[]."""
-
-
-class IntegersDumper(psycopg.adapt.Dumper):
-    """They are packed already."""
-
-    format = psycopg.pq.Format.BINARY
-    oid = psycopg.adapters.types["int8"].array_oid
-
-    def dump(self, obj: Integers) -> bytes:
-        """As they are."""
-        return obj
-
-
-psycopg.adapters.register_dumper(Integers, IntegersDumper)

@@ -139,9 +139,7 @@ class Together:
         self._many: dict[int, Many] = {}
         self._families = np.zeros(0, dtype=np.int64)  # by kind: which of NAMES, NOT_OURS for other formats
 
-    def read(
-        self, messages: Come, numbers: Ints, believed: Believed
-    ) -> tuple[list[tuple[Family, Readings]], list[int]]:
+    def read(self, messages: Come, numbers: Ints, believed: Believed) -> tuple[list[tuple[Family, Readings]], Ints]:
         """Readings by family, and the places of the messages that must be read alone, ascending. `numbers`: of the
         devices that speak, NOBODY where the message must be read alone."""
         alone = np.ones(len(numbers), dtype=np.bool_)
@@ -157,7 +155,7 @@ class Together:
                 found.append(
                     (FAMILIES[NAMES[number]], Readings(messages, self._known, rows, mine, self._known.standings(mine)))
                 )
-        return found, np.flatnonzero(alone).tolist()
+        return found, np.flatnonzero(alone)
 
     def _rows(self, number: int, messages: Come, places: Ints, believed: Believed) -> Rows:
         """The rows of some messages of one family, with places among all messages and times that are believed."""

@@ -195,7 +195,18 @@ def process_table(document: Mapping[str, Any]) -> str:
         ]
         for name, spent in found["cpu_s"].items()
     ]
-    return table(("part", "CPU s", "CPU s per 100,000 messages sent", "most memory, MiB"), rows)
+    return table(("part", "CPU s", "CPU s per 100,000 messages sent", "most memory, MiB"), rows) + slope_table(found)
+
+
+def slope_table(found: Mapping[str, Any]) -> str:
+    """What memory did in the second half of the run; nothing in reports that do not tell."""
+    slopes = found.get("memory_second_half") or {}
+    rows = [
+        [name, *(f"{one[key]:,.1f}" for key in ("from_mib", "to_mib")), f"{one['percent_a_minute']:+.3f}"]
+        for name, one in slopes.items()
+    ]
+    heads = ("memory of each process, second half", "at half time, MiB", "at the end, MiB", "slope, % a minute")
+    return "<br>" + table(heads, rows) if rows else ""
 
 
 def pairs(found: Mapping[str, Any], under: str = "") -> list[tuple[str, str]]:

@@ -40,8 +40,9 @@ METHODS: Mapping[str, str] = {
     """,
     "processes": """
         CPU seconds as the kernel counts them for each process and its children, once a second; memory is what the
-        processes have for themselves plus the largest shared part, once. Lag: age of the oldest message in the
-        hands of the workers, as they report it.
+        processes have for themselves plus the largest shared part, once. Its slope is that of the line of least
+        squares through the second half of the sending. Lag: age of the oldest message in the hands of the workers, as
+        they report it.
     """,
     "run": """
         What was asked for. speed: by how much the intervals of the profiles were divided.
@@ -53,7 +54,8 @@ METHODS: Mapping[str, str] = {
         As the kernel tells it. Simulator, brokers and platform shared it unless said otherwise.
     """,
     "platform": """
-        fsync and synchronous_commit say whether COMMIT waits for the disk.
+        fsync and synchronous_commit say whether COMMIT waits for the disk. meanwhile: from the first message until
+        the platform had dealt with all; a roll-over is a family going on in a chunk later than those it had.
     """,
     "versions": "",
 }

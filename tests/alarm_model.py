@@ -1,4 +1,4 @@
-"""The law of alarms as one would say it: what each call makes of the record. Times are whole seconds from a beginning."""
+"""The law of alarms as one would say it: what each call makes of the record. Times are seconds from a beginning."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

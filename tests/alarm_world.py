@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from tests.alarm_model import REFUSED
 from tests.stack import RunningStack
 
 STATE = """
@@ -16,6 +17,10 @@ select id, key, severity, device, raised, last, occurrences, acknowledged_by, cl
 from ops.alarm where id = any(%s) order by id
 """
 Row = tuple[Any, ...]
+
+
+class Unlawful(Exception):
+    """The law refuses; the message is its one line."""
 
 
 class World:
@@ -27,7 +32,8 @@ class World:
         self.number = {}
         for device in devices:
             rows = connection.execute(
-                "insert into registry.device (device, profile, area) select %s, (select min(id) from registry.profile), "
+                "insert into registry.device (device, profile, area) "
+                "select %s, (select min(id) from registry.profile), "
                 "id from registry.area where code = %s returning id",
                 (device, area),
             ).fetchall()
@@ -44,9 +50,14 @@ class World:
         return (time - self.beginning).total_seconds()
 
     def ask(self, statement: str, *values: object) -> list[Row]:
-        """Rows of a call; what is refused leaves the transaction as it was."""
-        with self.connection.transaction():
-            return self.connection.execute(statement.encode(), values).fetchall()
+        """Rows of a call. Raises Unlawful for what is refused, which leaves the transaction as it was."""
+        try:
+            with self.connection.transaction():
+                return self.connection.execute(statement.encode(), values).fetchall()
+        except psycopg.Error as error:
+            if error.sqlstate != REFUSED or not (said := error.diag.message_primary) or "\n" in said:
+                raise
+            raise Unlawful(said) from None
 
     def raise_alarms(self, *alarms: dict[str, Any]) -> dict[str, tuple[int, str]]:
         """Number and what happened, by key. An alarm is given with `at` in seconds and devices by name."""

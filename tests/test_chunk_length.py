@@ -84,6 +84,28 @@ def test_growth_goes_on_over_the_end_of_a_chunk_that_some_clocks_are_ahead_of() 
     assert growth.per_s["rain"] == pytest.approx(1_000)
 
 
+def test_the_newest_chunks_are_those_that_the_view_of_chunks_shows(stack: RunningStack) -> None:
+    latest = """
+    select h.hypertable_name, array(
+        select format('%I.%I', c.chunk_schema, c.chunk_name)::regclass::text from timescaledb_information.chunks c
+        where c.hypertable_schema = 'reading' and c.hypertable_name = h.hypertable_name
+        order by c.range_end desc limit 2), array(select ops.newest_chunks(h.hypertable_name, 2)::text)
+    from timescaledb_information.hypertables h where h.hypertable_schema = 'reading'
+    """
+    rows = """
+    insert into reading.noise (time, seq, received, batch, device, area)
+    select now() - n * interval '9 days', n, now(), 0, 1, 1 from unnest(array[7, 1, 5]) n
+    """
+    with psycopg.connect(stack.document["database"]) as connection:
+        connection.execute("set transaction isolation level repeatable read")
+        connection.execute(rows.encode())
+        found = {family: (view, ours) for family, view, ours in connection.execute(latest.encode()).fetchall()}
+        connection.rollback()
+    assert found.keys() == FAMILIES.keys()
+    assert len(found["noise"][0]) == 2
+    assert all(view == ours for view, ours in found.values())
+
+
 def test_chunks_are_shortened_when_an_index_grows_fast_and_lengthened_when_it_does_not(stack: RunningStack) -> None:
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         length_now = (

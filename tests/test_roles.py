@@ -76,6 +76,7 @@ FUNCTIONS: list[tuple[str, ...]] = [
     ("city.*", "", "x", "x"),
     ("ops.take_batches", "", "x", ""),
     ("ops.index_batches", "", "x", ""),
+    ("ops.newest_chunks", "", "", ""),
     ("ops.stop_readers", "", "", ""),
     ("ops.retry_deliveries", "", "x", ""),
     *((f"ops.{name}", "", "x", "") for name in ENGINE),

@@ -437,6 +437,8 @@ def check_report(folder: Path, acknowledged: int) -> None:
     assert (told["format"], set(SECTIONS) - told.keys()) == (FORMAT, set())
     assert sum(told["rates"]["per_s"]["acknowledged"]) * told["rates"].get("step_s", 1) == acknowledged
     assert {"simulator", "broker", "database", "workers"} <= told["processes"]["cpu_s"].keys()
+    assert {"workers 0", "broker 0", "up", "storage keep"} <= told["processes"]["each_mib"].keys()
+    assert told["platform"]["meanwhile"]["wal_bytes"] > 0
     assert told["machine"]["cores"] > 0
     assert told["platform"]["database"]["fsync"] in ("on", "off")
     text = (folder / "report.html").read_text()

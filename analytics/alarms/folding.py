@@ -130,7 +130,7 @@ class Folding:
 
     def settle(self, record: Record, now: int) -> None:
         """Tell the record what has changed, or has lasted for long enough by `now`, µs since 1970 UTC."""
-        keys = list(self._changed | self._waiting)
+        keys = [key for key in self._changed | self._waiting if key in self.matters]
         self._changed.clear()
         calls = {key: call for key in keys if (call := self._call(key, now))}
         for answer in record.call(list(calls.values())):
@@ -162,7 +162,7 @@ class Folding:
         come = sorted(matter.members.keys() - (matter.told or set()))
         if matter.told is not None and not come and rank(severity) <= rank(matter.severity):
             return None
-        at = max(matter.newest, matter.last, matter.ended + 1 if not matter.raised and matter.ended else 0)
+        at = max(matter.newest, matter.last)
         where = (match.device, match.area, match.family, at, matter.value)
         said = (match.title.vi, match.title.en)
         return Call(key, match.kind, severity, match.rule.name, *where, *said, match.rule.cool_down_s, come)

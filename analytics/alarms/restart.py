@@ -39,8 +39,7 @@ def restore(connection: psycopg.Connection, engine: Engine, record: Record, now:
     quiet = [key for key, matter in folding.matters.items() if not matter.raised]
     for key, cleared, by_hand in connection.execute(BY_HAND, (quiet,)).fetchall():
         matter = folding.matters[key]
-        matter.ended = max(matter.ended, cleared or 0)
-        matter.settled = bool(by_hand) and matter.newest <= cleared
+        matter.settled = by_hand and matter.newest <= cleared
 
 
 def active(engine: Engine, record: Record, row: tuple[Any, ...], now: int) -> None:

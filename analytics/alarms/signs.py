@@ -17,11 +17,11 @@ SIGN = sql.SQL(
     "v.value, v.expected, v.lat, v.lon, v.interval_s"
 )
 FINDINGS = sql.SQL("""
-with some as (
+with chosen as (
     select s.id, s.finding from rollup.sign s
     where s.finding is not null {only} order by s.id limit %s
 ), gone as (
-    delete from rollup.sign s using some o where s.id = o.id returning s.finding, s.began
+    delete from rollup.sign s using chosen o where s.id = o.id returning s.finding, s.began
 ), each as materialized (
     select g.finding, bool_or(g.began) as began from gone g group by g.finding
 )
@@ -40,8 +40,8 @@ where not exists (select from rollup.sign s where s.finding = w.id and s.began)
 order by v.found, v.finding
 """).format(sign=SIGN)
 EVENTS = """
-with some as (select s.id, s.event from rollup.sign s where s.event is not null order by s.id limit %s),
-gone as (delete from rollup.sign s using some o where s.id = o.id returning s.event)
+with chosen as (select s.id, s.event from rollup.sign s where s.event is not null order by s.id limit %s),
+gone as (delete from rollup.sign s using chosen o where s.id = o.id returning s.event)
 select e.id, (extract(epoch from e.time) * 1000000)::bigint, e.kind, e.severity, e.inbox, e.device,
        d.id, d.area, d.family, e.message
 from ops.event e left join registry.device d on d.device = e.device
@@ -94,7 +94,7 @@ def sign_of(row: tuple[Any, ...]) -> Sign:
     """With the silence that its profile allows."""
     model, interval_s = row[5], row[16]
     after = PROFILES[model].offline_after if model in PROFILES else OFFLINE_AFTER
-    return Sign(*row[:-1], (after + SLACK) * interval_s, row[-1])
+    return Sign._make((*row[:-1], (after + SLACK) * interval_s, row[-1]))
 
 
 def take_events(connection: psycopg.Connection, most: int) -> list[Event]:

@@ -49,7 +49,7 @@ def reason(error: BaseException) -> str:
         seen.add(id(below))
         if isinstance(below, OSError) and below.strerror:
             # Python's own words name the address; the system's say what is wrong with it.
-            return one_line(os.strerror(below.errno) if (below.errno or 0) > 0 else below.strerror)
+            return one_line(os.strerror(below.errno) if below.errno and below.errno > 0 else below.strerror)
         below = next((one for one in below.args if isinstance(one, BaseException)), None) or (
             below.__cause__ or below.__context__ or getattr(below, "reason", None)
         )

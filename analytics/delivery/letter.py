@@ -10,9 +10,12 @@ import msgspec
 
 from analytics.delivery.channel import Message, one_line
 from analytics.delivery.routes import LOCAL, Language
+from devices.alarm import SIDE, whens
 from devices.documents import parse_yaml
+from devices.family import FAMILIES
 
 Both = dict[str, str]
+OTHER, LIMIT = "other", "limit"
 MOST_LINE = 1_000
 
 
@@ -30,6 +33,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: dict[str, Both]
     what: dict[str, Both]
     place: dict[str, Both]
+    side: dict[str, Both]
     subject: Both
     lines: list[Line]
 
@@ -66,6 +70,25 @@ def kinds() -> dict[str, Kind]:
     return msgspec.convert(parse_yaml(_text("kinds.yaml")), dict[str, Kind])
 
 
+@lru_cache(1)
+def limits() -> dict[str, Kind]:
+    """The same of every metric that may be beyond a limit, such as pm25-high."""
+    limit, sides = kinds()[LIMIT], words().side
+    return {
+        f"{metric.name}-{SIDE[when]}": Kind(
+            {tongue: f"{metric.label[tongue]} {sides[SIDE[when]][tongue]}" for tongue in limit.title}, limit.do
+        )
+        for family in FAMILIES.values()
+        for metric in family.metrics
+        for when in whens(metric)
+    }
+
+
+def kind_of(name: str) -> Kind:
+    """What is said of a kind of alarm."""
+    return kinds().get(name) or limits().get(name) or kinds()[OTHER]
+
+
 def _text(name: str) -> str:
     return files("analytics").joinpath("delivery", name).read_text("utf-8")
 
@@ -93,7 +116,7 @@ def one_line_of(text: str) -> str:
 def parts_of(news: News, language: Language) -> dict[str, str]:
     """Every part that lines may name; those that there are not are empty."""
     alarm, said = news.alarm, words()
-    kind = kinds().get(alarm["kind"]) or kinds()["other"]
+    kind = kind_of(alarm["kind"])
     own = alarm.get("message") if language == "vi" else alarm.get("message_en") or alarm.get("message")
     cleared, raised = alarm.get("cleared"), alarm["raised"]
     over = news.what == "cleared"
@@ -101,7 +124,7 @@ def parts_of(news: News, language: Language) -> dict[str, str]:
         "id": str(alarm["id"]),
         "severity": said.severity[news.severity][language],
         "what": said.what[news.what][language],
-        "title": kind.title[language] if alarm["kind"] in kinds() else str(alarm["kind"]),
+        "title": kind.title[language],
         "message": own,
         "place": place(alarm, news.area_name, language),
         "device": " ".join(filter(None, (alarm.get("device"), bracketed(alarm.get("name"))))),

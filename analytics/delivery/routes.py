@@ -31,6 +31,7 @@ HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|(24)
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 LEAST_SECRET = 16
+MOST_NAMED = 50
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=120)]
 
@@ -244,10 +245,17 @@ def _check_route(
         ("kinds", route.kinds, kinds),
     ):
         if unknown := [value for value in values if value not in known]:
-            raise RoutesRefused(f"{place}.{key} has {unknown[0]}; there are {', '.join(sorted(known)) or 'none'}")
+            raise RoutesRefused(f"{place}.{key} has {unknown[0]}; there are {some_of(known)}")
     found = HOURS.fullmatch(route.hours)
     if route.hours and (not found or len(set(span(route.hours))) == 1):
         raise RoutesRefused(f"{place}.hours is {route.hours}; expected two times such as 17:00-07:00")
+
+
+def some_of(known: Collection[str]) -> str:
+    """Names that there are, as many as fit on a line; those with a hyphen, of single metrics, come last."""
+    listed = sorted(known, key=lambda name: ("-" in name, name))
+    more = len(listed) - MOST_NAMED
+    return ", ".join(listed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _check_names(file: str, routes: list[Route]) -> None:

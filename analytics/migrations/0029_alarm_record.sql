@@ -631,7 +631,7 @@ begin
     if taken.cleared is not null then
         perform ops.refuse_step(taken, 'shelve');
     elsif until is null or until <= at or until > at + longest then
-        perform ops.refuse(format('alarm %s: shelved %s; allowed: an end after now, until %s', taken.id,
+        perform ops.refuse(format('alarm %s cannot be shelved %s; allowed: an end after now, until %s', taken.id,
                                   ops.end_in_words(until), ops.local_time(at + longest)));
     elsif taken.shelved_until = until then
         return false;
@@ -774,7 +774,7 @@ begin
     elsif device is not null and device_id is null then
         perform ops.refuse(format('device %L is not enrolled; allowed: the devices of city.device', left(device, 80)));
     elsif until is null or until <= greatest(starts, at) or until > starts + longest or not isfinite(starts) then
-        perform ops.refuse(format('maintenance of %s %s; allowed: an end after its beginning and after now, at most %s days later',
+        perform ops.refuse(format('%s cannot be under maintenance %s; allowed: an end after its beginning and after now, at most %s days later',
                                   coalesce(area, device), ops.end_in_words(until), extract(day from longest)));
     end if;
     perform ops.take_turn();

@@ -1,5 +1,8 @@
 -- What boards show of single devices and of the platform itself, and what `up` writes down for that.
 
+create view city.profile as select profile, family, title_vi, title_en, interval_s from registry.profile;
+comment on view city.profile is 'What device models send: family, title, seconds between two readings.';
+
 create table ops.process_sample (
     at timestamptz not null,
     process text not null,

@@ -12,11 +12,11 @@ from grafana_foundation_sdk.models import dashboard as grafana
 from grafana_foundation_sdk.models import units
 
 from dashboards.board import row
-from dashboards.column import COUNT, TEXT, Column, plain
+from dashboards.column import COUNT, Column, plain
 from dashboards.palette import ORANGE, QUIET, RED, Steps, any_is
-from dashboards.pen import Pen, Source
+from dashboards.pen import Source
 from dashboards.sector import sector_board, sector_pen
-from dashboards.vocabulary import kpi, rows_of, trend
+from dashboards.vocabulary import figure, kpi, rows_of, trend
 from dashboards.words import Words
 
 # Bands of VN_AQI (Decision 1459/QĐ-TCMT); good and moderate air is in order.
@@ -26,9 +26,9 @@ LIMITS: Steps = ((100, ORANGE), (150, RED))
 
 def air(words: Words, source: Source) -> grafana.Dashboard:
     """The board `dothi-air`."""
-    pen = air_pen(words, source)
+    pen = sector_pen(words, source, "air")
     figures = [
-        kpi(pen, "worst_air", [Column("vn_aqi", COUNT, 0, AQI), Column("place", TEXT)], 4),
+        figure(pen, "worst_air", Column("vn_aqi", COUNT, 0, AQI), 4),
         kpi(pen, "air_above", [Column("stations", steps=any_is(ORANGE))], 4),
     ]
     own = [
@@ -63,11 +63,3 @@ STATIONS = [
     plain("area", hidden=True),
 ]
 
-
-def air_pen(words: Words, source: Source) -> Pen:
-    """Bands and advice have words in the database."""
-    vietnamese = words.language == "vi"
-    return sector_pen(words, source, "air").with_(
-        band="vn_category" if vietnamese else "vn_category_en",
-        advice="everyone_vi" if vietnamese else "everyone_en",
-    )

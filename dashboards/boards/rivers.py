@@ -12,24 +12,24 @@ from grafana_foundation_sdk.models import dashboard as grafana
 from grafana_foundation_sdk.models import units
 
 from dashboards.board import row
-from dashboards.column import CLOCK, COUNT, TEXT, Column, plain
+from dashboards.column import CLOCK, COUNT, Column, plain
 from dashboards.palette import ORANGE, QUIET, RED, YELLOW, Shown, Steps, any_is
 from dashboards.pen import Pen, Source
 from dashboards.sector import sector_board, sector_pen
-from dashboards.vocabulary import kpi, rows_of, trend
+from dashboards.vocabulary import figure, kpi, rows_of, trend
 from dashboards.words import Words
 
-METRES = "suffix: m"
-MILLIMETRES = "suffix: mm"
+METRES = "suffix:m"
+MILLIMETRES = "suffix:mm"
 RIVER: Steps = ((None, QUIET), (1, YELLOW), (2, ORANGE), (3, RED))  # above alarm level I, II, III
 RAIN: Steps = ((None, QUIET), (50, ORANGE), (100, RED))  # heavy and very heavy in 24 hours, mm
 
 
 def rivers(words: Words, source: Source) -> grafana.Dashboard:
     """The board `dothi-rivers`."""
-    pen = rivers_pen(words, source)
+    pen = sector_pen(words, source, "rivers")
     figures = [
-        kpi(pen, "highest_river", [Column("level", COUNT, 0, RIVER), Column("station", TEXT)], 4),
+        figure(pen, "highest_river", Column("level", COUNT, 0, RIVER), 4),
         kpi(pen, "rivers_above", [Column("gauges", steps=any_is(ORANGE))], 4),
     ]
     own = [
@@ -56,7 +56,7 @@ def gauges(pen: Pen) -> list[Column]:
         Column("level_1_m", METRES, 2),
         Column("level_2_m", METRES, 2),
         Column("level_3_m", METRES, 2),
-        Column("rise", "suffix: m/h", 2),
+        Column("rise", "suffix:m/h", 2),
         Column("hours_to_next", units.Hours, 1, ((None, QUIET), (0, RED), (3, ORANGE), (6, QUIET)), cell="ink"),
         Column("age", CLOCK),
         plain("device", hidden=True),
@@ -72,7 +72,3 @@ RAIN_DAY = [
     plain("area", hidden=True),
 ]
 
-
-def rivers_pen(words: Words, source: Source) -> Pen:
-    """Classes have words in the database."""
-    return sector_pen(words, source, "rivers").with_(class_="class_vi" if words.language == "vi" else "class")

@@ -21,7 +21,7 @@ from dashboards.vocabulary import kpi, rows_of, state_timeline, top, trend
 from dashboards.words import Words
 from devices.family import FAMILIES
 
-VEHICLES, UNITS = "suffix: veh/h", "suffix: PCU/h"
+VEHICLES, UNITS = "suffix:veh/h", "suffix:PCU/h"
 SLOW: Steps = ((None, QUIET), (1.5, YELLOW), (2, ORANGE), (3, RED))  # times the free travel time
 SERVICE = {"A": None, "B": None, "C": None, "D": YELLOW, "E": ORANGE, "F": RED}
 
@@ -49,10 +49,10 @@ ROADS = [
     plain("road", link="dothi-device"),
     plain("district", width=140, link="dothi-district"),
     Column("service", TEXT, width=70, shown={k: Shown(k, c) for k, c in SERVICE.items()}, cell="ink"),
-    Column("index", "suffix: ×", 2, SLOW, width=100, cell="ink"),
+    Column("index", "suffix:×", 2, SLOW, width=100, cell="ink"),
     Column("speed", units.KilometersPerHour, 0, width=110),
     Column("flow", VEHICLES, 0, width=130),
-    Column("density", "suffix: PCU/km", 0, width=130),
+    Column("density", "suffix:PCU/km", 0, width=130),
     plain("device", hidden=True),
     plain("area", hidden=True),
 ]

@@ -11,14 +11,14 @@ from grafana_foundation_sdk.models import units
 
 from dashboards.alarms import alarm_table, alarms_raised, critical, waiting
 from dashboards.board import Sight, board, province, row
-from dashboards.column import COUNT, TEXT, Column
+from dashboards.column import COUNT, Column
 from dashboards.maps import grid_map
 from dashboards.palette import ORANGE, QUIET, RED, YELLOW, Steps, too_high
 from dashboards.pen import Pen, Source
 from dashboards.pens import BY_PROVINCE, LARGEST, pen_of
 from dashboards.sector import LATE, STOPPED, reporting, worst_age
-from dashboards.statements import interval_s, values
-from dashboards.vocabulary import kpi, trend
+from dashboards.statements import interval_s, literal, values
+from dashboards.vocabulary import figure, kpi, trend
 from dashboards.words import Words
 from devices.family import FAMILIES
 from devices.sector import OTHER, SECTORS, sector_of
@@ -39,10 +39,10 @@ def wall(words: Words, source: Source) -> grafana.Dashboard:
             waiting(pen, 3),
             reporting(pen, 3),
             worst_age(pen, 3),
-            kpi(pen, "worst_air", [Column("vn_aqi", COUNT, 0, AQI), Column("place", TEXT)], 3),
-            kpi(pen, "highest_river", [Column("level", COUNT, 0, RIVER), Column("station", TEXT)], 3),
-            kpi(pen, "fire_danger", [Column("level", COUNT, 0, DANGER), Column("place", TEXT)], 3),
-            kpi(pen, "density", [Column("density", COUNT, 2), Column("target")], 3),
+            figure(pen, "worst_air", Column("vn_aqi", COUNT, 0, AQI), 3),
+            figure(pen, "highest_river", Column("level", COUNT, 0, RIVER), 3),
+            figure(pen, "fire_danger", Column("level", COUNT, 0, DANGER), 3),
+            figure(pen, "density", Column("density", COUNT, 2), 3),
         ),
         row(3, kpi(pen, "ages", ages(words), 24)),
         row(13, grid_map(pen, "map", 16), alarm_table(pen, 8)),
@@ -85,12 +85,9 @@ def wall_pen(words: Words, source: Source) -> Pen:
         (family, name, interval_s(FAMILIES[family])) for name, families in sectors().items() for family in families
     ])
     by_sector = ",\n       ".join(f"max(intervals) FILTER (WHERE sector = '{name}') AS {name}" for name in sectors())
-    vietnamese = words.language == "vi"
     places = {
         "sector_feeds": feeds,
         "by_sector": by_sector,
-        "class_": "class_vi" if vietnamese else "class",
-        "band": "vn_category" if vietnamese else "vn_category_en",
-        "level_name": "level_name" if vietnamese else "level_name_en",
+        "plan": literal(words("density.plan") + " "),
     }
     return pen_of(words, source, "wall", BY_PROVINCE).with_(**places)

@@ -1,13 +1,5 @@
 -- Environment and air.
 
--- name: worst_air
-WITH {zone}
-SELECT w.vn_aqi, z.name || ': ' || w.{band} AS place
-FROM city.air_worst w JOIN zone z ON z.area = w.area
-WHERE w.vn_aqi IS NOT NULL
-ORDER BY w.vn_aqi DESC
-LIMIT 1
-
 -- name: air_above
 WITH {zone}
 SELECT count(*) AS stations

@@ -61,10 +61,11 @@ LIMIT 5000
 
 -- name: reporting
 WITH {zone}
-SELECT 100.0 * sum(online) / nullif(sum(online + late + silent + never), 0) AS share,
-       sum(online) AS reporting, sum(online + late + silent + never) AS expected
+SELECT now() AS time, sum(online) || ' / ' || sum(online + late + silent + never) AS metric,
+       100.0 * sum(online) / nullif(sum(online + late + silent + never), 0) AS share
 FROM city.connectivity
 WHERE area IN (SELECT area FROM zone) AND {of_board}
+HAVING sum(online + late + silent + never) > 0
 LIMIT 1
 
 -- name: worst_age
@@ -76,7 +77,7 @@ newest AS (
     WHERE area IN (SELECT area FROM zone)
     GROUP BY family
 )
-SELECT extract(epoch FROM now() - n.newest) / f.interval_s AS intervals, f.title AS feed
+SELECT now() AS time, f.title AS metric, extract(epoch FROM now() - n.newest) / f.interval_s AS intervals
 FROM newest n JOIN feed f ON f.family = n.family
 ORDER BY intervals DESC
 LIMIT 1
@@ -226,3 +227,55 @@ grid AS (
                          interval '1 day') b
     WHERE {daily}
 )
+
+-- name: cores
+SELECT $__timeGroupAlias(p.at, $__interval, NULL), p.process AS metric, avg(p.cores) AS cores
+FROM city.process p
+WHERE $__timeFilter(p.at)
+GROUP BY 1, 2
+ORDER BY 1
+LIMIT 5000
+
+-- name: memory
+SELECT $__timeGroupAlias(p.at, $__interval, NULL), p.process AS metric, avg(p.memory_bytes) AS memory
+FROM city.process p
+WHERE $__timeFilter(p.at)
+GROUP BY 1, 2
+ORDER BY 1
+LIMIT 5000
+
+-- name: worst_air
+WITH {zone}
+SELECT now() AS time, z.name || ': ' || w.{band} AS metric, w.vn_aqi
+FROM city.air_worst w JOIN zone z ON z.area = w.area
+WHERE w.vn_aqi IS NOT NULL
+ORDER BY w.vn_aqi DESC
+LIMIT 1
+
+-- name: highest_river
+WITH {zone}
+SELECT now() AS time, {gauge} || ': ' || round(r.water_level::numeric, 2) || ' m, ' || r.{class_} AS metric,
+       CASE r.class WHEN 'above III' THEN 3 WHEN 'above II' THEN 2 WHEN 'above I' THEN 1 ELSE 0 END AS level
+FROM city.river_state r JOIN zone z ON z.area = r.area
+WHERE NOT r.stale
+ORDER BY level DESC, r.water_level - r.level_1_m DESC
+LIMIT 1
+
+-- name: fire_danger
+WITH {zone}
+SELECT now() AS time, z.name || ': ' || f.{level_name} AS metric, f.level
+FROM city.fire_danger f JOIN zone z ON z.area = f.area
+WHERE f.day = (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AND f.level IS NOT NULL
+ORDER BY f.level DESC, f.p DESC
+LIMIT 1
+
+-- name: density
+WITH {zone}
+SELECT now() AS time, {plan} || min(p.target_low) AS metric, 100.0 * sum(p.devices) / nullif(sum(p.people), 0) AS density
+FROM city.plan p
+WHERE p.area IN (SELECT area FROM zone)
+HAVING count(*) > 0
+LIMIT 1
+
+-- name: lag_now
+SELECT max(w.lag_s) AS lag FROM city.worker w WHERE w.at > now() - interval '10 seconds' LIMIT 1

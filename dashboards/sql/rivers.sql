@@ -1,14 +1,5 @@
 -- Rivers and rain.
 
--- name: highest_river
-WITH {zone}
-SELECT CASE r.class WHEN 'above III' THEN 3 WHEN 'above II' THEN 2 WHEN 'above I' THEN 1 ELSE 0 END AS level,
-       r.station || ': ' || round(r.water_level::numeric, 2) || ' m, ' || r.{class_} AS station
-FROM city.river_state r JOIN zone z ON z.area = r.area
-WHERE NOT r.stale
-ORDER BY level DESC, r.water_level - r.level_1_m DESC
-LIMIT 1
-
 -- name: rivers_above
 WITH {zone}
 SELECT count(*) FILTER (WHERE r.class <> 'below I') AS gauges
@@ -19,7 +10,7 @@ LIMIT 1
 
 -- name: gauges
 WITH {zone}
-SELECT r.station, r.river, z.name AS district,
+SELECT {gauge} AS station, r.river, z.name AS district,
        CASE r.class WHEN 'above III' THEN 3 WHEN 'above II' THEN 2 WHEN 'above I' THEN 1 ELSE 0 END AS class,
        r.water_level, r.level_1_m, r.level_2_m, r.level_3_m, r.rise_m_per_h AS rise, r.hours_to_next, r.age_s AS age,
        r.device, z.area
@@ -30,10 +21,10 @@ LIMIT 100
 -- name: gauge_levels
 WITH {zone},
 gauge AS MATERIALIZED (
-    SELECT r.device, r.station
+    SELECT r.device, {gauge} AS station
     FROM city.river_state r
     WHERE r.area IN (SELECT area FROM zone)
-    ORDER BY r.station
+    ORDER BY r.river = '', r.station, r.device
     LIMIT 12
 ),
 r AS MATERIALIZED (

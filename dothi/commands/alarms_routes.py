@@ -189,8 +189,10 @@ def list_deliveries(
     if as_json:
         print_json({"receivers": receivers, "deliveries": rows})
         return
-    heads = ("receiver", "waiting", "given up", "answered", "oldest waiting", "next try", "said last")
-    print_table(heads, [list(row.values()) for row in receivers])
+    print_table(
+        ("receiver", "waiting", "given up", "answered", "oldest waiting", "next try", "said last"),
+        [list(row.values()) for row in receivers],
+    )
     if rows:
         columns = ("id", "receiver", "alarm", "what", "state", "attempts", "created", "next_try", "said")
         heads = ("delivery", "receiver", "alarm", "what", "state", "tries", "since", "next try", "said")

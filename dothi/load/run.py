@@ -16,9 +16,10 @@ from dothi.errors import Refused
 from dothi.load import conservation, place, report
 from dothi.load.acks import Acks, asking
 from dothi.load.probe import Probe, chosen
-from dothi.load.sampler import Sampler, over_time
+from dothi.load.sampler import Sampler, memory_slopes, over_time
 from dothi.load.settling import Ledger, held, ledger, settled
 from dothi.load.stored import cut_lines
+from dothi.load.upkeep import Upkeep, upkeep
 from dothi.settings import Stack
 from simulators.blocks import BLOCK
 from simulators.city import City
@@ -48,6 +49,7 @@ class Before:
     ledger: Ledger
     cut: dict[str, int]
     held: int
+    upkeep: Upkeep
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> 
                     lambda: max(held(up_page(run.stack)) - before.held, 0),
                     before.ledger.received + summary["acknowledged"],
                 )
+            with psycopg.connect(run.stack.database, autocommit=True, connect_timeout=10) as connection:
+                meanwhile = upkeep(connection).since(before.upkeep)
             curves = sender_curves(run, spools, sampler)
             sent = conservation.Sent(run.city.fleet, spools, run.city.payloads, run.city.start, before.cut)
             total = conservation.account(run.stack.database, sent, curves, told.counting, run.most)
@@ -103,9 +107,9 @@ def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> 
             "conservation": account,
             "rates": curves.rates_document(),
             "delays": delays,
-            "processes": process_document(sampler, summary["sent"]),
+            "processes": process_document(sampler, summary),
             "machine": place.machine_document(run.stack.folder or Path()),
-            "platform": place.platform_document(run.stack),
+            "platform": place.platform_document(run.stack) | {"meanwhile": meanwhile},
             "versions": place.versions(),
         }
     )
@@ -117,7 +121,7 @@ def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> 
 def state(stack: Stack) -> Before:
     """What the platform has counted so far."""
     with psycopg.connect(stack.database, autocommit=True, connect_timeout=10) as connection:
-        return Before(ledger(stack.database), cut_lines(connection), held(up_page(stack)))
+        return Before(ledger(stack.database), cut_lines(connection), held(up_page(stack)), upkeep(connection))
 
 
 def probing(run: Run) -> Probe:
@@ -172,7 +176,12 @@ def run_document(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def process_document(sampler: Sampler, sent: int) -> dict[str, Any]:
+def process_document(sampler: Sampler, summary: dict[str, Any]) -> dict[str, Any]:
     """What each part cost."""
     spent = sampler.cpu_s()
-    return {"cpu_s": spent, "cpu_s_per_100k": report.per_100k(spent, sent), **over_time(sampler.samples)}
+    return {
+        "cpu_s": spent,
+        "cpu_s_per_100k": report.per_100k(spent, summary["sent"]),
+        "memory_second_half": memory_slopes(sampler.samples, summary["seconds"]),
+        **over_time(sampler.samples),
+    }

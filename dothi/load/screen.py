@@ -42,7 +42,27 @@ def print_report(document: Mapping[str, Any], folder: Path | None) -> None:
     table(
         "part", ("CPU s", "CPU s/100,000 messages", "most memory, MiB"), [part(found, name) for name in found["cpu_s"]]
     )
+    print_upkeep(document)
     print_verdict(document, folder)
+
+
+def print_upkeep(document: Mapping[str, Any]) -> None:
+    """Memory of each process in the second half, and what the database did beside storing."""
+    slopes = document["processes"].get("memory_second_half", {})
+    rows = [
+        [name, *(f"{one[key]:,.2f}" for key in ("from_mib", "to_mib", "percent_a_minute"))]
+        for name, one in slopes.items()
+    ]
+    if rows:
+        table("memory, second half", ("MiB at half time", "MiB at the end", "% a minute"), rows)
+    if meanwhile := document["platform"].get("meanwhile"):
+        console.print(
+            f"meanwhile {meanwhile['chunk_roll_overs']:,} roll-overs of chunks in {meanwhile['families_rolled_over']} "
+            f"families, {meanwhile['checkpoints_timed'] + meanwhile['checkpoints_requested']:,} checkpoints, "
+            f"{meanwhile['wal_bytes'] / 1e9:,.2f} GB of write-ahead log\n",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def part(found: Mapping[str, Any], name: str) -> list[str]:

@@ -6,14 +6,15 @@
 
 Loading goes through ingest's writer, minute after minute of the city, sorted by receipt; one device in eleven sends as
 often as its profile says, the others four times a day; two metrics of a family are sent. Chunks are as long as the
-keeper makes them at 20,000/s. Newest values and rollups are made by the analyst, from the readings, when the
-stack is started first. The folder stays, and can be used as any other: `dothi up --dir DIR`.
+keeper makes them at 20,000/s. Newest values are made by the analyst, from the readings, when the stack is started
+first; rollups begin with that hour. The folder stays, and can be used as any other: `dothi up --dir DIR`.
 """
 
 import argparse
 import contextlib
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,8 @@ def main() -> None:
         command.add_argument("--folder", type=Path, required=True)
         command.add_argument("--readings", type=int, default=READINGS)
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     done = loaded(arguments) if arguments.command == "load" else asked(arguments)
     sys.exit(0 if done else 1)
 
@@ -57,8 +60,7 @@ def loaded(arguments: argparse.Namespace) -> bool:
         owner, free = stack.database.owner, int(arguments.keep_free * 1e9)
         urls = owner, stack.database.writer
         done = load(urls, folder, arguments.readings, arguments.ahead_s, arguments.pause, free)
-        if done:
-            hand_over(owner)
+        hand_over(owner)
     return done
 
 

@@ -106,10 +106,14 @@ def load(database: tuple[str, str], folder: Path, readings: int, ahead_s: float,
     for process in processes:
         process.start()
     began = time.monotonic()
-    while any(process.is_alive() for process in processes):
-        processes[0].join(TOLD_EVERY_S)
-        rows = sum(one.value for one in told)
-        say(f"{rows:,} rows, {rows / (time.monotonic() - began):,.0f}/s; {free_gb(folder):.1f} GB free")
+    try:
+        while any(process.is_alive() for process in processes):
+            processes[0].join(TOLD_EVERY_S)
+            rows = sum(one.value for one in told)
+            say(f"{rows:,} rows, {rows / (time.monotonic() - began):,.0f}/s; {free_gb(folder):.1f} GB free")
+    finally:
+        for process in processes:
+            process.terminate()  # a transaction that is under way is rolled back, and its minute comes again
     return all(process.exitcode == 0 for process in processes)
 
 

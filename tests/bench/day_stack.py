@@ -24,22 +24,20 @@ BEHIND = """
 select count(*)::int from ops.batch
 where xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0')
 """
-TAKEN = "insert into ops.consumer (consumer, xid) values ('analyst', pg_current_xact_id()) on conflict do nothing"
-REOPENED = """
-update rollup.closed c set until = least(c.until, case c.width
-    when '1d' then date_trunc('day', s.at at time zone 'Asia/Ho_Chi_Minh') at time zone 'Asia/Ho_Chi_Minh'
-    when '1h' then date_trunc('hour', s.at) else date_trunc('minute', s.at) end)
-from (select min(minute) as at from ops.ledger) s
+BORDERS = """
+update rollup.closed set until = greatest(until, case width
+    when '1d' then date_trunc('day', now() at time zone 'Asia/Ho_Chi_Minh') at time zone 'Asia/Ho_Chi_Minh'
+    when '1h' then date_trunc('hour', now()) else date_trunc('minute', now()) end)
 """
+TAKEN = "insert into ops.consumer (consumer, xid) values ('analyst', pg_current_xact_id()) on conflict do nothing"
 
 
 def hand_over(owner: str) -> None:
-    """Let the analyst find a day that ended before it was started: newest values and rollups are made from the
-    readings by its own statements, rather than row by row from the stream."""
+    """Let the analyst find a day that was taken before it was started: it makes the newest values from the readings, as
+    after a crash of the server, and rollups from the hour on in which it starts."""
     with psycopg.connect(owner, autocommit=True) as connection:
-        if connection.execute(TAKEN).rowcount:
-            connection.execute(REOPENED)
-            connection.execute("vacuum analyze registry.device")
+        connection.execute(TAKEN)
+        connection.execute(BORDERS)
 
 
 @contextlib.contextmanager

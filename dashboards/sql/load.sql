@@ -1,0 +1,64 @@
+-- The stream, for load testers. Samples are written every 15 seconds; a minute without one is no data.
+
+-- name: rate_now
+SELECT sum(w.rate_per_s) AS rate FROM city.worker w WHERE w.at > now() - interval '10 seconds' LIMIT 1
+
+-- name: behind_now
+SELECT f.behind_s AS behind FROM city.flow f WHERE f.at > now() - interval '1 minute' ORDER BY f.at DESC LIMIT 1
+
+-- name: in_flight_now
+SELECT sum(w.in_flight) AS messages FROM city.worker w WHERE w.at > now() - interval '10 seconds' LIMIT 1
+
+-- name: held_now
+SELECT f.broker_messages AS messages FROM city.flow f WHERE f.at > now() - interval '1 minute' ORDER BY f.at DESC LIMIT 1
+
+-- name: dropped_now
+SELECT f.broker_dropped AS messages FROM city.flow f WHERE f.at > now() - interval '1 minute' ORDER BY f.at DESC LIMIT 1
+
+-- name: balance
+SELECT sum(l.received - l.stored - l.duplicate - l.quarantined) AS difference
+FROM city.ledger l
+WHERE l.minute > now() - interval '1 day'
+LIMIT 1
+
+-- name: rates
+SELECT $__timeGroupAlias(f.at, $__interval, NULL), avg(f.rate_per_s) AS rate
+FROM city.flow f
+WHERE $__timeFilter(f.at)
+GROUP BY 1
+ORDER BY 1
+LIMIT 5000
+
+-- name: lags
+SELECT $__timeGroupAlias(f.at, $__interval, NULL), max(f.lag_s) AS lag, max(f.behind_s) AS behind
+FROM city.flow f
+WHERE $__timeFilter(f.at)
+GROUP BY 1
+ORDER BY 1
+LIMIT 5000
+
+-- name: waiting_messages
+SELECT $__timeGroupAlias(f.at, $__interval, NULL), max(f.in_flight) AS in_flight, max(f.broker_messages) AS held
+FROM city.flow f
+WHERE $__timeFilter(f.at)
+GROUP BY 1
+ORDER BY 1
+LIMIT 5000
+
+-- name: ledger_hour
+SELECT l.inbox, sum(l.received) AS received, sum(l.stored) AS stored, sum(l.duplicate) AS duplicate,
+       sum(l.quarantined) AS quarantined, sum(l.partial) AS partial,
+       sum(l.received - l.stored - l.duplicate - l.quarantined) AS difference,
+       100.0 * sum(l.quarantined) / nullif(sum(l.received), 0) AS share
+FROM city.ledger l
+WHERE l.minute > now() - interval '1 hour'
+GROUP BY l.inbox
+ORDER BY received DESC
+LIMIT 50
+
+-- name: family_rates
+SELECT {family_name} AS family, r.per_minute, r.per_minute / 60.0 AS per_second
+FROM city.rate r
+WHERE r.per_minute > 0
+ORDER BY r.per_minute DESC
+LIMIT 60

@@ -1,0 +1,221 @@
+"""Alarms as staff read them: their words, colours and ages. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from dothi.output import console, shown, visible
+
+Row = dict[str, Any]
+
+SEVERITY_STYLE = {
+    "critical": "bold white on red",
+    "major": "bold red",
+    "minor": "yellow",
+    "warning": "cyan",
+    "info": "dim",
+}
+STATE_STYLE = {
+    "unacknowledged": "bold",
+    "acknowledged": "green",
+    "shelved": "dim",
+    "maintenance": "dim",
+    "cleared": "dim",
+}
+WORDS: dict[str, dict[str, str]] = {
+    "vi": {
+        **{"critical": "NGUY CẤP", "major": "nghiêm trọng", "minor": "nhẹ", "warning": "cảnh báo", "info": "thông tin"},
+        **{"unacknowledged": "chưa tiếp nhận", "acknowledged": "đã tiếp nhận", "shelved": "tạm gác"},
+        **{
+            "maintenance": "bảo trì",
+            "cleared": "đã kết thúc",
+            "planned": "sắp tới",
+            "running": "đang làm",
+            "over": "đã xong",
+        },
+        **{"true": "đúng", "false": "sai", "drill": "diễn tập", "verdict": "đánh giá"},
+        **{
+            "alarm": "số",
+            "severity": "mức",
+            "state": "trạng thái",
+            "age": "từ",
+            "raised": "phát sinh",
+            "area": "khu vực",
+        },
+        **{"where": "thiết bị", "message": "nội dung", "by": "người", "at": "lúc", "what": "việc", "note": "ghi chú"},
+        **{"member": "thiết bị liên quan", "evidence": "bằng chứng", "history": "quá trình", "value": "giá trị"},
+        **{"none": "không có cảnh báo nào", "others": "còn {} nữa; thêm --most", "until": "đến", "since": "từ lúc"},
+        **{"cleared_at": "kết thúc", "shelved_until": "gác đến", "last": "lần cuối", "occurrences": "số lần"},
+        **{
+            "members": "số thiết bị",
+            "family": "nhóm",
+            "kind": "loại",
+            "rule": "quy tắc",
+            "key": "khóa",
+            "reason": "lý do",
+        },
+        **{
+            "device": "mã thiết bị",
+            "name": "tên thiết bị",
+            "score": "điểm (0–1)",
+            "distance": "cách (m)",
+            "after": "sau (s)",
+        },
+        **{"maintenance_until": "bảo trì đến", "members_now": "hiện còn", "cleared_by": "người kết thúc"},
+    },
+    "en": {
+        **{
+            "critical": "CRITICAL",
+            "where": "device",
+            "cleared_at": "cleared",
+            "by": "by",
+            "member": "devices concerned",
+        },
+        **{"none": "no alarms", "others": "{} more; add --most", "shelved_until": "shelved until"},
+        **{"score": "score (0–1)", "distance": "distance (m)", "after": "after (s)", "device": "device id"},
+        **{"maintenance_until": "maintenance until", "members_now": "of them now", "cleared_by": "cleared by"},
+    },
+}
+
+
+def word(lang: str, name: str) -> str:
+    """A word in a language; in English most are what they are called here."""
+    return WORDS[lang].get(name, name)
+
+
+def age(seconds: float) -> str:
+    """How long, in the two largest units.
+
+    >>> age(42), age(3725), age(200000), age(-3)
+    ('42 s', '1 h 02 min', '2 d 07 h', '0 s')
+    """
+    whole = max(int(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600:02} h"
+
+
+def message(row: Row, lang: str) -> str:
+    """What an alarm says, how often it was seen, and how many devices it is about."""
+    said = (row["message_en"] if lang == "en" else None) or row["message"]
+    more = [f"×{row['occurrences']}"] if row["occurrences"] > 1 else []
+    more += [f"{row['members_now']}/{row['members']} {word(lang, 'member')}"] if row["members"] else []
+    return f"{said} ({', '.join(more)})" if more else str(said)
+
+
+def state(row: Row, lang: str) -> str:
+    """The state, with who is on it or until when."""
+    more = {"acknowledged": row["by"], "shelved": row["shelved_until"], "maintenance": row["maintenance_until"]}
+    besides = more.get(row["state"])
+    return word(lang, row["state"]) + (f" ({shown(besides)})" if besides else "")
+
+
+def cell(text: object, style: str = "") -> Text:
+    """A cell: nothing in it is markup, nothing reaches the terminal as a command."""
+    return Text(visible(shown(text), "\n"), style=style)
+
+
+def print_alarms(rows: Iterable[Row], lang: str, now: datetime) -> None:
+    """A table of alarms: age is since it was raised, of a cleared one how long it lasted."""
+    heads = ("alarm", "severity", "state", "age", "raised", "area", "where", "message")
+    table = Table(*(word(lang, head) for head in heads), header_style="bold")
+    for row in rows:
+        lasted = ((row["cleared"] or now) - row["raised"]).total_seconds()
+        table.add_row(
+            cell(row["id"]),
+            cell(word(lang, row["severity"]), SEVERITY_STYLE[row["severity"]]),
+            cell(state(row, lang), STATE_STYLE[row["state"]]),
+            cell(age(lasted)),
+            cell(row["raised"]),
+            cell(row["area"]),
+            cell(row["name"] or row["device"]),
+            cell(message(row, lang)),
+        )
+    console.print(table)
+
+
+FIELDS = (
+    *(
+        "severity",
+        "state",
+        "message",
+        "kind",
+        "rule",
+        "area",
+        "device",
+        "name",
+        "family",
+        "raised",
+        "last",
+        "occurrences",
+    ),
+    *("members", "members_now", "value", "by", "acknowledged", "shelved_until", "maintenance_until", "cleared_at"),
+    *("cleared_by", "verdict", "note", "key"),
+)
+
+
+def print_alarm(alarm: Row, lang: str) -> None:
+    """All about one alarm: what it is, its members, what speaks for it, and what happened."""
+    told = {**alarm, "cleared_at": alarm["cleared"], "state": state(alarm, lang), "message": message(alarm, lang)}
+    told |= {name: word(lang, told[name]) for name in ("severity", "verdict") if told[name]}
+    table = Table(f"{word(lang, 'alarm')} {alarm['id']}", "", header_style="bold")
+    for name in FIELDS:
+        if told.get(name) not in (None, 0):
+            style = SEVERITY_STYLE[alarm["severity"]] if name == "severity" else ""
+            table.add_row(cell(word(lang, name)), cell(told[name], style))
+    console.print(table)
+    if alarm["member"]:
+        print_rows(
+            lang,
+            "member",
+            ("where", "area", "since", "until"),
+            [(one["name"] or one["device"], one["area"], one["since"], one["until"]) for one in alarm["member"]],
+        )
+    if alarm["evidence"]:
+        print_rows(
+            lang,
+            "evidence",
+            ("at", "kind", "where", "score", "distance", "after"),
+            [
+                (one["at"], one["kind"], one["device"], one["score"], one["distance_m"], one["after_s"])
+                for one in alarm["evidence"]
+            ],
+        )
+    print_history(alarm["history"], lang)
+
+
+def print_history(rows: Iterable[Row], lang: str) -> None:
+    """What happened, a line each."""
+    print_rows(
+        lang,
+        "history",
+        ("at", "alarm", "what", "by", "note"),
+        [(row["at"], row["alarm"], row[f"title_{lang}"] or row["what"], row["by"], told(row, lang)) for row in rows],
+    )
+
+
+def told(row: Row, lang: str) -> str | None:
+    """The note, and what a step was about."""
+    detail = row["detail"] or {}
+    parts = [row["note"], word(lang, row["severity"]) if row["severity"] else None]
+    parts += [word(lang, detail["verdict"]) if "verdict" in detail else None]
+    parts += [f"{word(lang, 'until')} {shown(datetime.fromisoformat(detail['until']))}" if "until" in detail else None]
+    parts += [f"{detail['devices']} {word(lang, 'member')}" if "devices" in detail else None]
+    return "; ".join(part for part in parts if part) or None
+
+
+def print_rows(lang: str, title: str, heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """A table whose title and heads are words."""
+    table = Table(
+        *(word(lang, head) for head in heads), title=word(lang, title), title_justify="left", header_style="bold"
+    )
+    for row in rows:
+        table.add_row(*(cell(one) for one in row))
+    console.print(table)
