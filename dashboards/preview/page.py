@@ -72,10 +72,8 @@ def section(asked: Asked, figures: dict[str, Any]) -> str:
         *(moment.astimezone(LOCAL).strftime("%d/%m %H:%M") for moment in (asked.time.start, asked.time.end))
     )
     panels = "".join(cell(one, asked, figures) for one in asked.panels)
-    return (
-        f'<section data-uid="{board["uid"]}"><header><h1>{escape(board["title"])}</h1>{chosen}<span>{span}</span></header>'
-        f'<div class="grid">{panels}</div></section>'
-    )
+    head = f"<header><h1>{escape(board['title'])}</h1>{chosen}<span>{span}</span></header>"
+    return f'<section data-uid="{board["uid"]}">{head}<div class="grid">{panels}</div></section>'
 
 
 def some(texts: tuple[str, ...]) -> str:

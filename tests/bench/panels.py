@@ -70,6 +70,17 @@ def table(found: list[Timed], limit_ms: float) -> str:
     return "\n".join([*lines, "", f"95 % below {limit_ms:g} ms: {kept} of {len(found)} queries"])
 
 
+def wants(uid: str, named: list[str], english: bool) -> bool:
+    """Whether a board is measured: those that are named, else all of one language or of both."""
+    return uid in named if named else english or not uid.endswith("-en")
+
+
+def figures_of(one: Timed) -> dict[str, object]:
+    """One query's entry in the file."""
+    figures = {"query": one.question.where, "rows": one.rows, "p50_ms": one.at(0.5), "p95_ms": one.at(0.95)}
+    return figures | {"error": one.error}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,7 +98,7 @@ def main() -> None:
         [board for uid, board in boards().items() if uid in given.board] if given.board else list(boards().values())
     )
     if not given.board and not given.english:
-        chosen = [board for board in chosen if not board["uid"].endswith("-en")]
+        chosen = [board for uid, board in boards().items() if wants(uid, given.board, given.english)]
     with closing(Database(given.database)) as database:
         asked = [one for board in chosen for one in questions(board, database.ask, None, wanted)]
         found = measure(database, asked, given.runs)
@@ -95,16 +106,7 @@ def main() -> None:
         for one in [one for one in found if one.error is None][: given.slowest]:
             print(f"\n## {one.question.where}\n\n{plan(database, one.question)}")  # noqa: T201
     if given.json:
-        figures = [
-            {
-                "query": one.question.where,
-                "rows": one.rows,
-                "p50_ms": one.at(0.5),
-                "p95_ms": one.at(0.95),
-                "error": one.error,
-            }
-            for one in found
-        ]
+        figures = [figures_of(one) for one in found]
         given.json.write_text(json.dumps({"runs": given.runs, "queries": figures}, indent=1, ensure_ascii=False) + "\n")
 
 
