@@ -41,5 +41,8 @@ def alarm_table(pen: Pen, w: int) -> grafana.Panel:
 
 def alarms_raised(pen: Pen, w: int) -> grafana.Panel:
     """Alarms raised per hour, stacked by severity in its colour."""
-    columns = [Column(pen.words(f"severity.{name}"), title=pen.words(f"severity.{name}"), color=color) for name, color in SEVERITIES.items()]
+    columns = [
+        Column(pen.words(f"severity.{name}"), title=pen.words(f"severity.{name}"), color=color)
+        for name, color in SEVERITIES.items()
+    ]
     return trend(pen, "alarms_raised", columns, w, finest="1h", bars=True)

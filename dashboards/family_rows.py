@@ -74,9 +74,7 @@ def state_values(pen: Pen, family: Family) -> str:
     for metric in first_metrics(family):
         if metric.kind == "state":
             label = literal(metric.label[pen.words.language])
-            cases = " ".join(
-                f"WHEN {literal(state)} THEN {literal(pen.words.state(state))}" for state in metric.states
-            )
+            cases = " ".join(f"WHEN {literal(state)} THEN {literal(pen.words.state(state))}" for state in metric.states)
             rows.append(f"({label}, {literal(metric.name)}, l.{metric.name}, CASE l.{metric.name} {cases} END)")
     return ", ".join(rows) or "(NULL::text, NULL::text, NULL::text, NULL::text)"
 
@@ -142,5 +140,3 @@ def troubled(pen: Pen, family: Family, w: int) -> grafana.Panel:
         plain("area", hidden=True),
     ]
     return rows_of(pen, "family.troubled", columns, w)
-
-

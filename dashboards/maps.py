@@ -11,7 +11,14 @@ from dashboards.pen import Pen
 from dashboards.vocabulary import Look, panel
 
 # What a cell is coloured by; the statements count like this.
-STANDING = {1: ("ok", MARKER), 2: ("lost", LOST), 3: ("warning", BLUE), 4: ("minor", YELLOW), 5: ("major", ORANGE), 6: ("critical", RED)}
+STANDING = {
+    1: ("ok", MARKER),
+    2: ("lost", LOST),
+    3: ("warning", BLUE),
+    4: ("minor", YELLOW),
+    5: ("major", ORANGE),
+    6: ("critical", RED),
+}
 PLACES = [Column("lat", COUNT, 3), Column("lon", COUNT, 3)]
 
 
@@ -38,7 +45,9 @@ def grid_map(pen: Pen, key: str, w: int) -> grafana.Panel:
     return panel(pen, key, queries, columns, w, Look("geomap", options(layers)))
 
 
-def place_map(pen: Pen, key: str, columns: Sequence[Column], w: int, size: tuple[str, int, int] | None = None) -> grafana.Panel:
+def place_map(
+    pen: Pen, key: str, columns: Sequence[Column], w: int, size: tuple[str, int, int] | None = None
+) -> grafana.Panel:
     """A marker per row: place `lat`, `lon`, colour by the first of `columns`, text `label`."""
     layer = markers("places", "A", columns[0].name, size=size or ("", 8, 8), opacity=0.9, label="label")
     return panel(pen, key, [pen.rows(key)], [*columns, *PLACES], w, Look("geomap", options([layer])))

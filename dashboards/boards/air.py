@@ -62,4 +62,3 @@ STATIONS = [
     Column("complete", units.PercentUnit, 0),
     plain("area", hidden=True),
 ]
-

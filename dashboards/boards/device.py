@@ -142,22 +142,26 @@ def device_pen(words: Words, source: Source) -> Pen:
 
 def metrics(words: Words) -> str:
     """Rows (family, place, metric, label with its unit) of everything that is a number."""
-    return values([
-        (family.name, place, metric.name, f"{metric.label[words.language]}{unit_written(metric)}")
-        for family in FAMILIES.values()
-        for place, metric in enumerate(family.metrics)
-        if metric.kind != "state"
-    ])
+    return values(
+        [
+            (family.name, place, metric.name, f"{metric.label[words.language]}{unit_written(metric)}")
+            for family in FAMILIES.values()
+            for place, metric in enumerate(family.metrics)
+            if metric.kind != "state"
+        ]
+    )
 
 
 def limits(words: Words) -> str:
     """Rows (family, metric, title, limit) of the alarms of native profiles."""
-    return values([
-        (family.name, alarm.metric.name, f"▸ {alarm.title[words.language]}", float(alarm.raise_at))
-        for family in FAMILIES.values()
-        for alarm in native(family).alarms
-        if alarm.raise_at is not None
-    ])
+    return values(
+        [
+            (family.name, alarm.metric.name, f"▸ {alarm.title[words.language]}", float(alarm.raise_at))
+            for family in FAMILIES.values()
+            for alarm in native(family).alarms
+            if alarm.raise_at is not None
+        ]
+    )
 
 
 def states(words: Words) -> str:
@@ -169,4 +173,3 @@ def states(words: Words) -> str:
         if metric.kind == "state"
     }
     return values(list(found.items()))
-

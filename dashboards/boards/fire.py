@@ -65,5 +65,3 @@ def fire_pen(words: Words, source: Source) -> Pen:
     """Kinds of signs have words in the catalogue."""
     kinds = choose("e.kind", {kind: words(f"fire_kind.{kind}") for kind in KINDS})
     return sector_pen(words, source, "fire").with_(kind=kinds)
-
-

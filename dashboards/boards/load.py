@@ -39,7 +39,11 @@ def load(words: Words, source: Source) -> grafana.Dashboard:
             kpi(pen, "dropped_now", [Column("messages", steps=any_is(RED))], 3),
             kpi(pen, "balance", [Column("difference", COUNT, 0, UNBALANCED)], 3),
         ),
-        row(9, trend(pen, "settled", SETTLED, 12), trend(pen, "rates", [Column("rate", PER_SECOND, 0)], 12, finest="15s")),
+        row(
+            9,
+            trend(pen, "settled", SETTLED, 12),
+            trend(pen, "rates", [Column("rate", PER_SECOND, 0)], 12, finest="15s"),
+        ),
         row(
             9,
             trend(pen, "lags", LAGS, 12, ((60, RED),), finest="15s"),

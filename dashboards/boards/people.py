@@ -24,5 +24,3 @@ def people(words: Words, source: Source) -> grafana.Dashboard:
         figure(pen, "vibration", Column("velocity", "suffix:mm/s", 1, too_high(4.5, 11.2)), 4),
     ]
     return sector_board(pen, "people", figures)
-
-

@@ -71,4 +71,3 @@ RAIN_DAY = [
     Column("stations"),
     plain("area", hidden=True),
 ]
-

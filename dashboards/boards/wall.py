@@ -81,9 +81,9 @@ def ages(words: Words) -> list[Column]:
 
 def wall_pen(words: Words, source: Source) -> Pen:
     """Ages by sector are a column each."""
-    feeds = values([
-        (family, name, interval_s(FAMILIES[family])) for name, families in sectors().items() for family in families
-    ])
+    feeds = values(
+        [(family, name, interval_s(FAMILIES[family])) for name, families in sectors().items() for family in families]
+    )
     by_sector = ",\n       ".join(f"max(intervals) FILTER (WHERE sector = '{name}') AS {name}" for name in sectors())
     places = {
         "sector_feeds": feeds,
