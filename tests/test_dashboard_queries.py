@@ -1,5 +1,6 @@
 """Every query of every board, variable, annotation and alert rule on the real database, asked as Grafana asks it."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +20,15 @@ MOST_ROWS = 5000
 DAY = timedelta(days=1)
 WIDTHS = (None, timedelta(hours=1), 7 * DAY, 60 * DAY)  # the board's own time range, and what people turn it to
 AREA = "216"
+PLAIN = sorted(uid for uid in boards() if not uid.endswith("-en"))  # the other language differs in words alone
+ALWAYS = {
+    "connectivity",
+    "newest_time",
+    "ledger",
+    "plan",
+    "device_count",
+    "alarm",
+}  # views with rows from the beginning
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +87,7 @@ def test_every_query_answers_as_the_reader(stack: RunningStack, city: dict[str, 
     board, faults = boards()[uid], []
     with closing(Database(stack.document["reader"])) as database:
         assert database.ask("SELECT current_user::text")[1] == [("dothi_reader",)]
-        for wide in WIDTHS:
+        for wide in WIDTHS if uid in PLAIN else (None,):
             for question in questions(board, database.ask, wide):
                 names, rows = database.ask(question.sql)
                 faults += [f"{question.where} over {wide}: {fault}" for fault in answer_faults(question, names, rows)]
@@ -108,7 +118,7 @@ def named(panel: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("uid", sorted(boards()))
+@pytest.mark.parametrize("uid", PLAIN)
 def test_readings_are_read_by_device_alone_and_on_the_wall_not_at_all(
     stack: RunningStack, city: dict[str, str], uid: str
 ) -> None:
@@ -143,10 +153,12 @@ def test_a_query_that_reads_readings_is_seen(stack: RunningStack, city: dict[str
 @pytest.mark.stack
 def test_where_the_city_has_data_numbers_have_rows(stack: RunningStack, city: dict[str, str]) -> None:
     with closing(Database(stack.document["reader"])) as database:
-        asked = [one for board in boards().values() for one in questions(board, database.ask, None) if one.panel]
+        asked = [one for uid in PLAIN for one in questions(boards()[uid], database.ask, None) if one.panel]
+        sure = [one for one in asked if set(re.findall(r"\bcity\.(\w+)", one.sql)) <= ALWAYS]
         empty = [
-            one.where for one in asked if one.panel and one.panel["type"] == "stat" and not database.ask(one.sql)[1]
+            one.where for one in sure if one.panel and one.panel["type"] == "stat" and not database.ask(one.sql)[1]
         ]
+    assert len(sure) > len(PLAIN)
     assert empty == []
 
 

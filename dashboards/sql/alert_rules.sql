@@ -37,3 +37,6 @@ SELECT coalesce(sum(abs(received - stored - duplicate - quarantined)), 0)::float
 FROM city.ledger
 WHERE minute > now() - interval '1 hour'
 LIMIT 1
+
+-- name: disk-days-left
+SELECT days_left::float8 AS value FROM city.disk_left WHERE days_left IS NOT NULL LIMIT 1
