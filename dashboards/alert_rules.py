@@ -13,6 +13,7 @@ from devices.family import FAMILIES
 
 Document = dict[str, Any]
 GROUP = "dothi"
+FOLDER = "cảnh báo"  # what the title of the rules' own folder adds, when they come from files
 INTERVAL_S = 60
 LOOK_BACK_S = 600
 EXPRESSION = {"type": "__expr__", "uid": "__expr__"}  # Grafana's own arithmetic instead of a data source

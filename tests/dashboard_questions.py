@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from dashboards.lint import annotation_sql
@@ -20,8 +21,9 @@ class Question(NamedTuple):
     panel: dict[str, Any] | None = None
 
 
+@cache
 def boards() -> dict[str, dict[str, Any]]:
-    """Every board by uid."""
+    """Every board by uid; drawing them all takes a second."""
     return {board["uid"]: board for board in map(json.loads, dashboards("grafana-postgresql-datasource").values())}
 
 
