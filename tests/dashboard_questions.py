@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from dashboards.lint import annotation_sql
 from dashboards.macros import Range, Value, expand
 from dashboards.preview.asking import Ask, choice, flat, least_ms, points, time_range
+from dashboards.preview.repeat import repeated
 from dashboards.tree import dashboards
 
 
@@ -37,17 +38,21 @@ def questions(
     now = datetime.now(UTC)
     time = time_range(board, now) if wide is None else Range(now - wide, now)
     values: dict[str, Value] = {}
+    shown: dict[str, tuple[str, ...]] = {}
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             sql = expand(variable["query"], time, 60_000, values)
             yield Question(f"{board['uid']} ${variable['name']}", sql, "variable")
-        values[variable["name"]], _ = choice(variable, ask, time, values, wanted or {})
+        values[variable["name"]], shown[variable["name"]] = choice(variable, ask, time, values, wanted or {})
     for annotation in board["annotations"]["list"]:
         sql = expand(annotation_sql(annotation), time, 60_000, values)
         yield Question(f"{board['uid']} {annotation['name']}", sql, "annotation")
-    for panel in flat(board["panels"]):
+    for panel, own in repeated(flat(board["panels"]), values, shown):
+        single: dict[str, Value] = {name: value for name, (value, _) in own.items()}
         interval = time.interval_ms(points(panel), least_ms(panel))
         for target in panel.get("targets", []):
             if "rawSql" in target:
                 where = f"{board['uid']} {panel['id']}{target['refId']} {panel['title']}"
-                yield Question(where, expand(target["rawSql"], time, interval, values), target["format"], panel)
+                yield Question(
+                    where, expand(target["rawSql"], time, interval, values | single), target["format"], panel
+                )
