@@ -64,7 +64,7 @@ def scene(name: str, fleet: Fleet, learn_s: float, lasts_s: float = 0.0) -> simu
 
 
 class Asked(NamedTuple):
-    """How to play: devices, seed, quiet before it, how long (0: as it is made), and with which detectors (none: all)."""
+    """How to play: devices, seed, quiet before it, how long (0: as it is made), with which detectors (none: all)."""
 
     devices: int = 10_000
     seed: int = 1
