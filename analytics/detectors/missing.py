@@ -62,14 +62,16 @@ class Missing(Detector):
         value = self.short(rows)
         gone: Bools = value != value
         without, seen = state["without"][slot], state["seen"][slot]
-        row, column = np.nonzero(np.where(gone, seen > 0, (without > 0) | (seen < evidence)))
+        young = ~gone & (seen < evidence)
+        if young.any():
+            state["seen"][slot] = seen + young
+        row, column = np.nonzero(np.where(gone, seen > 0, (without > 0) | (seen == 0)))
         if not len(row):
             return NO_CHANGES
         at = (slot[row], column)
         gone, without, seen, readings = gone[row, column], without[row, column], seen[row, column], readings[row]
         back = ~gone & (without > 0)
         state["longest"][at] = np.where(back, np.maximum(state["longest"][at], without), state["longest"][at])
-        state["seen"][at] = np.minimum(seen + ~gone, evidence)
         state["first"][at] = first = np.where(seen == 0, readings, state["first"][at])
         state["lacking"][at] = lacking = state["lacking"][at] + gone
         now_s = rows.time[row] // 1_000_000
