@@ -56,8 +56,8 @@ def started(folder: Path) -> Iterator[Stack]:
 
 
 def caught_up(stack: Stack) -> bool:
-    """Wait until newest values are complete and the batches are taken; whether they are. The hour that was open when the
-    analyst began is closed from readings, which goes on beside."""
+    """Wait until newest values are complete and the batches are taken; whether they are. The hour that was open when
+    the analyst began is closed from readings, which goes on beside."""
     end = time.monotonic() + CAUGHT_UP_S
     with psycopg.connect(stack.database, autocommit=True) as connection:
         while time.monotonic() < end:
