@@ -325,10 +325,10 @@ def test_contacts_that_cannot_be_used(text: str) -> None:
         contacts_from(parse_yaml(text))
 
 
-trees = st.recursive(
-    st.fixed_dictionaries({"receiver": st.sampled_from(["a", "b"])}),
-    lambda inner: st.fixed_dictionaries({"receiver": st.just("a"), "routes": st.lists(inner, max_size=3)}),
-    max_leaves=6,
+trees: st.SearchStrategy[dict[str, Any]] = st.deferred(
+    lambda: st.fixed_dictionaries(
+        {"receiver": st.sampled_from(["a", "b"])}, optional={"routes": st.lists(trees, max_size=2)}
+    )
 )
 
 
@@ -342,10 +342,11 @@ def test_the_policies_of_others_stay_as_they_are(theirs: dict[str, Any]) -> None
 
 # --- differences ---
 
-documents = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "a"]), inner, max_size=3),
-    max_leaves=12,
+leaves = st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3)
+documents: st.SearchStrategy[Any] = st.deferred(
+    lambda: (
+        leaves | st.lists(documents, max_size=2) | st.dictionaries(st.sampled_from(["id", "a"]), documents, max_size=2)
+    )
 )
 
 
