@@ -154,5 +154,6 @@ def stats(
 
 alarms_act.register(app)
 app.add_typer(alarms_maintenance.app, name="maintenance")
+app.command()(alarms_check.check)
 alarms_routes.register(app)
 app.command()(alarms_check.check)
