@@ -31,8 +31,11 @@ ALONE = -1
 """Stands for the place in a list of a message that is no list."""
 UNKNOWN_FIELD = "unknown field"
 """What msgspec says of a metric that nobody sent before; all else that it objects to is wrong with any metrics."""
-TEXT_BELOW = 0x80
-"""First bytes from here on are no JSON."""
+OTHER, TEXT, BINARY = 0, 1, 2
+KINDS = np.zeros(256, dtype=np.uint8)
+"""Of a message, by its first byte."""
+KINDS[list(b"{[ \t\n\r")] = TEXT
+KINDS[0x80:] = BINARY
 
 
 class Rows(NamedTuple):
@@ -215,12 +218,12 @@ def in_order(pieces: list[Rows], metrics: int) -> Rows:
 
 
 def sorted_out(payloads: list[bytes]) -> tuple[Ints, Ints]:
-    """Places of the payloads that can be JSON, and of those in CBOR; of a size that is read."""
+    """Places of the payloads that can be messages in JSON, and of those in CBOR; of a size that is read."""
     sizes = np.fromiter(map(len, payloads), dtype=np.int64, count=len(payloads))
     places = np.flatnonzero((sizes > 0) & (sizes <= MAX_PAYLOAD))
     sized = payloads if len(places) == len(payloads) else [payloads[place] for place in places.tolist()]
-    text = np.frombuffer(bytes(map(itemgetter(0), sized)), dtype=np.uint8) < TEXT_BELOW
-    return places[text], places[~text]
+    kind = KINDS[np.frombuffer(bytes(map(itemgetter(0), sized)), dtype=np.uint8)]
+    return places[kind == TEXT], places[kind == BINARY]
 
 
 def spread(items: list[Any], others: list[int]) -> tuple[list[Any], Ints, Ints]:

@@ -6,11 +6,9 @@ what lies below it. `"missing": [from, to]` names the first gap. Progress is wri
 A message that cannot be read as far as its number is quarantined, but settles none.
 """
 
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import psycopg
 
@@ -38,7 +36,7 @@ class Settled(NamedTuple):
     device: list[int]
     boot: list[int]
     seq: list[int]
-    senders: dict[int, Callable[[], Sender]]
+    senders: dict[int, Sender]
 
 
 async def acknowledgements(connection: Connection, batch: Batch) -> list[Ack]:
@@ -58,7 +56,9 @@ def settled_rows(settled: Settled, columns: Columns) -> None:
     settled.device.extend(devices)
     settled.boot.extend(table.boot[rows].tolist())
     settled.seq.extend(table.seq[rows].tolist())
-    settled.senders.update(zip(devices, [partial(columns.sender, row) for row in rows.tolist()], strict=True))
+    newest = dict(zip(devices, rows.tolist(), strict=True))
+    senders = columns.senders(np.array(list(newest.values()), dtype=np.int64))
+    settled.senders.update(zip(newest, senders, strict=True))
 
 
 def settled_refusals(settled: Settled, batch: Batch) -> None:
@@ -72,7 +72,7 @@ def settled_refusals(settled: Settled, batch: Batch) -> None:
                 settled.boot.append(boot)
                 settled.seq.append(seq)
                 topic = b"dothi/v1/%s/%s/up" % (device.area, device.name.encode())
-                settled.senders[device.id] = partial(Sender, arrival.source, topic)
+                settled.senders[device.id] = Sender(arrival.source, topic)
 
 
 class Progress(NamedTuple):
@@ -125,15 +125,12 @@ async def write_progress(connection: Connection, settled: Settled) -> list[Progr
 
 def acknowledgement(settled: Settled, progress: Progress) -> Ack:
     """What one device is told, and where it listens."""
-    source, topic = settled.senders[progress.device]()
+    source, topic = settled.senders[progress.device]
     return Ack(source, topic.removesuffix(b"up") + b"ack", message(progress))
 
 
 def message(progress: Progress) -> bytes:
     """The acknowledgement of one device and boot."""
-    said: dict[str, object] = {"seq": progress.beyond - 1, "first": progress.lowest}
-    if progress.resumes is not None:
-        said["missing"] = [progress.beyond, progress.resumes - 1]
-    if progress.boot != NO_BOOT:
-        said["boot"] = progress.boot
-    return msgspec.json.encode(said)
+    missing = b"" if progress.resumes is None else b',"missing":[%d,%d]' % (progress.beyond, progress.resumes - 1)
+    boot = b"" if progress.boot == NO_BOOT else b',"boot":%d' % progress.boot
+    return b'{"seq":%d,"first":%d%s%s}' % (progress.beyond - 1, progress.lowest, missing, boot)

@@ -215,5 +215,8 @@ class Batch:
             pids = [pid for pid in arrival.messages.pids if pid]
             if pids:
                 arrival.source.acknowledge(pids)
-        for ack in self.acks:
-            ack.source.publish(ack.topic, ack.payload)
+        told: dict[Source, list[tuple[bytes, bytes]]] = defaultdict(list)
+        for source, topic, payload in self.acks:
+            told[source].append((topic, payload))
+        for source, messages in told.items():
+            source.publish(messages)

@@ -203,10 +203,18 @@ class Columns:
         """What brought it."""
         return self.origin(row).arrival
 
-    def sender(self, row: int) -> Sender:
-        """How a row came."""
-        block, place = self._found(row)
-        return block.sender(place) if block else Sender(self._origins[place].arrival.source, self._origins[place].topic)
+    def senders(self, rows: Ints) -> list[Sender]:
+        """How some rows came."""
+        assert self.table is not None
+        where = self._where[rows]
+        pieces = np.searchsorted(self._starts, where, side="right") - 1
+        places = (where - self._starts[pieces]).tolist()
+        return [
+            self._blocks[piece - 1].sender(place)
+            if piece
+            else Sender(self._origins[place].arrival.source, self._origins[place].topic)
+            for piece, place in zip(pieces.tolist(), places, strict=True)
+        ]
 
     def asks(self) -> NDArray[np.bool_]:
         """Which rows are of devices that ask to be told what is settled."""

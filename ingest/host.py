@@ -14,7 +14,8 @@ from pathlib import Path
 
 import structlog
 
-from ingest.session import Happening, Inbox, Session
+from ingest.inbox import Inbox
+from ingest.session import Happening, Session
 from ingest.window import Window
 
 log = structlog.get_logger("ingest.host")

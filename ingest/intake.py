@@ -43,8 +43,9 @@ class Intake:
             return
         for place, (topic, payload) in enumerate(zip(arrival.messages.topics, arrival.messages.payloads, strict=True)):
             self._alone(batch, Message(arrival, topic, payload, counts, first + place))
-        for asked, words in self._router.requests(arrival.source.inbox):
-            arrival.source.publish(asked.encode(errors="replace"), words)
+        asked = self._router.requests(arrival.source.inbox)
+        if asked:
+            arrival.source.publish([(topic.encode(errors="replace"), words) for topic, words in asked])
 
     def finish(self, batch: Batch) -> None:
         """Read what waits."""

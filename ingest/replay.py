@@ -6,7 +6,7 @@ the readings are one transaction, and the readings have the keys they would have
 done twice, stores nothing twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -81,7 +81,7 @@ class Archive:
     def acknowledge(self, pids: Sequence[int]) -> None:
         """Nobody waits."""
 
-    def publish(self, topic: bytes, payload: bytes) -> None:
+    def publish(self, messages: Iterable[tuple[bytes, bytes]]) -> None:
         """Nobody listens."""
 
     def pause(self) -> None:

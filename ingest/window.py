@@ -6,7 +6,7 @@ Memory of a worker is bounded by this: when the window is full the sessions stop
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from ingest.mqtt import Messages
@@ -20,8 +20,8 @@ class Source(Protocol):
     def acknowledge(self, pids: Sequence[int]) -> None:
         """Send the acknowledgements, or drop them when the connection has gone: its messages come again."""
 
-    def publish(self, topic: bytes, payload: bytes) -> None:
-        """Send a message at QoS 0, or drop it when the connection has gone."""
+    def publish(self, messages: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send messages (topic, payload) at QoS 0, or drop them when the connection has gone."""
 
     def pause(self) -> None:
         """Stop reading."""

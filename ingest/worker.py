@@ -16,12 +16,12 @@ from devices.route import ROUTES
 from ingest.acknowledge import asking_families
 from ingest.batch import Limits
 from ingest.host import Host
+from ingest.inbox import Inbox
 from ingest.metrics import Figures, Meters
 from ingest.notices import Herald
 from ingest.pipeline import pipeline
 from ingest.route import Router
 from ingest.serve import Pages, serve
-from ingest.session import Inbox
 from ingest.watch import SEEN_EVERY_S, Events, Register
 from ingest.window import Window
 from ingest.writer import Writer

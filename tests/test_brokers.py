@@ -24,7 +24,9 @@ from paho.mqtt.properties import Properties
 from dothi.errors import Refused
 from dothi.stack.outside import check_broker
 from dothi.stack.ports import answers, free_port
-from ingest.session import Connection, Session, area_inbox
+from ingest.connection import Connection
+from ingest.inbox import area_inbox
+from ingest.session import Session
 from ingest.window import Arrival, Window
 from tests.mosquitto import OPEN, mosquitto
 

@@ -1,5 +1,6 @@
 """Any bytes whatever become a document or a rejection: never an exception, never a stall."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from math import isnan
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.codecs import CODECS, MAX_PAYLOAD, encode
+from devices.codecs.json_text import STARTS, described, malformed
 from devices.family import FAMILIES
 from devices.profile import MAX_ELEMENTS, PROFILES
 from devices.raw import LONGEST_SHOWN, MAX_DEPTH, NotFinite, storable
@@ -228,3 +230,17 @@ def test_every_codec_refuses_nothing_and_too_much() -> None:
 def test_every_reason_has_a_meaning_in_both_languages() -> None:
     assert set(MEANING) == set(Reason)
     assert all(text["vi"] and text["en"] for text in MEANING.values())
+
+
+@quick
+@given(st.text(min_size=1, max_size=8), st.sampled_from(["Expecting value", "Unterminated string starting at"]))
+def test_what_is_remembered_of_a_beginning_is_what_all_of_it_says(text: str, message: str) -> None:
+    assert malformed(text, 0, message) == described(text, 0, message)
+
+
+@quick
+@given(st.binary(min_size=1, max_size=6))
+def test_json_begins_in_few_ways(payload: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        msgspec.json.decode(payload)
+        assert payload[:1] in STARTS

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from ingest.connection import Connection
 from ingest.gather import Gathering
+from ingest.inbox import area_inbox
 from ingest.pipeline import gather
-from ingest.session import Connection, area_inbox
 from ingest.window import Arrival, Window
 from tests.model.broker import Violation
 from tests.model.database import Writer

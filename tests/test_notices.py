@@ -1,6 +1,7 @@
 """Messages that carry no reading, requests to devices, and topics of two routes: on their way through ingest."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -43,9 +44,9 @@ class Broker:
     def acknowledge(self, pids: object) -> None:
         """Nobody waits."""
 
-    def publish(self, topic: bytes, payload: bytes) -> None:
+    def publish(self, messages: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep it."""
-        self.published.append((topic, payload))
+        self.published.extend(messages)
 
     def pause(self) -> None:
         """Nothing flows."""

@@ -16,7 +16,8 @@ from devices.codecs.sparkplug import decode_payload
 from devices.envelopes import Notice, Packet, opener_of
 from devices.rejected import Rejected
 from devices.route import ROUTES, matches, overlap
-from ingest.session import Session, route_inbox
+from ingest.inbox import route_inbox
+from ingest.session import Session
 from ingest.window import Window
 from tests.stack import RunningStack
 

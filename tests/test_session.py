@@ -18,8 +18,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from devices.route import ROUTES
 from ingest.host import Host
+from ingest.inbox import address, area_inbox
 from ingest.mqtt import Subscription
-from ingest.session import Happening, Joined, Session, address, area_inbox
+from ingest.session import Happening, Joined, Session
 from ingest.window import Arrival, Window
 from tests.stack import RunningStack
 

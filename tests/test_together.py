@@ -1,7 +1,7 @@
 """Reading many messages together gives what reading each alone gives: for any payload, of every family."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import nan
 from typing import Any
 
@@ -37,7 +37,7 @@ class Source:
     def acknowledge(self, pids: Sequence[int]) -> None:
         """Nobody waits."""
 
-    def publish(self, topic: bytes, payload: bytes) -> None:
+    def publish(self, messages: Iterable[tuple[bytes, bytes]]) -> None:
         """Nobody listens."""
 
     def pause(self) -> None:

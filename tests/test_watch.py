@@ -14,7 +14,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from dothi.stack.queues import Limits, Queues, number
-from ingest.session import Inbox, Joined, Session, TakenOver, area_inbox
+from ingest.inbox import Inbox, area_inbox
+from ingest.session import Joined, Session, TakenOver
 from ingest.watch import Events, Register, taken_over
 from ingest.window import Window
 from tests.stack import RunningStack

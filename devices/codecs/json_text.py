@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from math import isinf
 from typing import Any
 
@@ -12,12 +13,16 @@ from devices.raw import NotFinite, clean
 from devices.rejected import Reason, Rejected
 
 LONGEST_INTEGER = 1000
+STARTS = frozenset(bytes((byte,)) for byte in b'{["-0123456789tfn \t\n\r')
+"""What a JSON text can begin with; anything else need not be tried."""
 _BOM = "\ufeff"
 _decode = msgspec.json.Decoder().decode
 
 
 def decode_json(payload: bytes) -> object:
     """The JSON document, or Rejected."""
+    if payload[:1] not in STARTS:
+        return look_again(payload)
     try:
         return _decode(payload)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
@@ -86,6 +91,19 @@ def not_utf8(payload: bytes, place: int) -> Rejected:
 
 def malformed(text: str, place: int, message: str) -> Rejected:
     """Where a text stops being JSON, with the likely cause."""
+    if place == 0 and len(text) > 1 and text[0] != "," and not text[0].isspace():
+        return malformed_from_the_start(text[:2], message)
+    return described(text, place, message)
+
+
+@lru_cache(maxsize=1024)
+def malformed_from_the_start(beginning: str, message: str) -> Rejected:
+    """Two characters tell as much as all: what comes in thousands is described once."""
+    return described(beginning, 0, message)
+
+
+def described(text: str, place: int, message: str) -> Rejected:
+    """What is wrong at a place."""
     line, column = text.count("\n", 0, place) + 1, place - (text.rfind("\n", 0, place) + 1) + 1
     detail = f"not JSON at line {line}, column {column}: {likely_cause(text, place, message)}"
     return Rejected("codec", Reason.MALFORMED, None, clean(text[place : place + 1]) or None, detail)

@@ -16,7 +16,7 @@ from dothi.output import console
 from dothi.settings import stack_at
 from dothi.stack.hosts import MOST_WORKERS, ask, deal_by_load
 from ingest.batch import Limits
-from ingest.session import Inbox, area_inbox, route_inbox
+from ingest.inbox import Inbox, area_inbox, route_inbox
 from ingest.worker import Worker
 
 MOVED_WITHIN_S = 20.0

@@ -17,8 +17,8 @@ from dothi.stack.admission import Admission
 from dothi.stack.door import Door
 from dothi.stack.queues import TOPICS, Limits, Queues, number
 from dothi.stack.samples import Samples
+from ingest.inbox import address, credentials
 from ingest.serve import Pages, serve
-from ingest.session import address, credentials
 from ingest.watch import Events
 
 log = structlog.get_logger("dothi.stack")

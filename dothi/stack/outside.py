@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from dothi.errors import Refused
 from ingest import mqtt
-from ingest.session import address, credentials, said
+from ingest.connection import said
+from ingest.inbox import address, credentials
 
 PATIENCE_S = 10.0
 

@@ -6,8 +6,9 @@
 
 Loading goes through ingest's writer, minute after minute of the city, sorted by receipt; one device in eleven sends as
 often as its profile says, the others four times a day; two metrics of a family are sent. Chunks are as long as the
-keeper makes them at 20,000/s. Newest values are made by the analyst, from the readings, when the stack is started
-first; rollups begin with that hour. The folder stays, and can be used as any other: `dothi up --dir DIR`.
+keeper makes them at 20,000/s. Rollups are filled by a statement for each family (`day_rollups`); newest values are made
+by the analyst, from the readings, when the stack is started first. The folder stays, and can be used as any other:
+`dothi up --dir DIR`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 from dothi.load.fleet import fleet_of
 from tests.bench.day_ask import ask_all, document, questions, told
 from tests.bench.day_fill import CITY, load, say
+from tests.bench.day_rollups import fill
 from tests.bench.day_stack import caught_up, hand_over, sent_to, started
 from tests.bench.storage import database_in
 
@@ -60,7 +62,9 @@ def loaded(arguments: argparse.Namespace) -> bool:
         owner, free = stack.database.owner, int(arguments.keep_free * 1e9)
         urls = owner, stack.database.writer
         done = load(urls, folder, arguments.readings, arguments.ahead_s, arguments.pause, free)
-        hand_over(owner)
+        if done:
+            hand_over(owner)
+            fill(owner)
     return done
 
 

@@ -15,8 +15,9 @@ import psycopg
 from devices.family import FAMILIES
 from ingest import mqtt, worker
 from ingest.batch import Limits
+from ingest.connection import RECEIVE_MAXIMUM, pause_s
+from ingest.inbox import area_inbox
 from ingest.pack import column_names
-from ingest.session import RECEIVE_MAXIMUM, area_inbox, pause_s
 from tests.bench.packets import Load, packets
 
 CONNECTIONS = 4

@@ -5,7 +5,7 @@ Nothing here needs the fuzzer: tests/test_fuzz.py replays the small corpora and 
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import isnan
 from pathlib import Path
 from typing import NamedTuple
@@ -200,7 +200,7 @@ class Nowhere:
     def acknowledge(self, pids: object) -> None:
         """To nobody."""
 
-    def publish(self, topic: bytes, payload: bytes) -> None:
+    def publish(self, messages: Iterable[tuple[bytes, bytes]]) -> None:
         """To nobody."""
 
     def pause(self) -> None:

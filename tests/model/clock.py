@@ -5,11 +5,11 @@ from collections.abc import Callable
 from types import ModuleType
 
 import ingest.batch
-import ingest.session
+import ingest.connection
 import ingest.window
 
 START_S = 1_767_225_600.0
-READERS: tuple[ModuleType, ...] = (ingest.batch, ingest.session, ingest.window)
+READERS: tuple[ModuleType, ...] = (ingest.batch, ingest.connection, ingest.window)
 
 
 class Clock:

@@ -1,9 +1,9 @@
-"""A network between the real ingest.session.Connection and the broker: bytes lie in it until the model carries them."""
+"""A network between the real ingest.connection.Connection and the broker: bytes lie in it until they are carried."""
 
 import asyncio
 from typing import Any
 
-from ingest.session import Connection
+from ingest.connection import Connection
 from tests.model.broker import Broker, Line
 
 

@@ -15,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from devices.route import ROUTES
 from ingest.batch import Limits
+from ingest.connection import Connection
+from ingest.inbox import area_inbox
 from ingest.pipeline import pipeline
 from ingest.route import Router
-from ingest.session import Connection, area_inbox
 from ingest.window import Window
 from tests.model.broker import Broker, Message, Violation
 from tests.model.clock import START_S, Clock, Loop
