@@ -5,7 +5,7 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from analytics.newest_rows import listed, newest_columns, newest_from_readings, newest_table
+from analytics.newest_rows import listed, newest_columns, newest_table
 from devices.family import FAMILIES, Family
 from devices.relations import ViewBody, grow_table, reading_expressions, refuse_change, table_columns, with_retries
 from devices.relations import replace_view as replace_city_view
@@ -14,12 +14,23 @@ REBUILDING = sql.SQL("not coalesce((select s.complete from rollup.newest_state s
 """Evaluated once per query: while the tables are not whole, the readings themselves are asked."""
 
 
+ASKING = sql.SQL("""
+create function {function}(device integer) returns setof {readings}
+language plpgsql stable security definer rows 1 set search_path = pg_catalog, pg_temp as $$
+begin
+    return query select * from {readings} r where r.device = $1 order by r.time desc, r.seq desc limit 1;
+end
+$$
+""")
+
+
 def reconcile_views(connection: psycopg.Connection) -> list[str]:
     """Make tables and views of all families; returns what was changed, a line each. The families' tables exist."""
     done = []
     for family in FAMILIES.values():
         for complete in (True, False):
             done += with_retries(connection, partial(reconcile_newest, connection, family, complete))
+        done += with_retries(connection, partial(reconcile_asking, connection, family))
     views = {f"latest_{family.name}": latest_view(family) for family in FAMILIES.values()} | {"device": device_view()}
     for name, body in views.items():
         done += with_retries(connection, partial(replace_city_view, connection, name, body))
@@ -44,6 +55,23 @@ def reconcile_newest(connection: psycopg.Connection, family: Family, complete: b
     return [f"created rollup.{name}"]
 
 
+def reconcile_asking(connection: psycopg.Connection, family: Family) -> list[str]:
+    """The function by which views ask the readings for a device's newest. Not plain SQL in the views: the planner would
+    look at every chunk, and lock it, each time that somebody asks for what the tables have."""
+    function = asking(family)
+    name = f"{function.as_string(connection)}(integer)"
+    if connection.execute("select to_regprocedure(%s)", (name,)).fetchone() != (None,):
+        return []
+    connection.execute(ASKING.format(function=function, readings=sql.Identifier("reading", family.name)))
+    connection.execute(sql.SQL("grant execute on function {} to dothi_analyst, dothi_reader").format(function))
+    return [f"created rollup.newest_reading_{family.name}"]
+
+
+def asking(family: Family) -> sql.Identifier:
+    """Its name."""
+    return sql.Identifier("rollup", f"newest_reading_{family.name}")
+
+
 def drop_newest(connection: psycopg.Connection) -> list[str]:
     """rollup.newest, by which city.device once found when each device was heard."""
     if connection.execute("select to_regclass('rollup.newest')").fetchone() == (None,):
@@ -61,11 +89,15 @@ def latest_view(family: Family) -> ViewBody:
     kept = {c: sql.Identifier("n", c) for c in names} | {"as_of": sql.SQL("(select as_of from rollup.newest_state)")}
     asked = {c: sql.Identifier("r", c) for c in names} | {"as_of": sql.SQL("now()")}
     asked |= {"name": sql.SQL("d.device"), "area": sql.SQL("a.code")}
-    source = sql.SQL("from (select {} from {} n union all select {} {} where {}) r").format(
+    source = sql.SQL(
+        "from (select {} from {} n union all select {} from registry.device d cross join lateral {}(d.id) r "
+        "join registry.area a on a.id = r.area and d.family = {} where {}) r"
+    ).format(
         listed(sql.SQL("{} as {}").format(e, sql.Identifier(c)) for c, e in kept.items()),
         newest_table(family, True),
         listed(sql.SQL("{} as {}").format(e, sql.Identifier(c)) for c, e in asked.items()),
-        newest_from_readings(family),
+        asking(family),
+        sql.Literal(family.name),
         REBUILDING,
     )
     named = {"device": sql.SQL("r.name"), "area": sql.SQL("r.area")}
@@ -98,12 +130,12 @@ def heard(column: str) -> sql.Composed:
     """A column of a device's newest reading, looked up in the table of its family alone; the readings themselves are
     asked only for who is not in it, and in a rebuild."""
     kept = sql.SQL("(select n.{} from {} n where n.device = d.id)")
-    asked = sql.SQL("(select r.{} from {} r where r.device = d.id order by r.time desc, r.seq desc limit 1)")
+    asked = sql.SQL("(select r.{} from {}(d.id) r)")
     name = sql.Identifier(column)
     return sql.SQL("coalesce({}, case when {} then {} end)").format(
         by_family({family.name: kept.format(name, newest_table(family, True)) for family in FAMILIES.values()}),
         REBUILDING,
-        by_family({family: asked.format(name, sql.Identifier("reading", family)) for family in FAMILIES}),
+        by_family({family.name: asked.format(name, asking(family)) for family in FAMILIES.values()}),
     )
 
 

@@ -25,14 +25,15 @@ def waiting(pen: Pen, w: int) -> grafana.Panel:
 
 def alarm_table(pen: Pen, w: int) -> grafana.Panel:
     """Active alarms, the worst unanswered first: severity in words and colour, age, how to acknowledge."""
-    narrow = w < 12
+    narrow = w < 10
     columns = [
-        Column("severity", TEXT, width=105, shown=severities(pen), cell="fill"),
+        Column("severity", TEXT, width=100, shown=severities(pen), cell="fill"),
         Column("age", CLOCK, width=90),
         plain("message", link="dothi-device"),
-        plain("district", width=115, link="dothi-district"),
-        plain("handling", width=165),
-        Column("occurrences", width=70, hidden=narrow),
+        # On a narrow one the message has the room: it names the device, and the map the district.
+        Column("district", TEXT, width=115, link="dothi-district", hidden=narrow),
+        plain("handling", width=160),
+        Column("occurrences", width=70, hidden=w < 12),
         plain("device", hidden=True),
         plain("area", hidden=True),
     ]

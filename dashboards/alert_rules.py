@@ -13,21 +13,24 @@ from devices.family import FAMILIES
 
 Document = dict[str, Any]
 GROUP = "dothi"
+FOLDER = "cảnh báo"  # what the title of the rules' own folder adds, when they come from files
 INTERVAL_S = 60
 LOOK_BACK_S = 600
 EXPRESSION = {"type": "__expr__", "uid": "__expr__"}  # Grafana's own arithmetic instead of a data source
-KEYS = {"name", "title", "about", "severity", "above", "for", "empty"}
+KEYS = {"name", "title", "about", "severity", "for", "empty"}
+SIDES = {"above": "gt", "below": "lt"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: fires for every row of `sql` whose number is above `above` for as long as `lasts`."""
+    """One rule: fires for every row of `sql` whose number is `side` (above or below) `limit` for as long as `lasts`."""
 
     name: str
     title: dict[str, str]
     about: dict[str, str]
     severity: str
-    above: float
+    side: str
+    limit: float
     lasts: str
     empty: str
     sql: str
@@ -47,10 +50,14 @@ def rules() -> tuple[Rule, ...]:
 
 def rule_of(entry: Document) -> Rule:
     """One entry of the file."""
-    if entry.keys() != KEYS:
-        raise ValueError(f"alert rule {entry.get('name')}: keys are {sorted(entry)}; expected {sorted(KEYS)}")
-    names = {"lasts" if key == "for" else key: value for key, value in entry.items()}
-    return Rule(**names, sql=sql_of(entry["name"]))
+    sides = entry.keys() - KEYS
+    if not entry.keys() >= KEYS or len(sides) != 1 or not sides <= SIDES.keys():
+        raise ValueError(
+            f"alert rule {entry.get('name')}: keys are {sorted(entry)}; expected {sorted(KEYS)} and a limit"
+        )
+    side = min(sides)
+    named = {key: entry[key] for key in ("name", "title", "about", "severity", "empty")}
+    return Rule(**named, side=side, limit=entry[side], lasts=entry["for"], sql=sql_of(entry["name"]))
 
 
 def sql_of(name: str) -> str:
@@ -71,7 +78,7 @@ def document(rule: Rule, kind: str) -> Document:
         "format": "table",
     }
     query |= {"rawQuery": True, "rawSql": rule.sql, "intervalMs": 1000, "maxDataPoints": 1000}
-    condition = {"evaluator": {"type": "gt", "params": [rule.above]}}
+    condition = {"evaluator": {"type": SIDES[rule.side], "params": [rule.limit]}}
     judge = {"refId": "B", "type": "threshold", "datasource": EXPRESSION, "expression": "A", "conditions": [condition]}
     return {
         "uid": rule.uid,

@@ -7,7 +7,7 @@ from typing import Literal
 from grafana_foundation_sdk.models import common, units
 from grafana_foundation_sdk.models import dashboard as grafana
 
-from dashboards.palette import NEVER, Shown, Steps
+from dashboards.palette import NEVER, QUIET, TRANSPARENT, Shown, Steps
 from dashboards.words import Words
 
 CLOCK = units.DurationInHoursMinutesSeconds  # 00:01:30 reads the same in every language
@@ -70,14 +70,19 @@ def data_link(words: Words, stem: str) -> dict[str, object]:
     return {"title": words(f"{stem}.open"), "url": url, "targetBlank": False}
 
 
-def override(words: Words, title: str, column: Column) -> grafana.DashboardFieldConfigSourceOverrides:
-    """A column's title, unit, decimals, thresholds, and what it has beyond that."""
+def override(words: Words, title: str, column: Column, absent: str = "") -> grafana.DashboardFieldConfigSourceOverrides:
+    """A column's title, unit, decimals, thresholds, and what it has beyond that. `absent`: what stands for no value in
+    a cell, where the panel's own words would be too many."""
+    # What is in order leaves a filled cell as it is.
+    steps = tuple((at, TRANSPARENT if color == QUIET else color) for at, color in column.steps)
     properties: dict[str, object] = {
         "displayName": title,
         "unit": column.unit,
         "decimals": column.decimals,
-        "thresholds": thresholds(column.steps),
+        "thresholds": thresholds(steps if column.cell == "fill" else column.steps),
     }
+    if absent:
+        properties["noValue"] = absent
     if column.shown:
         properties["mappings"] = mapping(column.shown)
     if column.cell in CELLS:

@@ -20,7 +20,7 @@ FEW = frozenset((
     "air_quality", "camera_event", "camera_health", "fire_watch", "noise", "notice_board", "public_address", "rain",
     "security_event", "server", "telecom_site", "traffic_flow", "water_level", "water_quality", "weather",
 ))  # fmt: skip
-HEIGHT = 9
+HEIGHT = 11  # a line for each district of the larger province
 
 
 def family_rows(pen: Pen, family: Family) -> Iterator[Row]:
@@ -110,7 +110,7 @@ def by_district(pen: Pen, family: Family, gauge: Metric | None, w: int) -> grafa
             Column("average", unit(gauge), decimals(gauge), judged, cell="ink"),
             Column("worst", unit(gauge), decimals(gauge), judged, cell="ink"),
         ]
-    columns += [Column("age", CLOCK, width=95), plain("area", hidden=True)]
+    columns += [Column("age", CLOCK, width=115), plain("area", hidden=True)]
     return rows_of(pen, "family.districts" if gauge is not None else "family.reporting", columns, w)
 
 

@@ -79,12 +79,12 @@ def control_faults(board: Board, boards: Boards) -> Iterator[str]:
     for annotation in board.get("annotations", {}).get("list", []):
         yield from asked(annotation_sql(annotation), board)
     for link in board["links"]:
-        if link.get("type") != "dashboards":
+        if link["type"] == "link":
             yield from link_faults(link["url"], board, boards)
         elif not any(set(link["tags"]) <= set(other["tags"]) for other in boards.values()):
             yield f"link {link['title']} lists no dashboard"
         if link.get("placement"):
-            yield f"link {link['url']} is hidden in a menu"
+            yield f"link {link['title']} is hidden in a menu"
 
 
 def annotation_sql(annotation: dict[str, Any]) -> str:

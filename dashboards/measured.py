@@ -47,10 +47,11 @@ def of_metric(alarms: tuple[Alarm, ...], metric: str, when: str) -> list[tuple[f
 def steps(alarms: tuple[Alarm, ...], metric: str, quiet: str = QUIET) -> Steps:
     """Colours of a metric's values as its alarms judge them."""
     low, high = of_metric(alarms, metric, "<"), of_metric(alarms, metric, ">")
-    # Below a low limit lies its colour; from the limit upwards that of the next one, at last none.
+    # Below a low limit lies its colour; from the limit upwards that of the next one, at last none. No value: none.
+    starts = [(alarm.metric.low, "") for alarm in alarms if alarm.metric.name == metric and low][:1] + low
     colors = [color for _, color in low] + [quiet]
-    rising = [(limit, colors[place + 1]) for place, (limit, _) in enumerate(low)]
-    return ((None, colors[0]), *rising, *high)
+    rising = [(limit, color) for (limit, _), color in zip(starts, colors, strict=False)]
+    return ((None, quiet), *rising, *high)
 
 
 def limits(alarms: tuple[Alarm, ...], metric: str) -> Steps:

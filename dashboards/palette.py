@@ -5,6 +5,7 @@ from typing import NamedTuple
 QUIET = "text"  # what is in order
 RED, ORANGE, YELLOW, BLUE = "#F2495C", "#FF9830", "#FADE2A", "#5794F2"
 AMBER = ORANGE
+BRIGHT, DIM = "#D8DDE3", "#6E7785"  # lines that tell nothing bad
 MARKER = "#7F8A96"  # what is in order on a map
 ABSENT = "#4A5059"  # where there is nothing to judge
 LOST = "#B877D9"  # nobody speaks any more

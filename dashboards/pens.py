@@ -20,7 +20,7 @@ ZOOM = {"hourly": "$__interval_ms < 7200000", "daily": "$__interval_ms >= 720000
 
 
 def pen_of(words: Words, source: Source, file: str, chosen: str, families: Sequence[Family] | None = None) -> Pen:
-    """`chosen`: the condition on city.plan that the board's variables make; `families`: what it is about, all if None."""
+    """`chosen`: the condition on city.plan that the board's variables make; `families`: what it is about, None: all."""
     about = tuple(FAMILIES.values() if families is None else families)
     vietnamese = words.language == "vi"
     fill = ZOOM | {
@@ -41,9 +41,8 @@ def pen_of(words: Words, source: Source, file: str, chosen: str, families: Seque
         "severities": values([(name, words(f"severity.{name}")) for name in SEVERITIES]),
         "feeds": per_family(statements("common")["worst_age.feed"], ", ", about, words),
     }
+    fill["choosable"] = "true"
     fill["grid"] = statements("common")["grid"].format(**ZOOM)
     name = fill["name"]
-    fill["zone"] = (
-        f"zone AS MATERIALIZED (SELECT area, {name} AS name, lat, lon FROM city.plan p WHERE {chosen} LIMIT 100)"
-    )
+    fill["zone"] = statements("common")["zone"].format(name=name, chosen=chosen)
     return Pen(words, source, file, fill)

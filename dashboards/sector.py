@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from grafana_foundation_sdk.models import dashboard as grafana
 
 from dashboards.alarms import alarm_table, critical, waiting
-from dashboards.board import Row, Sight, area, board, row
+from dashboards.board import Row, Sight, area, board, province, row
 from dashboards.claims import families_of
 from dashboards.column import CLOCK, COUNT, SHARE, Column, plain
 from dashboards.family_rows import family_rows
 from dashboards.maps import grid_map
 from dashboards.palette import ORANGE, any_is, too_high, too_low
 from dashboards.pen import Pen, Source
-from dashboards.pens import BY_AREA, pen_of
+from dashboards.pens import BY_AREA, LARGEST, pen_of
 from dashboards.vocabulary import figure, kpi, rows_of
 from dashboards.words import Words
 
@@ -28,11 +28,11 @@ LATE, STOPPED = 3, 10  # intervals without a reading
 
 def sector_pen(words: Words, source: Source, name: str) -> Pen:
     """The pen of a sector's board."""
-    return pen_of(words, source, name, BY_AREA, families_of(name))
+    return pen_of(words, source, name, BY_AREA, families_of(name)).with_(choosable="province IN ($province)")
 
 
 def sector_board(pen: Pen, name: str, figures: Sequence[grafana.Panel], own: Sequence[Row] = ()) -> grafana.Dashboard:
-    """The board `dothi-<name>`; `figures` fill what the first row has left of its 24 columns, `own` are its own rows."""
+    """The board `dothi-<name>`; `figures` fill what the first row has left, `own` are its own rows."""
     first = [critical(pen, 4), waiting(pen, 4), reporting(pen, 4), worst_age(pen, 4), *figures]
     families = [line for family in families_of(name) for line in family_rows(pen, family)]
     rows = [
@@ -43,12 +43,12 @@ def sector_board(pen: Pen, name: str, figures: Sequence[grafana.Panel], own: Seq
         row(9, findings(pen, 24)),
     ]
     stem = f"dothi-{name.replace('_', '-')}"
-    return board(pen, stem, name, [area(pen)], rows, Sight(alarms_drawn=True))
+    return board(pen, stem, name, [province(pen, LARGEST), area(pen)], rows, Sight(alarms_drawn=True))
 
 
 def reporting(pen: Pen, w: int) -> grafana.Panel:
     """The share of devices that reported in time, and of how many."""
-    return figure(pen, "reporting", Column("share", SHARE, 1, too_low(90, 75)), w)
+    return figure(pen, "reporting", Column("share", SHARE, 0, too_low(90, 75)), w)
 
 
 def worst_age(pen: Pen, w: int) -> grafana.Panel:

@@ -151,8 +151,12 @@ def dashboards(kind: SourceKind) -> dict[str, str]:
 
 
 def alerting(kind: SourceKind, contacts: Contacts | None) -> dict[str, str]:
-    """Alert rules, and who is told. Without contacts Grafana's own policies stay as they are."""
-    rules = alert_rules.as_file(kind, Words(LANGUAGES[0])("folder"))
+    """Alert rules, and who is told. Without contacts Grafana's own policies stay as they are.
+
+    Rules are read before dashboards and name their folder by its title alone: with the title of the dashboards' folder,
+    versions 10 and 11 would make it under another uid and then refuse the dashboards (grafana/grafana#87889, #125079).
+    """
+    rules = alert_rules.as_file(kind, f"{Words(LANGUAGES[0])('folder')} – {alert_rules.FOLDER}")
     told = {} if contacts is None else {"dothi-contacts.yaml": as_yaml(contact_file(contacts))}
     return {"dothi-rules.yaml": as_yaml(rules), **told}
 

@@ -1,7 +1,8 @@
 """The small vocabulary that boards are written in: a function per kind of panel.
 
-A panel's `key` names its statement, its title in the catalogue of words, `<key>.about` its description, `<key>.<column>`
-the title of a column of its answer. `w` is its width in columns of the grid of 24; the row gives place and height.
+A panel's `key` names its statement, its title in the catalogue of words, `<key>.about` its description,
+`<key>.<column>` the title of a column of its answer. `w` is its width in columns of the grid of 24; the row gives place
+and height.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ class Look(NamedTuple):
     options: object
     defaults: grafana.FieldConfig | None = None
     named: bool = False  # also a single column has a title of its own
+    absent: str = ""  # what stands for no value in one of many cells
 
 
 def panel(pen: Pen, key: str, queries: Sequence[Sql], columns: Sequence[Column], w: int, look: Look) -> grafana.Panel:
@@ -44,9 +46,11 @@ def panel(pen: Pen, key: str, queries: Sequence[Sql], columns: Sequence[Column],
         options=look.options,
         field_config=grafana.FieldConfigSource(
             defaults=defaults,
-            overrides=[override(pen.words, column.title or pen.title(key, column.name), column) for column in columns]
-            if titled
-            else [],
+            overrides=[
+                override(pen.words, column.title or pen.title(key, column.name), column, look.absent)
+                for column in columns
+                if titled
+            ],
         ),
     )
 
@@ -100,15 +104,16 @@ def trend(
     finest: str = FINEST,
     bars: bool = False,
     span: str | None = None,
+    named: bool = False,
 ) -> grafana.Panel:
     """Lines over time, broken where readings are missing; `limits` draws a line at each value; `bars`: stacked; `span`:
-    how far back it goes, whatever the board's range is."""
+    how far back it goes, whatever the board's range is; `named`: the only series has a title of its own."""
     options = timeseries.Options(
         legend=placement(),
         tooltip=common.VizTooltipOptions(mode=common.TooltipDisplayMode.MULTI, sort=common.SortOrder.DESCENDING),
     )
     drawn = lines(pen, columns[0], limits, bars)
-    built = panel(pen, key, [pen.lines(key)], columns, w, Look("timeseries", options, drawn))
+    built = panel(pen, key, [pen.lines(key)], columns, w, Look("timeseries", options, drawn, named))
     built.interval = finest
     built.max_data_points = POINTS
     built.time_from = span
@@ -139,7 +144,7 @@ def lines(pen: Pen, column: Column, limits: Steps, bars: bool) -> grafana.FieldC
 def rows_of(pen: Pen, key: str, columns: Sequence[Column], w: int) -> grafana.Panel:
     """A table: rows as they come, in the query's own order."""
     options = table.Options(show_header=True, cell_height=common.TableCellHeight.SM)
-    return panel(pen, key, [pen.rows(key)], columns, w, Look("table", options, named=True))
+    return panel(pen, key, [pen.rows(key)], columns, w, Look("table", options, named=True, absent="–"))
 
 
 def state_timeline(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:

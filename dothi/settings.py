@@ -208,6 +208,28 @@ def tables() -> Path | None:
     return Path(value) if value else None
 
 
+RULES = "DOTHI_ALARM_RULES"
+
+
+def alarm_rules() -> Path | None:
+    """DOTHI_ALARM_RULES: a file of rules of alarms that takes the place of the one that comes along; None: that one."""
+    value = os.environ.get(RULES) or None
+    if value is not None and not Path(value).is_file():
+        raise WrongUsage(f"{RULES}={value!r} is no file; allowed: a file of rules such as /etc/dothi/rules.yaml")
+    return Path(value) if value else None
+
+
+def use_rules() -> None:
+    """Let DOTHI_ALARM_RULES take effect in this process."""
+    from analytics.alarms.limits import use
+    from analytics.alarms.rules import RulesRefused
+
+    try:
+        use(alarm_rules())
+    except RulesRefused as error:
+        raise WrongUsage(f"{RULES}: {error}") from None
+
+
 def use_tables() -> None:
     """Let DOTHI_TABLES take effect in this process."""
     from analytics.tables import TableRefused, use

@@ -18,6 +18,7 @@ from analytics.alarms.silences import Known
 SECOND_US = 1_000_000
 BEGIN_US = 1_767_225_600_000_000  # 2026-01-01 00:00 UTC
 HEARD = Known({}, frozenset())
+SHIPPED = read()
 
 
 def nobody(_area: int) -> There:
@@ -27,7 +28,7 @@ def nobody(_area: int) -> There:
 
 def engine_of(rules: Rules | None = None, population: int = 1000, fleet: Any = nobody) -> Engine:
     """An engine that needs no database."""
-    return Engine(rules or read(), World(lambda _area, _families: population, fleet, lambda _area: None))
+    return Engine(rules or SHIPPED, World(lambda _area, _families: population, fleet, lambda _area: None))
 
 
 def sign(finding: int, device: int, detector: str = "stuck", **said: Any) -> Sign:

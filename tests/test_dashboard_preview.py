@@ -46,6 +46,16 @@ def panel(kind: str, options: dict[str, Any] | None = None, **defaults: Any) -> 
     }
 
 
+AREA = {"type": "query", "name": "area", "label": "Huyện", "query": "areas LIMIT 1", "multi": True}
+BOARD: dict[str, Any] = {
+    "uid": "dothi-small",
+    "title": "Bảng nhỏ",
+    "time": {"from": "now-3h", "to": "now"},
+    "templating": {"list": [AREA | {"current": {"value": ["213"]}}]},
+    "panels": [panel("timeseries"), panel("table") | {"id": 2}, panel("stat") | {"id": 3}],
+}
+
+
 # --- values ---
 
 
@@ -137,6 +147,29 @@ def test_lines_break_only_at_gaps_that_are_too_long(minutes: list[int], span: in
     assert (values.count(None), values.count(1.0)) == (gaps, len(times))
 
 
+def test_a_repeated_panel_is_one_for_each_choice_and_moves_what_is_below() -> None:
+    metrics = AREA | {"name": "metric", "query": "metrics LIMIT 3", "current": {"value": ["a", "b", "c"]}}
+    series = panel("table") | {"title": "Số đo: $metric", "repeat": "metric", "maxPerRow": 2}
+    series["targets"][0]["rawSql"] = "SELECT $metric LIMIT 1"
+    below = panel("stat") | {"id": 2, "gridPos": {"x": 0, "y": 8, "w": 24, "h": 4}}
+    board = BOARD | {"templating": {"list": [metrics]}, "panels": [below, series]}
+
+    def ask(sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        if sql.startswith("metrics"):
+            return ["__value", "__text"], [(name, name.upper()) for name in "abcd"]
+        return ["value"], [(sql,)]
+
+    asked = ask_board(board, ask, NOON, {})
+    shown = {one.panel["title"]: (one.panel["gridPos"], one.frames[0].fields[0].values) for one in asked.panels}
+    assert shown == {
+        "Số đo: A": ({"x": 0, "y": 0, "w": 12, "h": 8}, ["SELECT 'a' LIMIT 1"]),
+        "Số đo: B": ({"x": 12, "y": 0, "w": 12, "h": 8}, ["SELECT 'b' LIMIT 1"]),
+        "Số đo: C": ({"x": 0, "y": 8, "w": 12, "h": 8}, ["SELECT 'c' LIMIT 1"]),
+        "Một bảng": ({"x": 0, "y": 16, "w": 24, "h": 4}, ["SELECT 1 LIMIT 1"]),
+    }
+    assert len({one.panel["id"] for one in asked.panels}) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
@@ -206,16 +239,6 @@ def test_a_panel_without_rows_says_so() -> None:
         assert "Chưa có dữ liệu" in drawing(panel("table"), [Frame([])])
 
 
-AREA = {"type": "query", "name": "area", "label": "Huyện", "query": "areas LIMIT 1", "multi": True}
-BOARD: dict[str, Any] = {
-    "uid": "dothi-small",
-    "title": "Bảng nhỏ",
-    "time": {"from": "now-3h", "to": "now"},
-    "templating": {"list": [AREA | {"current": {"value": ["213"]}}]},
-    "panels": [panel("timeseries"), panel("table") | {"id": 2}, panel("stat") | {"id": 3}],
-}
-
-
 def test_a_query_that_fails_is_told_on_its_panel() -> None:
     def ask(sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         if sql.startswith("areas"):
@@ -227,7 +250,7 @@ def test_a_query_that_fails_is_told_on_its_panel() -> None:
     assert {one.error for one in asked.panels} == {"relation is not there"}
     html = page([asked], NOON, "vi")
     assert html.count("relation is not there") == 3
-    assert "<img" not in html.split("</script>")[-2] + html.split("</nav>")[1]
+    assert "<img" not in html.split("</script>")[-2] + html.split("</head>")[1]
 
 
 def test_the_page_says_that_it_is_a_preview_and_asks_nothing_of_the_network() -> None:

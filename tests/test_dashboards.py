@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as grafana
+from typer.main import get_command
 
 from dashboards import words as words_module
 from dashboards.board import row
@@ -33,6 +34,7 @@ from devices.documents import parse_yaml
 from devices.family import FAMILIES, Metric, family_from
 from devices.panel import default_panel
 from devices.profile import PROFILES
+from dothi.cli import assemble
 from dothi.grafana import reader_database
 from tests.stack import RunningStack, dothi
 
@@ -84,12 +86,12 @@ def test_only_the_abnormal_has_colour(built: Boards) -> None:
     """Where thresholds give colour, there is a range of values that has none."""
     for uid, board in built.items():
         for panel in board["panels"]:
-            for steps in thresholds_of(panel):
-                colors = [step["color"] for step in steps]
-                assert steps[0]["value"] is None
+            for marks in thresholds_of(panel):
+                colors = [mark["color"] for mark in marks]
+                assert marks[0]["value"] is None
                 assert set(colors) - SEVERE, (uid, panel["title"])
                 assert "green" not in colors
-                values = [step["value"] for step in steps[1:]]
+                values = [mark["value"] for mark in marks[1:]]
                 assert values == sorted(values), (uid, panel["title"])
 
 
@@ -105,6 +107,12 @@ def test_the_wall_fills_a_screen(built: Boards) -> None:
         places = [panel["gridPos"] for panel in built[uid]["panels"]]
         assert max(at["y"] + at["h"] for at in places) == 28
         assert [at["w"] for at in places if at["h"] == 13] == [16, 8]
+
+
+def test_titles_of_a_board_differ(built: Boards) -> None:
+    for uid, board in built.items():
+        titles = [panel["title"] for panel in board["panels"]]
+        assert len(set(titles)) == len(titles), uid
 
 
 def test_a_row_must_be_full() -> None:
@@ -173,8 +181,8 @@ ICE = {"vi": "Băng dày", "en": "Thick ice"}
 
 def test_limits_are_those_of_the_profile() -> None:
     alarms = PROFILES["native-aquaculture"].alarms
-    assert steps(alarms, "dissolved_oxygen") == ((None, RED), (3.0, QUIET))
-    assert steps(alarms, "ph") == ((None, YELLOW), (6.5, QUIET), (9.0, YELLOW))
+    assert steps(alarms, "dissolved_oxygen") == ((None, QUIET), (0.0, RED), (3.0, QUIET))
+    assert steps(alarms, "ph") == ((None, QUIET), (0.0, YELLOW), (6.5, QUIET), (9.0, YELLOW))
     assert limits(alarms, "ph") == ((6.5, YELLOW), (9.0, YELLOW))
     assert steps(alarms, "temperature") == ((None, QUIET),)
 
@@ -231,6 +239,22 @@ def test_every_word_is_used(built: Boards) -> None:
         elif key not in ("folder", "sector.other"):
             parts = re.split(r"\{\w+\}", json.dumps(texts["vi"], ensure_ascii=False)[1:-1])
             assert all(part in everything for part in parts), key
+
+
+def test_commands_that_are_named_are_there() -> None:
+    """What a description tells staff to type is a command, and its options are options."""
+    said = {
+        text for texts in catalogue().values() for one in texts.values() for text in re.findall(r'"(dothi [^"]+)"', one)
+    }
+    assert len(said) > 5
+    for line in said:
+        words = line.split()[1:]
+        path = [word for word in words if not word.startswith("-")]
+        command: Any = get_command(assemble(None))
+        for word in path:
+            command = command.commands[word]
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
 
 
 def test_a_word_is_said_once() -> None:

@@ -12,12 +12,14 @@ from analytics.detectors.clock import Clock
 from analytics.detectors.detector import Detector
 from analytics.detectors.drift import Drift
 from analytics.detectors.implausible import Implausible, bounds
+from analytics.detectors.missing import Missing
 from analytics.detectors.repeated import Repeated
 from analytics.detectors.reporting import Reporting
 from analytics.detectors.rows import Changes, Rows, joined
+from analytics.detectors.shift import Shift
 from analytics.detectors.silent import Silent
 from analytics.detectors.spike import Spike, excursion
-from analytics.detectors.stuck import Stuck
+from analytics.detectors.stuck import REACH, Stuck, rare_length
 from analytics.indices.neighbours import NOBODY, nearest
 from devices.family import FAMILIES
 from tests.detector_world import BEGIN_US, SECOND_US, fleet_of, series
@@ -120,6 +122,46 @@ def test_six_hourly_values_that_are_equal_are_stuck() -> None:
 @pytest.mark.parametrize("values", [np.zeros(3000), np.full(3000, 21.5), np.repeat(np.arange(30.0), 100)])
 def test_what_hardly_ever_changes_is_not_stuck(values: np.ndarray) -> None:
     assert made(Stuck).update(temperatures(values)).size == 0
+
+
+def test_values_that_all_come_three_times_are_stuck_at_the_sixth() -> None:
+    values = np.repeat(noisy(160, interval_s=3 * HOUR_S), 3)
+    values[399:405] = values[399]
+    told = made(Stuck, interval_s=HOUR_S).update(temperatures(values, HOUR_S))
+    assert on(told) == [404 * 3600]
+
+
+@given(st.lists(st.integers(0, 500), min_size=REACH + 1, max_size=REACH + 1), st.floats(1e-9, 1e-3))
+def test_the_rarer_a_run_must_be_the_longer_it_is(reached: list[int], chance: float) -> None:
+    runs = np.array([np.sort(np.array(reached))[::-1]])  # no more runs are long than short
+    longer, shorter = (float(rare_length(runs, np.array([one]))[0]) for one in (chance / 10, chance))
+    assert 2 <= shorter <= longer
+
+
+def test_another_unit_is_told_after_six_readings_and_a_peak_is_none() -> None:
+    for change in (lambda values: values * 1.8 + 32, lambda values: values / 10, lambda values: values + 25):
+        values = noisy(4000)
+        values[3500:] = change(values[3500:])
+        told = made(Shift).update(temperatures(values))
+        assert on(told) == [3505 * 60]
+        assert told.since.tolist()[0] == BEGIN_US + 3500 * 60 * SECOND_US
+    peak, front = noisy(4000), noisy(4000)
+    peak[3500:3504] += 40
+    front[3500:] += np.minimum(np.arange(500) * 0.3, 30)
+    assert made(Shift).update(temperatures(peak)).size == 0
+    assert made(Shift).update(temperatures(front)).size == 0
+
+
+def test_a_metric_that_is_not_sent_any_more_is_told_after_five_readings_and_a_rare_one_is_not() -> None:
+    table = np.full((3000, len(WEATHER.metrics)), np.nan)
+    table[:, TEMPERATURE], table[:, 1] = noisy(3000), 1.0
+    table[::10, 2] = 1.0
+    renamed = table.copy()
+    renamed[2700:, TEMPERATURE] = np.nan
+    told = made(Missing).update(series(WEATHER, renamed))
+    assert (on(told), told.metric.tolist()) == ([2704 * 60], [TEMPERATURE])
+    assert told.since.tolist() == [BEGIN_US + 2700 * 60 * SECOND_US]
+    assert made(Missing).update(series(WEATHER, table)).size == 0
 
 
 def test_a_spike_is_found_and_a_step_is_none() -> None:

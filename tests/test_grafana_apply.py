@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from dashboards.alert_rules import as_file, as_interface, rules
+from dashboards.apply import Wanted, carry_out, plan
 from dashboards.contacts import ContactsRefused, contacts_from, merged, points, receivers, route
 from dashboards.differences import differences, essence
+from dashboards.grafana_gateway import Gateway
 from dashboards.lint_sql import sql_faults
 from dashboards.tree import PLACEHOLDERS, dashboards, tree
 from devices.documents import parse_yaml
 from dothi.commands.dashboards import app
 from dothi.errors import Refused
+from dothi.grafana import database_of
 from tests.grafana_server import ADMIN, EDITOR, VIEWER, Contract, serving
 
 CONTACTS = """
@@ -192,6 +196,38 @@ def test_no_data_source_and_no_stack(grafana: tuple[Contract, str]) -> None:
     assert "has no data source dothi-timescaledb" in refused(url)
 
 
+def test_the_data_source_is_made_mended_and_keeps_its_password(grafana: tuple[Contract, str]) -> None:
+    contract, url = grafana
+    contract.datasources.clear()
+    wanted = Wanted(database_of("postgresql://reader:p%24a@127.0.0.1:5433/city"))
+
+    def bring() -> list[str]:
+        with closing(Gateway(url, ADMIN)) as gateway:
+            return [one.kind for one in carry_out(plan(gateway, wanted, gateway.version()))]
+
+    assert bring()[:2] == ["folder", "source"]
+    made = contract.datasources["dothi-timescaledb"]
+    assert (made["url"], made["user"], made["database"]) == ("127.0.0.1:5433", "reader", "city")
+    assert contract.secrets["dothi-timescaledb"] == {"password": "p$a"}
+    assert bring() == []
+    made["jsonData"]["timescaledb"] = False
+    assert bring() == ["source"]
+    contract.datasources["dothi-timescaledb"]["secureJsonFields"] = {}
+    assert bring() == ["source"]
+    assert bring() == []
+
+
+def test_build_with_contacts_and_its_own_lint(tmp_path: Path) -> None:
+    told = tmp_path / "contacts.yaml"
+    told.write_text(CONTACTS)
+    done = CliRunner().invoke(app, ["build", str(tmp_path / "out"), "--contacts", str(told), "--check"])
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "out/provisioning/alerting/dothi-contacts.yaml").is_file()
+    told.write_text("default: [nobody]")
+    done = CliRunner().invoke(app, ["build", str(tmp_path / "out"), "--contacts", str(told)])
+    assert "default: nobody is neither an e-mail address nor http(s)" in str(done.exception)
+
+
 def test_what_files_made_is_not_touched(grafana: tuple[Contract, str]) -> None:
     contract, url = grafana
     applied(url)
@@ -289,10 +325,10 @@ def test_contacts_that_cannot_be_used(text: str) -> None:
         contacts_from(parse_yaml(text))
 
 
-trees = st.recursive(
-    st.fixed_dictionaries({"receiver": st.sampled_from(["a", "b"])}),
-    lambda inner: st.fixed_dictionaries({"receiver": st.just("a"), "routes": st.lists(inner, max_size=3)}),
-    max_leaves=6,
+trees: st.SearchStrategy[dict[str, Any]] = st.deferred(
+    lambda: st.fixed_dictionaries(
+        {"receiver": st.sampled_from(["a", "b"])}, optional={"routes": st.lists(trees, max_size=2)}
+    )
 )
 
 
@@ -306,10 +342,11 @@ def test_the_policies_of_others_stay_as_they_are(theirs: dict[str, Any]) -> None
 
 # --- differences ---
 
-documents = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "a"]), inner, max_size=3),
-    max_leaves=12,
+leaves = st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3)
+documents: st.SearchStrategy[Any] = st.deferred(
+    lambda: (
+        leaves | st.lists(documents, max_size=2) | st.dictionaries(st.sampled_from(["id", "a"]), documents, max_size=2)
+    )
 )
 
 

@@ -72,6 +72,7 @@ WITHIN_ALARMS = (
 FUNCTIONS: list[tuple[str, ...]] = [
     ("registry.activate", "", "x", ""),
     ("registry.*", "", "", ""),
+    ("rollup.newest_reading_*", "", "x", "x"),
     ("rollup.*", "", "x?", ""),
     ("city.*", "", "x", "x"),
     ("ops.take_batches", "", "x", ""),

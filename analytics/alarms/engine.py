@@ -52,8 +52,14 @@ class Engine:
         self.folding.settle(record, now)
         if self.fires and (self._burning or self.fires.lasting):
             self.fires.look(record, list(self.pieces.values()), now)
-            self._forget(now)
+        self._forget(now)
         self._burning = False
+
+    @property
+    def restless(self) -> bool:
+        """Whether time alone can change something."""
+        silent = self.silences is not None and any(self.folding.silent.values())
+        return bool(self.folding.waiting or self.pieces or silent)
 
     def _piece(self, sign: Sign) -> Piece:
         said = Evidence(sign.device, KIND[sign.detector], sign.since, sign.score, sign.lat, sign.lon)
@@ -62,8 +68,7 @@ class Engine:
 
     def _forget(self, now: int) -> None:
         """Evidence that has ended for so long that it counts no more."""
-        assert self.fires is not None
-        limit = now - round(self.fires.rule.quiet_s * 1e6)
+        limit = now - round((self.fires.rule.quiet_s if self.fires else 0.0) * 1e6)
         for finding in [one.finding for one in self.pieces.values() if one.until is not None and one.until < limit]:
             del self.pieces[finding]
 

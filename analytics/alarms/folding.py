@@ -61,6 +61,11 @@ class Folding:
         """Findings that are remembered."""
         return len(self.lasting)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something has still to last."""
+        return bool(self._waiting or self._changed)
+
     def take(self, sign: Sign) -> None:
         """A finding came or is over."""
         if sign.until is not None:

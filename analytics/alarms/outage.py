@@ -32,7 +32,8 @@ class There(NamedTuple):
 
 
 class Outage(NamedTuple):
-    """`moment`: of the cut, µs since 1970; `whole`: it is the whole district; else a disc about a point, km."""
+    """The cut was between `moment` and `latest`, µs since 1970; `whole`: of the whole district, else of a disc about a
+    point, km."""
 
     area: int
     moment: int
@@ -41,6 +42,7 @@ class Outage(NamedTuple):
     lat: float
     lon: float
     km: float
+    latest: int
 
     def key(self) -> str:
         """The same place is the same alarm: a gateway that comes and goes is one matter."""
@@ -55,7 +57,7 @@ class Outage(NamedTuple):
 
     def has(self, sign: Sign) -> bool:
         """Whether a device that falls silent later belongs to it."""
-        begun = sign.since <= self.moment <= sign.since + round(LATE * sign.interval_s * 1e6)
+        begun = sign.since <= self.latest and self.moment <= sign.since + round(LATE * sign.interval_s * 1e6)
         if self.whole or not begun:
             return begun
         apart = apart_km(np.array([sign.lat]), np.array([sign.lon]), self.lat, self.lon)
@@ -86,11 +88,13 @@ def largest(signs: list[Sign], there: There, rule: FromSilence, now: int) -> Out
     if mine.sum() < rule.least:
         return None
     some = [sign for sign, one in zip(signs, mine, strict=True) if one]
+    latest = int((heard + span)[mine].min())
     lat, lon = np.array([sign.lat for sign in some]), np.array([sign.lon for sign in some])
     late = there.silent_s * 1e6 <= now - moment  # would have been noticed by now
     if len(some) >= rule.share * late.sum():
-        return Outage(signs[0].area, moment, tuple(some), True, *middle(lat, lon), 0.0)
-    return in_place(some, lat, lon, moment, there, late, rule)
+        return Outage(signs[0].area, moment, tuple(some), True, *middle(lat, lon), 0.0, latest)
+    found = in_place(some, lat, lon, there, late, rule)
+    return None if found is None else found._replace(moment=moment, latest=latest)
 
 
 def most_covered(heard: npt.NDArray[np.int64], span: npt.NDArray[np.int64]) -> int:
@@ -105,9 +109,9 @@ def most_covered(heard: npt.NDArray[np.int64], span: npt.NDArray[np.int64]) -> i
 
 
 def in_place(
-    signs: list[Sign], lat: Floats, lon: Floats, moment: int, there: There, late: Bools, rule: FromSilence
+    signs: list[Sign], lat: Floats, lon: Floats, there: There, late: Bools, rule: FromSilence
 ) -> Outage | None:
-    """The disc in which most are silent; None: they lie scattered among others that speak."""
+    """The disc in which most are silent; None: they lie scattered among others that speak. Its moment is not known."""
     where = ~np.isnan(lat) & ~np.isnan(lon)
     if where.sum() < rule.least:
         return None
@@ -120,7 +124,7 @@ def in_place(
         if inside.sum() >= max(rule.least, rule.share * around.sum()):
             near = where & (far <= EDGE * km)
             some = tuple(sign for sign, one in zip(signs, near, strict=True) if one)
-            return Outage(signs[0].area, moment, some, False, y, x, km)
+            return Outage(signs[0].area, 0, some, False, y, x, km, 0)
     return None
 
 

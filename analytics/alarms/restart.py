@@ -73,5 +73,6 @@ def resume(engine: Engine, match: Match, some: list[Sign]) -> None:
     y, x = middle(lat, lon)
     km = max(LEAST_KM, float(np.nanmax(apart_km(lat, lon, y, x)))) if y == y and x == x else 0.0
     moment = max(sign.since for sign in some)
+    latest = max(moment, min(sign.since + round(sign.interval_s * 1e6) for sign in some))
     whole = match.kind == "power_cut"
-    engine.silences.remember(match.key, Outage(match.area, moment, tuple(some), whole, y, x, km))
+    engine.silences.remember(match.key, Outage(match.area, moment, tuple(some), whole, y, x, km, latest))

@@ -34,6 +34,14 @@ EVENTS = frozenset(
 """Kinds of ops.event. A kind that is new there has an alarm only when a rule names it."""
 
 
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "from": ("profile", "limit", "finding", "silence", "fire", "air", "event"),
+    "severity": SEVERITIES,
+    "fold": ("device", "area", "province", "none"),
+    "when": (">", "<", "in"),
+}
+
+
 class RulesRefused(ValueError):
     """A file of rules that cannot be used. The message is one line: rule, field, value, what is allowed."""
 
@@ -219,7 +227,9 @@ def rule_from(place: int, entry: Any) -> AnyRule:
         said, _, where = str(error).partition(" - at `$.")
         field = where.strip("`")
         value = f"{field} is {shown(entry, field)}; " if field else ""
-        raise RulesRefused(f"rule {called}: {value}{said}") from None
+        allowed = ALLOWED.get(field.rpartition(".")[2])
+        known = f"expected {', '.join(allowed)}" if allowed and said.startswith("Invalid") else said
+        raise RulesRefused(f"rule {called}: {value}{known}") from None
     return rule
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from analytics.alarms.folding import Folding
-from analytics.alarms.matching import Sign
+from analytics.alarms.matching import Sign, rank
 from analytics.alarms.outage import Outage, There, outages
 from analytics.alarms.rules import FromSilence
 
@@ -31,13 +31,17 @@ class Silences:
         self._fleet = fleet
         self.lasting: dict[str, Outage] = {}
         self._seen: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[str, int] = {}
 
     def look(self, folding: Folding, known: Known, now: int) -> None:
         """Find outages among what is silent, and let others join those that last."""
         for key in [key for key in self.lasting if key not in folding.matters]:
             del self.lasting[key]
+            self._sizes.pop(key, None)
         for area in [area for area, signs in folding.silent.items() if signs]:
             self._area(folding, area, known, now)
+        for key in list(self.lasting):
+            self._grow(folding, key, now)
 
     def _area(self, folding: Folding, area: int, known: Known, now: int) -> None:
         signs = folding.silent[area]
@@ -70,6 +74,19 @@ class Silences:
         if matter is not None:
             matter.back = self.rule.back
             self.lasting.setdefault(key, outage)
+
+    def _grow(self, folding: Folding, key: str, now: int) -> None:
+        """An outage of a place that turns out to be that of the district."""
+        outage, matter = self.lasting[key], folding.matters.get(key)
+        if outage.whole or matter is None or self._sizes.get(key) == len(matter.members):
+            return
+        self._sizes[key] = len(matter.members)
+        late = self._fleet(outage.area).silent_s * 1e6 <= now - outage.moment
+        if len(matter.members) >= self.rule.share * late.sum():
+            self.lasting[key] = outage._replace(whole=True)
+            matter.match = self.lasting[key].match(self.rule)._replace(key=key)
+            matter.worst = max(matter.worst, self.rule.district_severity, key=rank)
+            folding.mark(key)
 
     def _join(self, folding: Folding, key: str, outage: Outage) -> None:
         signs = [sign for sign in folding.silent.get(outage.area, {}).values() if outage.has(sign)]

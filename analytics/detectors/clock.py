@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import Changes, Detector, Rows, State, latched
+from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from devices.family import Family
 
 
@@ -43,6 +43,13 @@ class Clock(Detector):
         self.parameters = parameters or Parameters()
 
     def _round(self, rows: Rows) -> Changes:
+        """Most readings are on time, as those before: of these nothing is noted."""
+        wrong = np.abs(rows.received - rows.time) > self.parameters.wrong_s * 1e6
+        places = np.flatnonzero(wrong | (self.state["run"][rows.slot, 0] > 0))
+        return self._off(rows.of(places)) if len(places) else NO_CHANGES
+
+    def _off(self, rows: Rows) -> Changes:
+        """Readings that are off, and those that end a run of them."""
         state, slot, asked = self.state, rows.slot, self.parameters
         offset = ((rows.received - rows.time) / 1e6)[:, None]
         least, run, since = state["offset"][slot], state["run"][slot], state["since"][slot]

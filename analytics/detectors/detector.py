@@ -58,6 +58,7 @@ class Detector:
     def __init__(self, family: Family) -> None:
         self.family = family
         self.judged = np.array(self.judges(family), np.int64)
+        self._whole_rows = self.judged.tolist() == list(range(len(family.metrics)))
         self.fleet: Fleet | None = None
         self.state: dict[str, npt.NDArray[Any]] = {name: self._new(state, 0) for name, state in self.declared().items()}
 
@@ -96,6 +97,10 @@ class Detector:
         """Take in rows of different devices."""
         raise NotImplementedError
 
+    def short(self, rows: Rows) -> Floats:
+        """The judged values of rows as float32, rows × judged; not to be written to."""
+        return rows.short if self._whole_rows else rows.short[:, self.judged]
+
     def tick(self, now_us: int) -> Changes:
         """What time alone brings; called every few seconds. Nothing here decides what `update` will say later."""
         return NO_CHANGES
@@ -113,7 +118,7 @@ class Detector:
             return NO_CHANGES
         self.state["on"][slot[row], column] = on[row, column]
 
-        def told(values: Values, kind: str) -> npt.NDArray[Any]:
+        def each(values: Values, kind: str) -> npt.NDArray[Any]:
             return np.broadcast_to(values, on.shape)[row, column].astype(kind)
 
         score = self.state["score"][slot[row], column]
@@ -121,11 +126,34 @@ class Detector:
             slot[row].astype(np.int64),
             self.judged[column],
             on[row, column],
-            told(at, "i8"),
-            told(since, "i8"),
+            each(at, "i8"),
+            each(since, "i8"),
             score.astype("f8"),
-            told(value, "f8"),
-            told(expected, "f8"),
+            each(value, "f8"),
+            each(expected, "f8"),
+        )
+
+    def settled(
+        self, slot: Ints, column: Ints, score: Floats, on: Bools, at: Ints, since: Ints, value: Floats, expected: Values
+    ) -> Changes:
+        """As `switched`, for single entries (slot, column), each once: note their scores and what is on, and tell what
+        changed. What is not among them stays as it is."""
+        state = self.state
+        state["score"][slot, column] = score
+        changed = np.flatnonzero(on != state["on"][slot, column])
+        if not len(changed):
+            return NO_CHANGES
+        slot, column, on = slot[changed], column[changed], on[changed]
+        state["on"][slot, column] = on
+        return Changes(
+            slot.astype(np.int64),
+            self.judged[column],
+            on,
+            at[changed].astype("i8"),
+            since[changed].astype("i8"),
+            state["score"][slot, column].astype("f8"),
+            value[changed].astype("f8"),
+            np.broadcast_to(expected, score.shape)[changed].astype("f8"),
         )
 
 

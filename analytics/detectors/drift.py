@@ -26,9 +26,9 @@ class Parameters(NamedTuple):
 
     `allowed`: deviations per hour that are forgiven, for devices with neighbours and without; `limit`: the sum at which
     it is drift; `most`: an hour counts no more deviations; `weight`: a reading of a device that speaks less than hourly
-    counts as many hours as it stands for, at most so many, and `more` deviations more for each hour beyond the first: it
-    is a mean over nothing, and a day's drift lies between two of them. `idle`: share of hours with the same mean as the hour before
-    from which a metric is not judged: it rests (no rain, dark) and says little when it does not. `evidence`: hours
+    counts as many hours as it stands for, at most so many, and `more` deviations more for each hour beyond the first:
+    a day's drift lies between two of its readings. `idle`: share of hours with the same mean as the hour before from
+    which a metric is not judged: it rests (no rain, dark) and says little when it does not. `evidence`: hours
     before anything is judged, `alone`: without neighbours. `memory`: of the offsets, days; `scale_memory`: of the
     deviation, hours. `least`: neighbours with a value. `patience`: see SLOW. `alike`: a device is off by more than so
     many times what its neighbours are off in that hour: the weather's doing, not a sensor's. `delay_us`: how long after

@@ -6,15 +6,18 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
 from analytics.detectors.rows import Bools, Floats, Ints
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
 
+FULL = 60_000
+"""Readings after which what is long ago counts half."""
+
 
 class Parameters(NamedTuple):
     """`beyond`: of the width of all that was said before, how far outside of it no value can be; `evidence`: readings,
-    and `days`, before the past is judged by (at most 60,000 readings); `idle`: share of unchanged readings from which
+    and `days`, before the past is judged by (at most 30,000 readings); `idle`: share of unchanged readings from which
     the past says nothing about the next change (rain after weeks without); `settle`: readings in a row after which the
     new is believed; `hold`: readings without one after which it is over."""
 
@@ -53,7 +56,7 @@ class Implausible(Detector):
         "low": State("f4", np.inf),
         "high": State("f4", -np.inf),
         "last": State("f4", np.nan),
-        "idle": State("f2"),
+        "same": State("u2"),  # readings that repeated the one before
         "readings": State("u2"),
         "row": State("u1"),  # such values in a row
         "hold": State("u1"),
@@ -65,38 +68,59 @@ class Implausible(Detector):
         self.parameters = parameters or Parameters()
         metrics = [family.metrics[place] for place in self.judged]
         self._straight = np.array([metric.unit != "deg" for metric in metrics])  # 359 deg are not far from 1 deg
-        self._least = np.array([bound(metric, "low") for metric in metrics])
-        self._most = np.array([bound(metric, "high") for metric in metrics])
+        self._least = np.array([bound(metric, "low") for metric in metrics], np.float32)
+        self._most = np.array([bound(metric, "high") for metric in metrics], np.float32)
 
     def _round(self, rows: Rows) -> Changes:
-        state, slot, asked = self.state, rows.slot, self.parameters
-        value = rows.values[:, self.judged].astype("f4")  # as it is kept, to be compared
-        told = ~np.isnan(value)
-        n, row, hold = state["readings"][slot].astype("i4"), state["row"][slot], state["hold"][slot]
-        impossible = (value < self._least) | (value > self._most)
-        found = (impossible | (self._unheard_of(slot, value) & (row < asked.settle))) & (n > 0)
-        row = np.where(found, np.minimum(row, 250) + 1, np.where(told, 0, row)).astype("u1")
-        since = np.where(found & (hold == 0), rows.time[:, None] // 1_000_000, state["since"][slot].astype(np.int64))
-        hold = np.where(found, asked.hold, hold - (told & (hold > 0))).astype("u1")
-        learn = told & ~found
-        idle = state["idle"][slot]
-        weight = np.maximum(1.0 / (n + 1.0), 0.002)
-        idle = np.where(learn, idle + weight * ((value == state["last"][slot]) - idle), idle)
-        state["low"][slot] = np.where(learn, np.minimum(state["low"][slot], value), state["low"][slot])
-        state["high"][slot] = np.where(learn, np.maximum(state["high"][slot], value), state["high"][slot])
-        state["last"][slot] = np.where(learn, value, state["last"][slot])
-        state["readings"][slot] = np.minimum(n + told, 60_000)
-        state["idle"][slot], state["row"][slot], state["hold"][slot], state["since"][slot] = idle, row, hold, since
-        state["score"][slot] = hold > 0
-        return self.switched(slot, hold > 0, rows.time[:, None], since * 1_000_000, value)
+        """Most values lie where the series has been: of these hardly anything is noted."""
+        state, slot, value = self.state, rows.slot, self.short(rows)
+        low, high, last, n = (state[name][slot] for name in ("low", "high", "last", "readings"))
+        told = value == value
+        hold = state["hold"][slot]
+        odd = told & ~((value >= low) & (value <= high) & (value >= self._least) & (value <= self._most))
+        row, column = np.nonzero(odd | (told & (hold > 0)))
+        state["readings"][slot] = np.minimum(n, FULL - 1) + told
+        repeated = np.nonzero(value == last)
+        state["same"][slot[repeated[0]], repeated[1]] += 1
+        state["last"][slot] = np.where(told, value, last)
+        if (n >= FULL - 1).any():  # what is long ago counts half
+            full = np.nonzero(n >= FULL - 1)
+            for name in ("readings", "same"):
+                state[name][slot[full[0]], full[1]] //= 2
+        if not len(row):
+            return NO_CHANGES
+        at = (row, column)
+        return self._odd(rows, row, column, value[at], low[at], high[at], last[at], n[at])
 
-    def _unheard_of(self, slot: Ints, value: Floats) -> Bools:
+    def _odd(
+        self, rows: Rows, row: Ints, column: Ints, value: Floats, low: Floats, high: Floats, last: Floats, n: Ints
+    ) -> Changes:
+        """Values outside of what was before, and those after one that could not be, given by row and column."""
+        state, asked, slot = self.state, self.parameters, rows.slot[row]
+        at = (slot, column)
+        hold, again = state["hold"][at], state["row"][at]
+        impossible = (value < self._least[column]) | (value > self._most[column])
+        unheard = self._unheard_of(slot, column, value, low, high, n)
+        found = (impossible | (unheard & (again < asked.settle))) & (n > 0)
+        state["row"][at] = np.where(found, np.minimum(again, 250) + 1, 0)
+        now_s = rows.time[row] // 1_000_000
+        state["since"][at] = since = np.where(found & (hold == 0), now_s, state["since"][at].astype("i8"))
+        state["hold"][at] = hold = np.where(found, asked.hold, hold - (hold > 0)).astype("u1")
+        state["low"][at] = np.where(found, low, np.minimum(low, value))
+        state["high"][at] = np.where(found, high, np.maximum(high, value))
+        # What cannot be is no reading to learn from, nor one to be repeated.
+        state["last"][at] = np.where(found, last, value)
+        state["same"][at] -= found & (value == last) & (state["same"][at] > 0)
+        on = hold > 0
+        return self.settled(slot, column, on.astype("f4"), on, rows.time[row], since * 1_000_000, value, np.nan)
+
+    def _unheard_of(self, slot: Ints, column: Ints, value: Floats, low: Floats, high: Floats, n: Ints) -> Bools:
         """Far outside of all that the series has said, where that says something."""
-        state, asked = self.state, self.parameters
+        asked = self.parameters
         assert self.fleet is not None
-        a_while = np.clip(asked.days * 86_400 / self.fleet.interval_s[slot], asked.evidence, 59_999)[:, None]
-        known = (state["readings"][slot] >= a_while) & (state["idle"][slot] < asked.idle) & self._straight
-        low, high = state["low"][slot], state["high"][slot]
+        a_while = np.clip(asked.days * 86_400 / self.fleet.interval_s[slot], asked.evidence, FULL // 2 - 1)
+        idle = self.state["same"][slot, column] / np.maximum(n, 1)
+        known = (n >= a_while) & (idle < asked.idle) & self._straight[column]
         width = asked.beyond * np.where(known, high - low, 0.0)
         return np.asarray(known & ((value < low - width) | (value > high + width)))
 

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
 from devices.family import Family
 
 
@@ -27,7 +27,6 @@ class Repeated(Detector):
         "time": State("i8", -1),
         "hold": State("u1"),
         "since": State("i8"),
-        "readings": State("u1"),
     }
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
@@ -35,15 +34,21 @@ class Repeated(Detector):
         self.parameters = parameters or Parameters()
 
     def _round(self, rows: Rows) -> Changes:
-        state, slot, time = self.state, rows.slot, rows.time[:, None]
-        known = state["readings"][slot] > 0
-        found, hold = known & (time == state["time"][slot]), state["hold"][slot]
-        since = np.where(found & (hold == 0), time, state["since"][slot])
-        hold = np.where(found, self.parameters.hold, hold - (hold > 0)).astype("u1")
-        state["time"][slot], state["hold"][slot], state["since"][slot] = time, hold, since
-        state["readings"][slot] = 1
-        state["score"][slot] = hold > 0
-        return self.switched(slot, hold > 0, time, since, np.nan)
+        """Most times are new: of these nothing but the time is noted."""
+        state, slot = self.state, rows.slot
+        before = state["time"][slot, 0]
+        state["time"][slot, 0] = rows.time
+        found = rows.time == before
+        hold = state["hold"][slot, 0]
+        places = np.flatnonzero(found | (hold > 0))
+        if not len(places):
+            return NO_CHANGES
+        slot, time, found, hold = slot[places], rows.time[places], found[places], hold[places]
+        column = np.zeros(len(places), np.int64)
+        state["since"][slot, 0] = since = np.where(found & (hold == 0), time, state["since"][slot, 0])
+        state["hold"][slot, 0] = hold = np.where(found, self.parameters.hold, hold - (hold > 0)).astype("u1")
+        on = hold > 0
+        return self.settled(slot, column, on.astype("f4"), on, time, since, np.full(len(places), np.nan), np.nan)
 
 
 DETECTORS = (Repeated,)

@@ -38,6 +38,11 @@ class Rows:
         """How many rows there are."""
         return len(self.slot)
 
+    @cached_property
+    def short(self) -> Floats:
+        """The values as detectors keep them, float32: made once for all who ask."""
+        return self.values.astype(np.float32)
+
     def rounds(self) -> list[Ints]:
         """Places of rows, in portions in which each slot occurs once at most: the first rows of all slots, their second
         ones, … Each portion is ascending, so a detector gathers its state, reckons, and puts it back in one go."""

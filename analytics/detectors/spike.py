@@ -1,12 +1,16 @@
 """Single readings that are far off and back at once: what a loose contact or a disturbed line leaves in a series."""
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
 from analytics.detectors.rows import Bools, Floats, Ints
 from devices.family import Family
+
+Kept = dict[str, npt.NDArray[Any]]
+ZERO, NEARLY, LEAST = np.float32(0), np.float32(0.99), np.float32(1e-30)
 
 
 class Parameters(NamedTuple):
@@ -46,7 +50,7 @@ class Spike(Detector):
         "grain": State("f4", np.inf),
         "mean": State("f4"),
         "square": State("f4"),
-        "idle": State("f2"),
+        "idle": State("f4"),
         "readings": State("u2"),
         "hold": State("u1"),
         "since": State("u4"),  # s since 1970
@@ -65,65 +69,77 @@ class Spike(Detector):
         self.parameters = parameters or Parameters()
 
     def _round(self, rows: Rows) -> Changes:
+        """In 32-bit numbers throughout: all of it is reckoned for every value."""
         assert self.fleet is not None
         state, slot, asked = self.state, rows.slot, self.parameters
-        value, before = rows.values[:, self.judged].astype("f4"), state["time"][slot]  # as it is kept, to be compared
-        told = ~np.isnan(value) & (rows.time > before)[:, None]
+        value, before = self.short(rows), state["time"][slot]
+        fresh = (rows.time > before)[:, None]
         state["time"][slot] = np.maximum(before, rows.time)
-        apart = (rows.time - before) / 1e6 > asked.contiguous * self.fleet.interval_s[slot]
         ring = state["ring"][slot]
-        ring[apart] = np.nan
-        e = excursion(value, ring)
-        step = np.abs(value - ring[..., 0])
-        usable, paced = told & ~np.isnan(e), told & ~np.isnan(step)
-        size = np.where(usable, np.abs(e), 0.0)
-        limit = self._limit(slot)
-        known = state["readings"][slot] >= asked.evidence
-        judged = usable & known & (state["idle"][slot] < asked.idle)
+        ring[(rows.time - before) / 1e6 > asked.contiguous * self.fleet.interval_s[slot]] = np.nan
+        one, e = ring[..., 0].copy(), excursion(value, ring)
+        step = np.abs(value - one)
+        usable, paced = fresh & (e == e), fresh & (step == step)
+        size = np.where(usable, np.abs(e), ZERO)
+        kept = {name: state[name][slot] for name in ("step", "tail", "grain", "mean", "square", "idle", "readings")}
+        limit = self._limit(kept)
+        judged = usable & (kept["readings"] >= asked.evidence) & (kept["idle"] < asked.idle)
         found = judged & (size >= limit)
-        self._learn(slot, value, step, np.where(found, 0.0, size), paced)
-        state["ring"][slot] = np.where(told[..., None], np.concatenate((value[..., None], ring[..., :3]), -1), ring)
-        hold = np.where(found, asked.hold, state["hold"][slot] - (told & (state["hold"][slot] > 0)))
-        state["since"][slot] = since = np.where(
-            found & (state["hold"][slot] == 0), before[:, None] // 1_000_000, state["since"][slot].astype(np.int64)
-        )
-        state["hold"][slot] = hold
-        score = np.where(hold > 0, 1.0, np.where(judged, np.minimum(size / limit, 0.99), 0.0))
-        state["score"][slot] = score
-        expected = ring[..., 0] - np.where(usable, e, np.nan)
-        return self.switched(slot, hold > 0, rows.time[:, None], since * 1_000_000, ring[..., 0], expected)
+        self._learn(slot, kept, value, step, np.where(found, ZERO, size), paced)
+        told = fresh & (value == value)
+        ring[..., 1:] = np.where(told[..., None], ring[..., :3], ring[..., 1:])
+        ring[..., 0] = np.where(told, value, one)
+        state["ring"][slot] = ring
+        state["score"][slot] = np.where(judged, np.minimum(size / limit, NEARLY), ZERO)
+        row, column = np.nonzero(found | (told & (state["hold"][slot] > 0)))
+        if not len(row):
+            return NO_CHANGES
+        return self._told(rows, row, column, found[row, column], before[row], one[row, column], e[row, column])
 
-    def _limit(self, slot: Ints) -> Floats:
+    def _told(
+        self, rows: Rows, row: Ints, column: Ints, found: Bools, before: Ints, value: Floats, e: Floats
+    ) -> Changes:
+        """Spikes and the readings after them, given by row and column."""
+        state, at = self.state, (rows.slot[row], column)
+        hold = state["hold"][at]
+        since = np.where(found & (hold == 0), before // 1_000_000, state["since"][at].astype("i8"))
+        state["since"][at] = since
+        state["hold"][at] = hold = np.where(found, self.parameters.hold, hold - (hold > 0)).astype("u1")
+        on = hold > 0
+        score = np.where(on, 1.0, state["score"][at])
+        return self.settled(*at, score, on, rows.time[row], since * 1_000_000, value, value - e)
+
+    def _limit(self, kept: Kept) -> Floats:
         """How far off is too far, in the metric's unit."""
-        state, asked = self.state, self.parameters
-        spread = np.sqrt(np.maximum(state["square"][slot], 0.0))
-        grain = np.where(np.isinf(state["grain"][slot]), 0.0, state["grain"][slot])
-        by_noise = np.maximum(asked.steps * state["step"][slot], asked.tail * state["tail"][slot])
-        limit: Floats = np.maximum(np.maximum(by_noise, asked.grains * grain), np.maximum(asked.spread * spread, 1e-30))
-        return limit
+        asked = self.parameters
+        grain = np.where(np.isinf(kept["grain"]), ZERO, kept["grain"])
+        limit = np.maximum(np.float32(asked.steps) * kept["step"], np.float32(asked.tail) * kept["tail"])
+        limit = np.maximum(limit, np.float32(asked.grains) * grain)
+        spread = np.sqrt(np.maximum(kept["square"], ZERO))
+        return np.asarray(np.maximum(limit, np.maximum(np.float32(asked.spread) * spread, LEAST)))
 
-    def _learn(self, slot: Ints, value: Floats, step: Floats, size: Floats, paced: Bools) -> None:
+    def _learn(self, slot: Ints, kept: Kept, value: Floats, step: Floats, size: Floats, paced: Bools) -> None:
         """What the series does by itself: steps are cut at five times the mean, so that one leap does not move it."""
-        state = self.state
-        n = state["readings"][slot].astype("i4")
-        weight = np.maximum(1.0 / (n + 1.0), 0.02)
-        slow = np.maximum(1.0 / (n + 1.0), 0.002)
-        mean_step = state["step"][slot]
-        cut = np.where(n < 8, step, np.minimum(step, 5.0 * mean_step + 1e-30))
-        off = value - state["mean"][slot]
-        wide = 5.0 * np.sqrt(np.maximum(state["square"][slot], 0.0)) + 1e-30
-        off = np.where(n < 8, off, np.clip(off, -wide, wide))
+        n = kept["readings"].astype("f4") + np.float32(1)
+        young, share = n <= 8, 1 / n
+        weight, slow = np.maximum(share, np.float32(0.02)), np.maximum(share, np.float32(0.002))
+        mean_step, square = kept["step"], kept["square"]
+        cut = np.where(young, step, np.minimum(step, 5 * mean_step + LEAST))
+        off = value - kept["mean"]
+        wide = 5 * np.sqrt(np.maximum(square, ZERO)) + LEAST
+        off = np.where(young, off, np.minimum(np.maximum(off, -wide), wide))
         moved = {
             "step": mean_step + weight * (cut - mean_step),
-            "tail": np.maximum(state["tail"][slot] * (1 - 1 / 5000), size),
-            "grain": np.where(step > 0, np.minimum(state["grain"][slot], step), state["grain"][slot]),
-            "mean": state["mean"][slot] + slow * off,
-            "square": (1 - slow) * (state["square"][slot] + slow * off * off),
-            "idle": state["idle"][slot] + slow * ((step == 0) - state["idle"][slot]),
-            "readings": np.minimum(n + 1, 60_000),
+            "tail": np.maximum(kept["tail"] * np.float32(1 - 1 / 5000), size),
+            "grain": np.where(step > 0, np.minimum(kept["grain"], step), kept["grain"]),
+            "mean": kept["mean"] + slow * off,
+            "square": (1 - slow) * (square + slow * off * off),
+            "idle": kept["idle"] + slow * ((step == 0) - kept["idle"]),
+            "readings": np.minimum(n, np.float32(60_000)),
         }
+        all_paced = bool(paced.all())
         for name, column in moved.items():
-            state[name][slot] = np.where(paced, column, state[name][slot])
+            self.state[name][slot] = column if all_paced else np.where(paced, column, kept[name])
 
 
 def excursion(newest: Floats, ring: Floats) -> Floats:

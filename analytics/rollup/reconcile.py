@@ -5,6 +5,7 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
+from analytics.health import health_view
 from analytics.rollup.shape import area_columns, table_columns
 from analytics.rollup.views import family_views
 from analytics.rollup.width import MINUTE, Width, stored_widths
@@ -22,7 +23,8 @@ def reconcile_rollups(connection: psycopg.Connection) -> list[str]:
     for family in FAMILIES.values():
         for width in stored_widths(family):
             done += with_retries(connection, partial(reconcile_width, connection, family, width))
-    return done + shared(connection, [partial(reconcile_views, family) for family in FAMILIES.values()])
+    done += shared(connection, [partial(reconcile_views, family) for family in FAMILIES.values()])
+    return done + with_retries(connection, partial(replace_view, connection, "device_health", health_view()))
 
 
 def reconcile_views(family: Family, connection: psycopg.Connection) -> list[str]:

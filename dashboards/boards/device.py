@@ -16,7 +16,7 @@ from dashboards.alarms import severities
 from dashboards.board import Sight, board, choice, row, typed
 from dashboards.column import CLOCK, COUNT, TEXT, Column, plain
 from dashboards.measured import unit_written
-from dashboards.palette import ORANGE, QUIET, RED, Shown, Steps, any_is
+from dashboards.palette import ORANGE, QUIET, RED, Shown, Steps, any_is, too_low
 from dashboards.pen import Pen, Source
 from dashboards.pens import BY_AREA, pen_of
 from dashboards.statements import choose, native, values
@@ -26,7 +26,7 @@ from devices.family import FAMILIES
 
 LATE: Steps = ((None, QUIET), (3, ORANGE), (10, RED))  # intervals
 SKEW: Steps = ((None, QUIET), (60, ORANGE), (300, RED))  # s
-BATTERY: Steps = ((None, RED), (15, ORANGE), (30, QUIET))  # %
+BATTERY = too_low(30, 15)  # %
 LIFE = ("planned", "enrolled", "active", "maintenance", "retired")
 
 
@@ -47,13 +47,13 @@ def device(words: Words, source: Source) -> grafana.Dashboard:
             kpi(pen, "device_findings_open", [Column("findings", steps=any_is(ORANGE))], 3),
             kpi(pen, "device_alarms_open", [Column("alarms", steps=any_is(RED))], 3),
         ),
-        row(5, rows_of(pen, "identity", IDENTITY, 24)),
+        row(4, rows_of(pen, "identity", IDENTITY, 24)),
         row(9, series),
-        row(7, state_timeline(pen, "states", Column("state", TEXT), 24)),
+        row(5, state_timeline(pen, "states", Column("state", TEXT), 24)),
         row(10, rows_of(pen, "last_readings", READINGS, 12), rows_of(pen, "last_refusals", REFUSALS, 12)),
         row(
             8,
-            trend(pen, "delay", [Column("delay", units.Seconds, 1)], 12, ((60, ORANGE),), finest="10s"),
+            trend(pen, "delay", [Column("delay", units.Seconds, 1)], 12, ((60, ORANGE),), finest="10s", named=True),
             rows_of(pen, "device_alarms", alarms(pen), 12),
         ),
         row(8, rows_of(pen, "device_findings", FINDINGS, 12), rows_of(pen, "history", HISTORY, 12)),

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import units
 
 from dashboards.board import Sight, board, row
 from dashboards.column import COUNT, SHARE, Column, plain
-from dashboards.palette import QUIET, RED, Steps, any_is, too_high
+from dashboards.palette import BRIGHT, DIM, ORANGE, RED, Steps, any_is, too_high
 from dashboards.pen import Pen, Source
 from dashboards.pens import pen_of
 from dashboards.statements import choose
@@ -21,7 +21,7 @@ from dashboards.words import Words
 from devices.family import FAMILIES
 
 PER_SECOND = "suffix:/s"
-UNBALANCED: Steps = ((None, RED), (0, QUIET), (1, RED))
+UNBALANCED: Steps = any_is(RED)
 BEHIND = too_high(10, 60)  # s
 
 
@@ -42,7 +42,7 @@ def load(words: Words, source: Source) -> grafana.Dashboard:
         row(
             9,
             trend(pen, "settled", SETTLED, 12),
-            trend(pen, "rates", [Column("rate", PER_SECOND, 0)], 12, finest="15s"),
+            trend(pen, "rates", [Column("rate", PER_SECOND, 0)], 12, finest="15s", named=True),
         ),
         row(
             9,
@@ -59,7 +59,7 @@ def load(words: Words, source: Source) -> grafana.Dashboard:
     return board(pen, "dothi-load", "load", [], rows, Sight(since="now-1h", refresh="10s"))
 
 
-SETTLED = [Column("stored"), Column("duplicate"), Column("quarantined")]
+SETTLED = [Column("stored", color=BRIGHT), Column("duplicate", color=DIM), Column("quarantined", color=ORANGE)]
 LAGS = [Column("lag", units.Seconds, 1), Column("behind", units.Seconds, 1)]
 WAITING = [Column("in_flight"), Column("held")]
 LEDGER = [

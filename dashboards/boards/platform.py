@@ -14,16 +14,16 @@ from grafana_foundation_sdk.models import units
 from dashboards.alarms import severities
 from dashboards.board import Sight, board, row
 from dashboards.column import CLOCK, COUNT, SHARE, TEXT, Column, plain
-from dashboards.palette import ORANGE, QUIET, RED, Steps, any_is, too_high
+from dashboards.palette import ORANGE, QUIET, RED, Steps, any_is, too_high, too_low
 from dashboards.pen import Pen, Source
 from dashboards.pens import pen_of
 from dashboards.sector import LATE, STOPPED
 from dashboards.vocabulary import kpi, rows_of, trend
 from dashboards.words import Words
 
-FEW_WORKERS: Steps = ((None, RED), (1, QUIET))
-DAYS: Steps = ((None, RED), (3, ORANGE), (7, QUIET))
-FREE: Steps = ((None, RED), (5, ORANGE), (10, QUIET))  # % of the disk
+FEW_WORKERS: Steps = ((None, QUIET), (0, RED), (1, QUIET))
+DAYS = too_low(7, 3)
+FREE = too_low(10, 5)  # % of the disk
 BEHIND = too_high(10, 60)  # s
 
 
@@ -50,7 +50,7 @@ def platform(words: Words, source: Source) -> grafana.Dashboard:
         ),
         row(
             9,
-            trend(pen, "disk_over_time", [Column("free", units.BytesIEC, 1)], 12),
+            trend(pen, "disk_over_time", [Column("free", units.BytesIEC, 1)], 12, named=True),
             rows_of(pen, "quarantine_reasons", REASONS, 12),
         ),
         row(11, rows_of(pen, "tables", TABLES, 10), rows_of(pen, "events", events(pen), 14)),

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import dashboard as grafana
 from grafana_foundation_sdk.models import units
 
 from dashboards.board import row
-from dashboards.column import COUNT, TEXT, Column, plain
+from dashboards.column import TEXT, Column, plain
 from dashboards.palette import ORANGE, QUIET, RED, YELLOW, Shown, Steps, any_is
 from dashboards.pen import Pen, Source
 from dashboards.sector import sector_board, sector_pen

@@ -13,7 +13,7 @@ from dashboards.alarms import alarm_table, alarms_raised, critical, waiting
 from dashboards.board import Sight, board, province, row
 from dashboards.column import COUNT, Column
 from dashboards.maps import grid_map
-from dashboards.palette import ORANGE, QUIET, RED, YELLOW, Steps, too_high
+from dashboards.palette import BRIGHT, DIM, ORANGE, QUIET, RED, YELLOW, Steps, too_high
 from dashboards.pen import Pen, Source
 from dashboards.pens import BY_PROVINCE, LARGEST, pen_of
 from dashboards.sector import LATE, STOPPED, reporting, worst_age
@@ -57,10 +57,10 @@ def wall(words: Words, source: Source) -> grafana.Dashboard:
 
 
 FINE_DUST = [
-    Column("highest", units.MicrogramPerCubicMeter, 1),
-    Column("middle", units.MicrogramPerCubicMeter, 1),
+    Column("highest", units.MicrogramPerCubicMeter, 1, color=BRIGHT),
+    Column("middle", units.MicrogramPerCubicMeter, 1, color=DIM),
 ]
-SETTLED = [Column("stored"), Column("duplicate"), Column("quarantined")]
+SETTLED = [Column("stored", color=BRIGHT), Column("duplicate", color=DIM), Column("quarantined", color=ORANGE)]
 
 
 def sectors() -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dashboards.macros import SECONDS, MacroError, Range, Value, expand
 from dashboards.preview.frame import Frame, filled, frame_of
+from dashboards.preview.repeat import repeated
 from dashboards.preview.style import LOCAL
 
 Answer = tuple[Sequence[str], Sequence[Sequence[Any]]]
@@ -17,6 +18,7 @@ Ask = Callable[[str], Answer]
 AGO = re.compile(r"now(?:-(\d+)([smhdwMy]))?(?:/([dwM]))?")
 POINTS_PER_COLUMN = 70  # pixels of one of 24 columns on a wall of 1,920
 SHARED = "-- Dashboard --"
+VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)(?::\w+)?\}")
 
 
 class QueryError(Exception):
@@ -68,16 +70,31 @@ def ask_board(board: dict[str, Any], ask: Ask, now: datetime, wanted: Mapping[st
     shown: dict[str, tuple[str, ...]] = {}
     for variable in board.get("templating", {}).get("list", []):
         values[variable["name"]], shown[variable["name"]] = choice(variable, ask, time, values, wanted)
-    answered: dict[int, Answered] = {}
-    for panel in flat(board["panels"]):
-        answered[panel["id"]] = ask_panel(panel, ask, time, values, answered)
+    answered: dict[Any, Answered] = {}
+    placed = sorted(repeated(flat(board["panels"]), values, shown), key=lambda one: shares(one[0]))
+    for panel, own in placed:
+        named = titled(panel, shown | {name: (text,) for name, (_, text) in own.items()})
+        # One choice of a variable that allows several is still written as a list of one.
+        single: dict[str, Value] = {name: (value,) for name, (value, _) in own.items()}
+        answered[panel["id"]] = ask_panel(named, ask, time, values | single, answered)
     return Asked(board, shown, time, list(answered.values()))
 
 
+def titled(panel: dict[str, Any], shown: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """The panel with the choices of variables written into its title."""
+    texts: dict[str, Value] = {name: " + ".join(texts) for name, texts in shown.items()}
+    title = VARIABLE.sub(lambda found: str(texts.get(found[1] or found[2], found[0])), panel.get("title", ""))
+    return panel | {"title": title}
+
+
 def flat(panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Panels with those inside rows; who shares another's answer comes behind it."""
-    every = [one for panel in panels for one in (panel, *panel.get("panels", []))]
-    return sorted(every, key=lambda panel: (panel.get("datasource") or {}).get("uid") == SHARED)
+    """Panels with those inside rows."""
+    return [one for panel in panels for one in (panel, *panel.get("panels", []))]
+
+
+def shares(panel: dict[str, Any]) -> bool:
+    """Whether a panel shows the answer of another, which has to come before it."""
+    return (panel.get("datasource") or {}).get("uid") == SHARED
 
 
 def choice(

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from dashboards.preview.frame import Field, Frame
 from dashboards.preview.style import Shown, Style, mapping, style_of, title_of
 
-HEADROOM = 0.58  # of a digit's height is its width
+# Widths as shares of the height of a letter, a little generous: what does not fit would be cut.
+WIDTHS = {"%": 1.0, ".": 0.34, ",": 0.34, ":": 0.36, " ": 0.32, "i": 0.32, "l": 0.32, "/": 0.38, "m": 0.98, "M": 0.9}
+WIDTH, CAPITAL = 0.64, 0.74
 MOST_ROWS = 200
 
 
@@ -90,10 +92,15 @@ def stat(panel: dict[str, Any], frames: list[Frame]) -> str:
     at = panel["gridPos"]
     wide, high = at["w"] * 78, at["h"] * 38 - 40
     across = across_of(len(shown), wide, high, options.get("orientation", "auto"))
-    longest = max(len(one.shown.text) for one in shown)
+    longest = max(wide_of(one.shown.text) for one in shown)
     filled = options.get("colorMode") == "background"
     cells = "".join(stat_cell(one, named, mode, filled) for one in shown)
-    return f'<div class="stats" style="--across:{across};--long:{max(3, longest) * HEADROOM:.2f}">{cells}</div>'
+    return f'<div class="stats" style="--across:{across};--long:{max(2.0, longest):.2f}">{cells}</div>'
+
+
+def wide_of(text: str) -> float:
+    """How wide a text is, in heights of its letters."""
+    return sum(WIDTHS.get(letter, CAPITAL if letter.isupper() else WIDTH) for letter in text)
 
 
 def across_of(number: int, wide: float, high: float, orientation: str) -> int:

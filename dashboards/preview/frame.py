@@ -71,7 +71,7 @@ def plain(value: Any) -> Any:
 
 
 def frame_of(names: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> Frame:
-    """The frame of an answer; `form` is the query's, `table` or `time_series`. An answer without rows has no columns."""
+    """The frame of an answer, without columns where it has no rows; `form` is the query's, `table` or `time_series`."""
     columns = [[plain(value) for value in column] for column in zip(*rows, strict=True)]
     frame = Frame([Field(name, column) for name, column in zip(names, columns, strict=False)])
     return wide(frame) if form == "time_series" else frame

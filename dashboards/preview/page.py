@@ -36,16 +36,16 @@ def page(asked: Sequence[Asked], at: datetime, language: Language) -> str:
     from plotly.offline import get_plotlyjs
 
     figures: dict[str, Any] = {}
-    boards = "".join(section(one, figures) for one in asked)
-    links = "".join(f'<a href="#{one.board["uid"]}">{escape(one.board["title"])}</a>' for one in asked)
     said = SAID[language].format(at=at.astimezone(LOCAL).strftime("%Y-%m-%d %H:%M:%S"))
+    boards = "".join(section(one, figures, said) for one in asked)
+    links = "".join(f'<a href="#{one.board["uid"]}">{escape(one.board["title"])}</a>' for one in asked)
     # Nothing that a device sent may end the script it stands in.
     data = json.dumps(figures, ensure_ascii=False).replace("</", "<\\/")
     return (
         f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">'
         f"<title>dothi · {escape(asked[0].board['title'])}</title>"
         f"<style>{resource('page.css')}</style><script>{get_plotlyjs()}</script></head>\n"
-        f"<body><nav><b>{escape(said)}</b>{links if len(asked) > 1 else ''}</nav>\n{boards}\n"
+        f"<body>{f'<nav>{links}</nav>' if len(asked) > 1 else ''}\n{boards}\n"
         f"<script>const FIGURES = {data};\n{resource('page.js')}</script></body></html>\n"
     )
 
@@ -55,8 +55,8 @@ def resource(name: str) -> str:
     return files("dashboards.preview").joinpath(name).read_text("utf-8")
 
 
-def section(asked: Asked, figures: dict[str, Any]) -> str:
-    """One dashboard: its variables above its grid."""
+def section(asked: Asked, figures: dict[str, Any], said: str) -> str:
+    """One dashboard: its variables and what the page is above its grid."""
     board = asked.board
     labels = {
         v["name"]: v.get("label") or v["name"]
@@ -72,10 +72,9 @@ def section(asked: Asked, figures: dict[str, Any]) -> str:
         *(moment.astimezone(LOCAL).strftime("%d/%m %H:%M") for moment in (asked.time.start, asked.time.end))
     )
     panels = "".join(cell(one, asked, figures) for one in asked.panels)
-    return (
-        f'<section data-uid="{board["uid"]}"><header><h1>{escape(board["title"])}</h1>{chosen}<span>{span}</span></header>'
-        f'<div class="grid">{panels}</div></section>'
-    )
+    told = f'<b class="said">{escape(said)}</b><span>{span}</span>'
+    head = f"<header><h1>{escape(board['title'])}</h1>{chosen}{told}</header>"
+    return f'<section data-uid="{board["uid"]}">{head}<div class="grid">{panels}</div></section>'
 
 
 def some(texts: tuple[str, ...]) -> str:

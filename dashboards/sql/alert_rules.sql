@@ -27,8 +27,7 @@ LIMIT 100
 -- name: critical-unacknowledged
 SELECT coalesce(area, '-') AS area, count(*)::float8 AS value
 FROM city.alarm
-WHERE severity = 'critical' AND acknowledged IS NULL AND cleared IS NULL AND raised < now() - interval '5 minutes'
-      AND (shelved_until IS NULL OR shelved_until < now())
+WHERE severity = 'critical' AND state = 'unacknowledged' AND raised < now() - interval '5 minutes'
 GROUP BY 1
 LIMIT 100
 
@@ -37,3 +36,6 @@ SELECT coalesce(sum(abs(received - stored - duplicate - quarantined)), 0)::float
 FROM city.ledger
 WHERE minute > now() - interval '1 hour'
 LIMIT 1
+
+-- name: disk-days-left
+SELECT days_left::float8 AS value FROM city.disk_left WHERE days_left IS NOT NULL LIMIT 1

@@ -1,5 +1,5 @@
--- What several boards ask. Names in braces are filled in; what begins with a dollar sign is Grafana's. {{zone}} is the
--- districts that are chosen, {{of_board}} the families that the board is about.
+-- What several boards ask. Names in braces are filled in; what begins with a dollar sign is Grafana's. {zone} is the
+-- districts that are chosen, {of_board} the families that the board is about.
 -- Every statement reads city.* alone and is bounded by a LIMIT or by the dashboard's time range.
 -- A device's clock may run ahead by minutes, hence least(time, now()): no age is below zero.
 
@@ -7,7 +7,12 @@
 SELECT DISTINCT province AS __value, {province_name} AS __text FROM city.plan ORDER BY 2 LIMIT 100
 
 -- name: choices.area
-SELECT area AS __value, {name} AS __text FROM city.plan p ORDER BY province, area LIMIT 100
+SELECT area AS __value, {name} AS __text FROM city.plan p WHERE {choosable} ORDER BY province, area LIMIT 100
+
+-- The districts that are chosen.
+
+-- name: zone
+zone AS MATERIALIZED (SELECT area, {name} AS name, lat, lon FROM city.plan p WHERE {chosen} LIMIT 100)
 
 -- name: marks
 SELECT raised AS time, cleared AS timeend, {message} AS text, severity AS tags
@@ -129,7 +134,8 @@ heard AS MATERIALIZED (
     WHERE {of_board}
     GROUP BY area
 )
-SELECT concat_ws(E'\n', z.name, round(100.0 * h.reporting / nullif(h.expected, 0)) || ' %') AS label,
+SELECT z.name || CASE WHEN h.reporting < 0.9 * h.expected
+                      THEN E'\n' || round(100.0 * h.reporting / h.expected) || ' %' ELSE '' END AS label,
        z.lat, z.lon, 100.0 * h.reporting / nullif(h.expected, 0) AS share, h.expected, h.reporting, z.area
 FROM zone z LEFT JOIN heard h ON h.area = z.area
 ORDER BY z.area

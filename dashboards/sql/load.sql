@@ -16,7 +16,7 @@ SELECT f.broker_messages AS messages FROM city.flow f WHERE f.at > now() - inter
 SELECT f.broker_dropped AS messages FROM city.flow f WHERE f.at > now() - interval '1 minute' ORDER BY f.at DESC LIMIT 1
 
 -- name: balance
-SELECT sum(l.received - l.stored - l.duplicate - l.quarantined) AS difference
+SELECT abs(sum(l.received - l.stored - l.duplicate - l.quarantined)) AS difference
 FROM city.ledger l
 WHERE l.minute > now() - interval '1 day'
 LIMIT 1
@@ -48,7 +48,7 @@ LIMIT 5000
 -- name: ledger_hour
 SELECT l.inbox, sum(l.received) AS received, sum(l.stored) AS stored, sum(l.duplicate) AS duplicate,
        sum(l.quarantined) AS quarantined, sum(l.partial) AS partial,
-       sum(l.received - l.stored - l.duplicate - l.quarantined) AS difference,
+       abs(sum(l.received - l.stored - l.duplicate - l.quarantined)) AS difference,
        100.0 * sum(l.quarantined) / nullif(sum(l.received), 0) AS share
 FROM city.ledger l
 WHERE l.minute > now() - interval '1 hour'

@@ -48,6 +48,7 @@ def run(
 
     log.configure()
     settings.use_tables()
+    settings.use_rules()
     document = stack_at(folder).document
     meters, stop = Meters(), threading.Event()
     if url := document["metrics"].get("analyst"):

@@ -117,6 +117,8 @@ def check(plan: Plan) -> None:
             raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
     check_storage()
     settings.use_tables()
+    if settings.alarm_rules():
+        settings.use_rules()
     settings.alarm_routes()
     check_tls(plan)
     if plan.shards > 1 and plan.broker_url:

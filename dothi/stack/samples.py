@@ -44,7 +44,7 @@ def usage(pid: int) -> dict[str, float] | None:
         process = psutil.Process(pid)
         for one in (process, *process.children(recursive=True)):
             times, memory = one.cpu_times(), one.memory_info()
-            # Children that have ended count with their parent: a session of the database that closes takes nothing away.
+            # Children that have ended count with their parent: a session that closes takes nothing away.
             cpu_s += times.user + times.system + times.children_user + times.children_system
             own += memory.rss - memory.shared
             shared = max(shared, memory.shared)

@@ -6,8 +6,9 @@
 
 Loading goes through ingest's writer, minute after minute of the city, sorted by receipt; one device in eleven sends as
 often as its profile says, the others four times a day; two metrics of a family are sent. Chunks are as long as the
-keeper makes them at 20,000/s. Newest values are made by the analyst, from the readings, when the stack is started
-first; rollups begin with that hour. The folder stays, and can be used as any other: `dothi up --dir DIR`.
+keeper makes them at 20,000/s. Rollups are filled by a statement for each family (`day_rollups`); newest values are made
+by the analyst, from the readings, when the stack is started first. The folder stays, and can be used as any other:
+`dothi up --dir DIR`.
 """
 
 import argparse
@@ -20,8 +21,10 @@ import time
 from pathlib import Path
 
 from dothi.load.fleet import fleet_of
+from dothi.settings import stack_at
 from tests.bench.day_ask import ask_all, document, questions, told
 from tests.bench.day_fill import CITY, load, say
+from tests.bench.day_rollups import fill
 from tests.bench.day_stack import caught_up, hand_over, sent_to, started
 from tests.bench.storage import database_in
 
@@ -39,6 +42,7 @@ def main() -> None:
     one.add_argument("--keep-free", type=float, default=8.0, help="GB that are left on the disk")
     other = commands.add_parser("ask")
     other.add_argument("--rate", type=float, default=20_000.0, help="messages/s meanwhile; 0: none")
+    other.add_argument("--running", action="store_true", help="the stack runs already, and goes on running")
     other.add_argument("--times", type=int, default=200, help="each question; 0: only let the analyst catch up")
     other.add_argument("--out", type=Path, default=Path("bench/day.json"))
     for command in (one, other):
@@ -60,14 +64,16 @@ def loaded(arguments: argparse.Namespace) -> bool:
         owner, free = stack.database.owner, int(arguments.keep_free * 1e9)
         urls = owner, stack.database.writer
         done = load(urls, folder, arguments.readings, arguments.ahead_s, arguments.pause, free)
-        hand_over(owner)
+        if done:
+            hand_over(owner)
+            fill(owner)
     return done
 
 
 def asked(arguments: argparse.Namespace) -> bool:
     """Whether what is promised was kept."""
     folder = arguments.folder.absolute()
-    with started(folder) as stack:
+    with contextlib.nullcontext(stack_at(folder)) if arguments.running else started(folder) as stack:
         done = caught_up(stack)
         say("caught up" if done else "still behind")
         if not arguments.times:

@@ -1,9 +1,12 @@
 """What each detector costs: CPU nanoseconds per reading and bytes of state per device, and all of them together.
 
-    python -m tests.bench.detectors [--family air_quality] [--devices 100000] [--rounds 12] [--json FILE]
+    python -m tests.bench.detectors [--family air_quality] [--devices 100000] [--rounds 12]
+                                     [--metrics 3] [--json FILE]
 
 Synchronous: each round has one reading of every device, in the order of slots. Scattered: rounds of 20,000 readings of
 devices by chance, as a batch of a second brings them. The engine's own work (sorting, late readings) is told apart.
+With --metrics 1 a detector judges one value a reading: then its cost as a multiple of the bare arithmetic that it is
+built around (kernels.py, measured in the same run) compares like with like.
 """
 
 import argparse
@@ -21,10 +24,11 @@ from analytics.detectors.detector import Detector
 from analytics.detectors.rows import Ints
 from analytics.detectors.watch import Watch
 from devices.family import FAMILIES, Family
+from tests.bench import kernels
 from tests.detector_world import BEGIN_US, SECOND_US, fleet_of
 
 SCATTERED = 20_000
-METRICS = 3  # that each reading has; a family may know more
+WAYS = ("synchronous", "scattered")
 
 
 def main() -> None:
@@ -33,26 +37,36 @@ def main() -> None:
     parser.add_argument("--family", default="air_quality", choices=sorted(FAMILIES))
     parser.add_argument("--devices", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--metrics", type=int, default=3, help="that each reading has; a family may know more")
+    parser.add_argument("--warm", type=int, default=70, help="rounds before anything is measured")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     family = FAMILIES[asked.family]
-    measured = {way: measure(family, asked.devices, asked.rounds, way) for way in ("synchronous", "scattered")}
+    watch = warm(family, asked)
+    measured = {way: measure(watch, asked, way) for way in WAYS}
+    bare = kernels.measure(asked.devices)
     show(measured, asked.devices)
+    compare(measured, bare)
     if asked.json:
-        asked.json.write_text(json.dumps(measured, indent=2) + "\n")
+        asked.json.write_text(json.dumps({"detectors": measured, "kernels": bare}, indent=2) + "\n")
 
 
-def measure(family: Family, devices: int, rounds: int, way: str) -> dict[str, dict[str, float]]:
-    """By detector: ns of CPU per reading, bytes of state per device."""
+def warm(family: Family, asked: argparse.Namespace) -> Watch:
+    """Detectors that have seen so many rounds that most of them judge."""
     watch = Watch(family, all_detectors(), fail)
-    fleet = fleet_of(devices)
-    watch.grow(fleet)
-    batches = list(synchronous(family, devices, rounds) if way == "synchronous" else scattered(family, devices, rounds))
+    watch.grow(fleet_of(asked.devices))
+    for slot, columns in synchronous(family, asked.devices, asked.warm, asked.metrics, BEGIN_US):
+        watch.take(slot, columns)
+    return watch
+
+
+def measure(watch: Watch, asked: argparse.Namespace, way: str) -> dict[str, dict[str, float]]:
+    """By detector: ns of CPU per reading, bytes of state per device."""
+    made, rounds = (synchronous, asked.rounds) if way == "synchronous" else (scattered, 5 * asked.rounds)
+    begin = int(watch.newest.max()) + 60 * SECOND_US
     rows, whole = 0, 0.0
-    for number, (slot, columns) in enumerate(batches):
-        if number == len(batches) // 2:  # evidence is there, memory has been touched
-            rows, whole = 0, 0.0
-            watch.seconds.clear()
+    watch.seconds.clear()
+    for slot, columns in made(watch.family, asked.devices, rounds, asked.metrics, begin):
         began = time.thread_time()
         watch.take(slot, columns)
         whole += time.thread_time() - began
@@ -60,15 +74,15 @@ def measure(family: Family, devices: int, rounds: int, way: str) -> dict[str, di
     every = {detector.name: detector for detector in watch.detectors}
     spent = {name: watch.seconds[name] for name in every}
     began = time.thread_time()
-    watch.tick(int(batches[-1][1].received.max()) + SECOND_US)
+    watch.tick(int(watch.newest.max()) + SECOND_US)
     tick_s = time.thread_time() - began
     found = {
-        name: {"ns": 1e9 * seconds / rows, "bytes": state_bytes(every[name], devices)}
+        name: {"ns": 1e9 * seconds / rows, "bytes": state_bytes(every[name], asked.devices)}
         for name, seconds in spent.items()
     }
     found["(sorting, late)"] = {"ns": 1e9 * (whole - sum(spent.values())) / rows, "bytes": 8.0}
     found["(all)"] = {"ns": 1e9 * whole / rows, "bytes": sum(one["bytes"] for one in found.values())}
-    found["(a tick)"] = {"ns": 1e9 * tick_s / devices, "bytes": 0.0}
+    found["(a tick)"] = {"ns": 1e9 * tick_s / asked.devices, "bytes": 0.0}
     return found
 
 
@@ -77,25 +91,28 @@ def state_bytes(detector: Detector, devices: int) -> float:
     return sum(array.nbytes for array in detector.state.values()) / max(devices, len(detector.state["on"]))
 
 
-def synchronous(family: Family, devices: int, rounds: int) -> Iterator[tuple[Ints, Columns]]:
+Batches = Iterator[tuple[Ints, Columns]]
+
+
+def synchronous(family: Family, devices: int, rounds: int, metrics: int, begin: int) -> Batches:
     """Each device once in each round."""
     random = np.random.default_rng(1)
     for number in range(rounds):
-        yield rows_of(family, random, np.arange(devices), BEGIN_US + 60 * SECOND_US * number)
+        yield rows_of(family, metrics, random, np.arange(devices), begin + 60 * SECOND_US * number)
 
 
-def scattered(family: Family, devices: int, rounds: int) -> Iterator[tuple[Ints, Columns]]:
-    """As many readings, by chance, some devices twice."""
+def scattered(family: Family, devices: int, rounds: int, metrics: int, begin: int) -> Batches:
+    """Some readings, by chance, some devices twice."""
     random = np.random.default_rng(2)
-    for number in range(max(4, rounds * devices // SCATTERED)):
-        yield rows_of(family, random, random.integers(0, devices, SCATTERED), BEGIN_US + SECOND_US * number)
+    for number in range(rounds):
+        yield rows_of(family, metrics, random, random.integers(0, devices, SCATTERED), begin + SECOND_US * number)
 
 
-def rows_of(family: Family, random: np.random.Generator, slot: Ints, at: int) -> tuple[Ints, Columns]:
+def rows_of(family: Family, metrics: int, random: np.random.Generator, slot: Ints, at: int) -> tuple[Ints, Columns]:
     """A batch of readings with ordinary values of some metrics."""
     n = len(slot)
     values = np.full((n, len(family.metrics)), np.nan)
-    gauges = [place for place, metric in enumerate(family.metrics) if metric.kind == "gauge"][:METRICS]
+    gauges = [place for place, metric in enumerate(family.metrics) if metric.kind == "gauge"][:metrics]
     for place in gauges:
         metric = family.metrics[place]
         middle = metric.low + (metric.high - metric.low) * (0.1 + 0.01 * (slot % 7))
@@ -123,6 +140,19 @@ def show(measured: dict[str, dict[str, dict[str, float]]], devices: int) -> None
         f"{whole['ns'] / 1e4:.3f} scattered; state of {devices:,} devices {whole['bytes'] * devices / 1e9:.2f} GB"
     )
     lines.append(f"state of 3,700,000 devices {whole['bytes'] * 3.7e6 / 1e9:.1f} GB")
+    print("\n".join(lines))  # noqa: T201 - the table is what is asked for
+
+
+def compare(measured: dict[str, dict[str, dict[str, float]]], bare: dict[str, dict[str, float]]) -> None:
+    """Each detector beside the kernel that it is built around."""
+    lines = [
+        f"{'detector':<14}{'kernel':<18}" + "".join(f"{way + ' ns':>16}{'kernel ns':>11}{'times':>7}" for way in WAYS)
+    ]
+    for name, kernel in kernels.BUILT_AROUND.items():
+        if name not in measured[WAYS[0]]:
+            continue
+        pairs = [(measured[way][name]["ns"], bare[kernel][way]) for way in WAYS]
+        lines.append(f"{name:<14}{kernel:<18}" + "".join(f"{a:>16.1f}{b:>11.1f}{a / b:>7.1f}" for a, b in pairs))
     print("\n".join(lines))  # noqa: T201 - the table is what is asked for
 
 

@@ -64,7 +64,7 @@ def scene(name: str, fleet: Fleet, learn_s: float, lasts_s: float = 0.0) -> simu
 
 
 class Asked(NamedTuple):
-    """How to play: devices, seed, quiet before it, how long (0: as it is made), and with which detectors (none: all)."""
+    """How to play: devices, seed, quiet before it, how long (0: as it is made), with which detectors (none: all)."""
 
     devices: int = 10_000
     seed: int = 1
@@ -89,9 +89,11 @@ def played(name: str, asked: Asked) -> Played:
     return Played(name, len(fleet), (world.seconds - asked.learn_s) / 3600.0, begin, alarms)
 
 
-def rung(fleet: Fleet, found: Sequence[Found], seconds: float, step_s: float) -> list[Rung]:
-    """The alarms that findings raise."""
-    engine, record = Engine(read(), registry(fleet)), Rehearsed()
+def rung(
+    fleet: Fleet, found: Sequence[Found], seconds: float, step_s: float, record: Rehearsed | None = None
+) -> list[Rung]:
+    """The alarms that findings raise, in a record that may be given."""
+    engine, record = Engine(read(), registry(fleet)), Rehearsed() if record is None else record
     changes = sorted(changes_of(fleet, found), key=lambda change: (change[0], change[1].finding))
     place = 0
     for now in range(round(START * 1e6), round((START + seconds) * 1e6) + 1, round(step_s * 1e6)):

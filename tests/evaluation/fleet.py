@@ -34,7 +34,7 @@ SILENCE = 2.0
 
 
 class World(NamedTuple):
-    """A fleet, what happens to it, and for how long (s from `START`).
+    """A fleet, what happens to it, and for how long (s from `start`).
 
     `slow_s`: devices that speak more often than so do it once in `slow_s`, so that a month is played in minutes.
     """
@@ -43,6 +43,7 @@ class World(NamedTuple):
     events: list[dict[str, Any]]
     seconds: float
     slow_s: float = 0.0
+    start: float = START
 
     def speed(self, family: str) -> float:
         """What the intervals of a family are divided by."""
@@ -57,7 +58,7 @@ class World(NamedTuple):
             for first in range(0, len(self.events), MOST_EVENTS):
                 paths.append(str(Path(folder) / f"faults-{first}.yaml"))
                 Path(paths[-1]).write_text(json.dumps({"events": self.events[first : first + MOST_EVENTS]}))
-            return read(paths, self.fleet, START, self.seconds, speed)
+            return read(paths, self.fleet, self.start, self.seconds, speed)
 
 
 def fleet_of(counts: dict[str, int], seed: int) -> Fleet:
@@ -165,25 +166,44 @@ def faults_of(truths: Iterable[Truth], kinds: dict[str, str] = KINDS) -> list[Fa
     return found
 
 
-def watched(world: World, family: str, step_s: float = 600.0, names: Sequence[str] = ()) -> list[Found]:
-    """What the detectors of a family say of a world. `names`: only these detectors."""
-    places, speed = of_family(world.fleet, family), world.speed(family)
+def watch_of(world: World, family: str, names: Sequence[str] = ()) -> Watch:
+    """Detectors of a family that have seen nothing yet. `names`: only these."""
     detectors = [one for one in detectors_of(FAMILIES[family]) if not names or one.name in names]
     for detector in detectors:
-        detector.grow(slots_of(world.fleet, family, speed))
-    watch = Watch(FAMILIES[family], detectors, places.tolist())
+        detector.grow(slots_of(world.fleet, family, world.speed(family)))
+    return Watch(FAMILIES[family], detectors, of_family(world.fleet, family).tolist())
+
+
+def watched(
+    world: World, family: str, step_s: float = 600.0, names: Sequence[str] = (), watch: Watch | None = None
+) -> Watch:
+    """The detectors of a family that have seen a world; `watch`: those of the days before it."""
+    watch, speed = watch or watch_of(world, family, names), world.speed(family)
     scenario = world.scenario(speed)
-    said = portions(world.fleet, family, seconds=world.seconds, scenario=scenario, step_s=step_s, speed=speed)
+    said = portions(
+        world.fleet,
+        family,
+        seconds=world.seconds,
+        start=world.start,
+        scenario=scenario,
+        step_s=step_s,
+        speed=speed,
+    )
     for portion in said:
         watch.update(portion.rows, portion.late)
         watch.tick(portion.now_us)
-    return watch.found
+    return watch
+
+
+def said_of(world: World, family: str, names: Sequence[str] = ()) -> list[Found]:
+    """What the detectors of a family say of a world."""
+    return watched(world, family, names=names).found
 
 
 def findings(world: World, processes: int = 1, names: Sequence[str] = ()) -> list[Found]:
     """What all detectors say of a world, family by family."""
     families = sorted(families_in(world.fleet), key=lambda family: native_profile(family).interval_s)
-    work = partial(watched, world, names=names)
+    work = partial(said_of, world, names=names)
     if processes == 1:
         parts = [work(family) for family in families]
     else:

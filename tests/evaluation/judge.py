@@ -22,10 +22,10 @@ FINDS: Mapping[str, tuple[str, ...]] = {
     "power_cut": ("silent",),
     "clock": ("clock",),
     "clock_skew": ("clock",),
-    "bias": ("drift", "anomaly", "implausible"),
-    "wrong_unit": ("drift", "implausible", "spike", "anomaly"),
+    "bias": ("shift", "drift", "anomaly", "implausible"),
+    "wrong_unit": ("shift", "missing", "drift", "implausible", "spike", "anomaly"),
     "battery_death": ("battery",),
-    "renamed_field": (),  # a metric that no longer comes: nobody looks for it yet
+    "renamed_field": ("missing",),
     "bad_value": ("implausible",),
     "bad_time": ("repeated",),
 }

@@ -1,17 +1,29 @@
-"""The scenarios that come along, played after days of quiet in which detectors learn what is usual."""
+"""The scenarios that come along, each played after the same days of quiet in which detectors learn what is usual."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from functools import partial
 
-from simulators.fleet import Fleet
+from simulators.fleet import Fleet, native_profile
 from simulators.scenario_file import parse, shipped
-from tests.evaluation.fleet import DAY_S, START, World, faults_of, findings, fleet_of
+from tests.evaluation.fleet import DAY_S, START, World, faults_of, fleet_of, watched
 from tests.evaluation.judge import Fault, Found
 
-LEARN_DAYS = 4.0
-FAMILIES = 40
-"""Devices of each family: some in every district."""
+LEARN_DAYS = 2.25
+DEVICES = 120
+"""Of each family: some in every district."""
+FAMILIES = (
+    *("air_quality", "weather", "noise", "soil", "classroom", "water_level", "greenhouse", "rain"),
+    *("aquaculture", "street_light", "traffic_flow", "vehicle", "fire_watch", "camera_event", "meter", "wearable"),
+)
+"""All that shipped scenarios name or speak of."""
 SLOW_S = 60.0
 """Nobody speaks more often, s."""
+STEP_S = 30.0
+"""How often time is told while a scenario is played."""
+AFTER_S = 3600.0
+"""What is said so long after a scenario counts, too."""
 
 
 def names() -> tuple[str, ...]:
@@ -19,28 +31,23 @@ def names() -> tuple[str, ...]:
     return shipped()
 
 
-def world_of(name: str, seed: int) -> World:
-    """The scenario with its events moved behind the days of learning: shares of its time become seconds."""
+def world_of(name: str, fleet: Fleet) -> World:
+    """The scenario behind the days of learning; shares of its time become seconds."""
     scenario = parse(name)
-    fleet = city(seed)
-    events = [moved(event, scenario.lasts) for event in scenario.events]
-    return World(fleet, events, LEARN_DAYS * DAY_S + scenario.lasts + 3600.0, SLOW_S)
+    events = [timed(event, scenario.lasts) for event in scenario.events]
+    return World(fleet, events, scenario.lasts + AFTER_S, SLOW_S, START + LEARN_DAYS * DAY_S)
 
 
 def city(seed: int) -> Fleet:
     """A few devices of every family, all over the province."""
-    from simulators.fleet import native_families
-
-    return fleet_of(dict.fromkeys(native_families(), FAMILIES), seed)
+    return fleet_of(dict.fromkeys(FAMILIES, DEVICES), seed)
 
 
-def moved(event: dict[str, object], lasts: float) -> dict[str, object]:
-    """An event later, every share of the run as seconds."""
+def timed(event: dict[str, object], lasts: float) -> dict[str, object]:
+    """An event whose shares of the run are seconds; it ends with the scenario, not with what is watched after it."""
     made = {key: share_as_seconds(value, lasts) for key, value in event.items()}
     start = made.get("start", 0.0)
-    begin = float(start) if isinstance(start, int | float) else 0.0
-    made["start"] = LEARN_DAYS * DAY_S + begin
-    made.setdefault("for", lasts - begin)
+    made.setdefault("for", lasts - (float(start) if isinstance(start, int | float) else 0.0))
     return made
 
 
@@ -51,12 +58,31 @@ def share_as_seconds(value: object, lasts: float) -> object:
     return value
 
 
-def played(
-    name: str, seed: int, processes: int = 1, names: Sequence[str] = ()
-) -> tuple[list[Fault], list[Found], float]:
-    """What was done, what was found after the learning, and the device-days in which it was."""
-    world = world_of(name, seed)
-    faults = faults_of(effect.truth(world.fleet) for effect in world.scenario())
-    begun = int((START + LEARN_DAYS * DAY_S) * 1e6)
-    found = [one for one in findings(world, processes, names) if one.at >= begun]
-    return faults, found, len(world.fleet) * (world.seconds / DAY_S - LEARN_DAYS)
+Played = dict[str, tuple[list[Fault], list[Found], float]]
+
+
+def played(wanted: Iterable[str], seed: int, processes: int = 1, detectors: Sequence[str] = ()) -> Played:
+    """By scenario what was done, what was found while it was played, and the device-days of that."""
+    fleet, asked = city(seed), tuple(wanted)
+    families = sorted(FAMILIES, key=lambda family: native_profile(family).interval_s)
+    work = partial(said_of, fleet, asked, detectors)
+    if processes == 1:
+        parts = list(map(work, families))
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            parts = list(pool.map(work, families))
+    document = {}
+    for name in asked:
+        world = world_of(name, fleet)
+        faults = faults_of(effect.truth(fleet) for effect in world.scenario())
+        document[name] = (faults, [one for part in parts for one in part[name]], len(fleet) * world.seconds / DAY_S)
+    return document
+
+
+def said_of(fleet: Fleet, wanted: Sequence[str], detectors: Sequence[str], family: str) -> dict[str, list[Found]]:
+    """What the detectors of a family say of each scenario: they learn once, and each scenario has them as they are
+    then."""
+    learnt = watched(World(fleet, [], LEARN_DAYS * DAY_S, SLOW_S), family, names=detectors)
+    learnt.found.clear()
+    learnt._open.clear()
+    return {name: watched(world_of(name, fleet), family, STEP_S, watch=deepcopy(learnt)).found for name in wanted}
