@@ -134,7 +134,7 @@ heard AS MATERIALIZED (
     WHERE {of_board}
     GROUP BY area
 )
-SELECT z.name || CASE WHEN h.reporting < 0.9 * h.expected
+SELECT replace(replace(z.name, 'TP ', ''), ' City', '') || CASE WHEN h.reporting < 0.9 * h.expected
                       THEN E'\n' || round(100.0 * h.reporting / h.expected) || ' %' ELSE '' END AS label,
        z.lat, z.lon, 100.0 * h.reporting / nullif(h.expected, 0) AS share, h.expected, h.reporting, z.area
 FROM zone z LEFT JOIN heard h ON h.area = z.area
