@@ -134,7 +134,8 @@ heard AS MATERIALIZED (
     WHERE {of_board}
     GROUP BY area
 )
-SELECT concat_ws(E'\n', z.name, round(100.0 * h.reporting / nullif(h.expected, 0)) || ' %') AS label,
+SELECT z.name || CASE WHEN h.reporting < 0.9 * h.expected
+                      THEN E'\n' || round(100.0 * h.reporting / h.expected) || ' %' ELSE '' END AS label,
        z.lat, z.lon, 100.0 * h.reporting / nullif(h.expected, 0) AS share, h.expected, h.reporting, z.area
 FROM zone z LEFT JOIN heard h ON h.area = z.area
 ORDER BY z.area

@@ -90,6 +90,8 @@ def fill(url: str, alarms: int) -> None:
             return
         began = time.monotonic()
         connection.execute(ENROL, (DEVICES,))
+        connection.execute("analyze registry.device")
+        connection.execute("set local enable_nestloop = off")  # it knows nothing of what this makes
         connection.execute("set session_replication_role = replica")
         connection.execute(FILL, {"alarms": alarms, "devices": DEVICES, "active": ACTIVE})
         connection.commit()
