@@ -22,12 +22,17 @@ HOLD = 3  # intervals for which a state is believed
 
 
 class Place(NamedTuple):
-    """SQL expressions of what is asked for: the device's id, start and end of the bucket, the profile's interval_s."""
+    """SQL expressions of what is asked for: the device's id, start and end of the bucket, the profile's interval_s.
+
+    `near`: where start and end are constants, another one, at least as long before the start as a state is believed
+    (`HOLD` intervals, of the slowest profile of the family): by these the planner opens the chunks concerned alone.
+    """
 
     device: sql.Composable
     start: sql.Composable
     until: sql.Composable
     interval: sql.Composable
+    near: sql.Composable | None = None
 
 
 def place(device: str, bucket: str, profile: str, width: Width) -> Place:
@@ -92,16 +97,24 @@ def previous(family: Family, metric: Metric, at: Place) -> sql.Composable:
     text = (
         "case when r.{m} is not null then coalesce("
         "lag(r.{m}) over (partition by r.{m} is null order by r.time, r.seq), "
-        "(select q.{m} from {table} q where q.device = {device} and q.time < {start} and q.{m} is not null "
-        "order by q.time desc, q.seq desc limit 1)) end as {before}"
+        "(select q.{m} from {table} q where q.device = {device} and q.time < {start} {since} and q.{m} is not null "
+        "order by q.time desc, q.seq desc limit 1){earlier}) end as {before}"
     )
+    asked = sql.SQL(", rollup.counter_before({}, {}, {}, {})")
     return sql.SQL(text).format(
         m=sql.Identifier(metric.name),
         table=sql.Identifier("reading", family.name),
         device=at.device,
         start=at.start,
+        since=since("q", at),
+        earlier=asked.format(family.name, metric.name, at.device, at.near) if at.near else sql.SQL(""),
         before=sql.Identifier(f"{metric.name}_before"),
     )
+
+
+def since(row: str, at: Place) -> sql.Composable:
+    """No rows before the place's `near`."""
+    return sql.SQL("and {}.time >= {}").format(sql.Identifier(row), at.near) if at.near else sql.SQL("")
 
 
 def step(metric: Metric) -> sql.Composable:
@@ -125,7 +138,7 @@ def held(family: Family, metric: Metric, at: Place) -> sql.Composable:
         "select h.area, h.state, greatest(h.time, {start}) as start, least(h.time + {hold}, {until}, "
         "lead(h.time) over (order by h.time, h.seq)) as until from ("
         "(select c.time, c.seq, c.area, c.{m} as state from {table} c where c.device = {device} "
-        "and c.time < {start} and c.time > {start} - {hold} and c.{m} is not null "
+        "and c.time < {start} and c.time > {start} - {hold} {since} and c.{m} is not null "
         "order by c.time desc, c.seq desc limit 1) union all "
         "select i.time, i.seq, i.area, i.{m} from {table} i where {within} and i.{m} is not null"
         ") h) p where p.area = g.area and p.until > p.start group by p.state) s"
@@ -136,6 +149,7 @@ def held(family: Family, metric: Metric, at: Place) -> sql.Composable:
         table=sql.Identifier("reading", family.name),
         hold=sql.SQL("make_interval(secs => {} * {})").format(sql.Literal(HOLD), at.interval),
         within=within("i", at),
+        since=since("c", at),
         device=at.device,
         start=at.start,
         until=at.until,

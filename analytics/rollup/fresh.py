@@ -7,12 +7,12 @@ from psycopg import sql
 
 from analytics.columns import IntArray
 from analytics.rollup.areas import add_to_areas, area_table
-from analytics.rollup.body import bucket_body, place, readings_body
+from analytics.rollup.body import HOLD, Place, bucket_body, place, readings_body
 from analytics.rollup.grid import Grid
 from analytics.rollup.pack import column_names, pack
 from analytics.rollup.shape import names, stored_columns
 from analytics.rollup.total import Row, insert_totals
-from analytics.rollup.width import MINUTE, Width
+from analytics.rollup.width import MINUTE, SECOND_US, Width
 from devices.family import Family
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,6 +22,13 @@ SINCE = sql.SQL("(timestamptz 'epoch' + {} * interval '1 us')")
 def instant(time_us: int) -> sql.Literal:
     """µs since 1970 UTC as a constant of SQL, by which the planner leaves chunks out."""
     return sql.Literal(EPOCH + timedelta(microseconds=time_us))
+
+
+def longest_hold(connection: psycopg.Connection, family: Family) -> int:
+    """For how many µs a state of the family's slowest profile is believed."""
+    query = "select coalesce(max(interval_s), 0) from registry.profile where family = %s"
+    intervals: list[tuple[float]] = connection.execute(query, (family.name,)).fetchall()
+    return round(HOLD * intervals[0][0] * SECOND_US)
 
 
 class Fresh:
@@ -66,17 +73,24 @@ class Fresh:
 
     def from_readings(self, connection: psycopg.Connection, devices: list[int], buckets: list[int]) -> None:
         """Rows of (device, bucket) pairs, each pair named once, straight from readings."""
-        pairs = sql.SQL("unnest(%s::integer[], %s::bigint[]) u(device, us)")
-        body = readings_body(self.family, place("w.device", "w.bucket", "p", self.width))
-        self._compute(connection, pairs, body, (devices, buckets))
+        of: dict[int, list[int]] = {}
+        for device, bucket in zip(devices, buckets, strict=True):
+            of.setdefault(bucket, []).append(device)
+        self._empty(connection)
+        longest = longest_hold(connection, self.family)
+        for bucket, some in sorted(of.items()):
+            self._compute(connection, some, bucket, readings_body(self.family, self._at(bucket, longest)))
 
     def of_bucket(self, connection: psycopg.Connection, devices: list[int], bucket: int) -> None:
         """Rows of a bucket whose parts are closed, the cheapest way."""
-        pairs = sql.SQL("(select device, {} as us from unnest(%s::integer[]) n(device)) u").format(sql.Literal(bucket))
+        self._empty(connection)
+        at = self._at(bucket, longest_hold(connection, self.family))
+        self._compute(connection, devices, bucket, bucket_body(self.family, self.width, at))
+
+    def _at(self, bucket: int, longest: int) -> Place:
+        """Constants, by which the planner leaves chunks out."""
         at = place("w.device", "w.bucket", "p", self.width)
-        at = at._replace(start=instant(bucket), until=instant(bucket + self.width.us))
-        body = bucket_body(self.family, self.width, at)
-        self._compute(connection, pairs, body, (devices,))
+        return at._replace(start=instant(bucket), until=instant(bucket + self.width.us), near=instant(bucket - longest))
 
     def place(self, connection: psycopg.Connection, again: bool = False) -> None:
         """Add the rows to their areas and put them into the table. `again`: areas have counted earlier versions."""
@@ -107,29 +121,21 @@ class Fresh:
             statement = sql.SQL("delete from {} where bucket = {}")
             connection.execute(statement.format(area_table(self.family, self.width), instant(bucket)))
 
-    def _compute(
-        self,
-        connection: psycopg.Connection,
-        pairs: sql.Composable,
-        body: sql.Composable,
-        parameters: tuple[list[int], ...],
-    ) -> None:
-        self._empty(connection)
+    def _compute(self, connection: psycopg.Connection, devices: list[int], bucket: int, body: sql.Composable) -> None:
         statement = sql.SQL(
             "insert into {fresh} (bucket, device, area, n, {columns}) "
             "select w.bucket, w.device, x.area, x.n, {wanted} "
-            "from (select u.device, {bucket} as bucket from {pairs}) w "
+            "from (select n.device, {bucket} as bucket from unnest(%s::integer[]) n(device)) w "
             "join registry.device d on d.id = w.device join registry.profile p on p.id = d.profile "
             "cross join lateral ({body}) x"
         ).format(
             fresh=self._fresh,
             columns=self._columns,
             wanted=names(stored_columns(self.family), "x"),
-            bucket=SINCE.format(sql.SQL("u.us")),
-            pairs=pairs,
+            bucket=instant(bucket),
             body=body,
         )
-        connection.execute(statement, parameters)
+        connection.execute(statement, (devices,))
 
     def _empty(self, connection: psycopg.Connection) -> None:
         """The temporary table, without rows."""

@@ -4,7 +4,7 @@ A gauge changes the row of its own bucket. A counter also changes the step of th
 known until then: so the buckets of those are touched as well, as far as they are closed.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,8 @@ from psycopg import sql
 from analytics.binary import columns_of
 from analytics.columns import Columns
 from analytics.rollup.body import HOLD
-from analytics.rollup.fresh import SINCE, Fresh, instant
-from analytics.rollup.width import SECOND_US, Width
+from analytics.rollup.fresh import SINCE, Fresh, instant, longest_hold
+from analytics.rollup.width import HOUR, SECOND_US, Width
 from devices.family import Family, Metric
 
 PIECE = 5000  # rows made anew at a time
@@ -42,11 +42,28 @@ def touch_late(connection: psycopg.Connection, columns: Columns, width: Width, f
     for place, metric in enumerate(columns.family.metrics):
         sent = late[~np.isnan(columns.values[late, place])]
         if metric.kind != "gauge" and len(sent):
-            follow = steps_after if metric.kind == "counter" else holds_after
-            rows = follow(columns.family, metric, width, frozen)
-            arrays = [array.tolist() for array in latest_per_bucket(columns, sent, width)]
-            connection.execute(touching(columns.family, width, rows), arrays)
+            touch_after(connection, columns, sent, metric, width, frozen)
     return len(late)
+
+
+def touch_after(
+    connection: psycopg.Connection,
+    columns: Columns,
+    sent: npt.NDArray[np.intp],
+    metric: Metric,
+    width: Width,
+    frozen: int,
+) -> None:
+    """Note what late readings of a counter or state change in later buckets; hour by hour, so that of the readings'
+    chunks only those are opened which the hour concerns."""
+    arrays = latest_per_bucket(columns, sent, width)
+    hours = HOUR.floors(arrays[2])
+    follow = steps_after if metric.kind == "counter" else holds_after
+    longest = longest_hold(connection, columns.family)
+    for hour in np.unique(hours).tolist():
+        some = [array[hours == hour].tolist() for array in arrays]
+        reach = Reach(hour, min(hour + HOUR.us + longest, frozen), frozen)
+        connection.execute(touching(columns.family, width, follow(columns.family, metric, width, reach)), some)
 
 
 def touch(connection: psycopg.Connection, family: Family, width: Width, devices: list[int], buckets: list[int]) -> None:
@@ -72,43 +89,66 @@ def latest_per_bucket(columns: Columns, rows: npt.NDArray[np.intp], width: Width
     return device[last], bucket[last], time[last]
 
 
+class Reach(NamedTuple):
+    """Where next readings are looked for, in µs since 1970 UTC: `begin` to `near` in one go, from there to `frozen`
+    for each device of which nothing was found; buckets from `frozen` on are not closed."""
+
+    begin: int
+    near: int
+    frozen: int
+
+
 ASKED = sql.SQL("unnest(%s::integer[], %s::bigint[], %s::bigint[]) u(device, bucket, last)")
 
 
-def steps_after(family: Family, metric: Metric, width: Width, frozen: int) -> sql.Composable:
+def next_sent(family: Family, metric: Metric, reach: Reach) -> sql.Composable:
+    """When the device u first sent a metric after u.last and before `near`; NULL where it did not."""
+    return sql.SQL(
+        "(select r.time from {table} r where r.device = u.device and r.time > {last} and r.time >= {begin} "
+        "and r.time < {near} and r.{metric} is not null order by r.time, r.seq limit 1)"
+    ).format(
+        table=sql.Identifier("reading", family.name),
+        last=SINCE.format(sql.SQL("u.last")),
+        begin=instant(reach.begin),
+        near=instant(reach.near),
+        metric=sql.Identifier(metric.name),
+    )
+
+
+def steps_after(family: Family, metric: Metric, width: Width, reach: Reach) -> sql.Composable:
     """The bucket of each device's next reading with a counter, where that is another one and closed."""
     return sql.SQL(
-        "select u.device, {bucket} from {asked} cross join lateral (select r.time from {table} r "
-        "where r.device = u.device and r.time > {last} and r.{metric} is not null order by r.time, r.seq limit 1) n "
+        "select u.device, {bucket} from {asked} cross join lateral (select coalesce({near}, "
+        "rollup.sent_after({family}, {metric}, u.device, {last}, {beyond}, {frozen})) as time) n "
         "where n.time >= {after} and n.time < {frozen}"
     ).format(
         bucket=width.start(sql.SQL("n.time")),
         asked=ASKED,
-        table=sql.Identifier("reading", family.name),
+        near=next_sent(family, metric, reach),
+        family=family.name,
+        metric=metric.name,
         last=SINCE.format(sql.SQL("u.last")),
+        beyond=instant(reach.near),
         after=sql.SQL("({} + {})").format(SINCE.format(sql.SQL("u.bucket")), width.interval),
-        metric=sql.Identifier(metric.name),
-        frozen=instant(frozen),
+        frozen=instant(reach.frozen),
     )
 
 
-def holds_after(family: Family, metric: Metric, width: Width, frozen: int) -> sql.Composable:
+def holds_after(family: Family, metric: Metric, width: Width, reach: Reach) -> sql.Composable:
     """The closed buckets, after its own, into which a device's state reaches: until its next reading, or it is old."""
     return sql.SQL(
         "select u.device, b.bucket from {asked} join registry.device d on d.id = u.device "
-        "join registry.profile p on p.id = d.profile cross join lateral (select least({last} + {hold}, "
-        "(select r.time from {table} r where r.device = u.device and r.time > {last} and r.{metric} is not null "
-        "order by r.time, r.seq limit 1)) as until) e "
-        "cross join lateral generate_series({start} + {width}, e.until, {width}) b(bucket) where b.bucket < {frozen}"
+        "join registry.profile p on p.id = d.profile cross join lateral (select least({last} + {hold}, {near}) "
+        "as until) e cross join lateral generate_series({start} + {width}, e.until, {width}) b(bucket) "
+        "where b.bucket < {frozen}"
     ).format(
         asked=ASKED,
         last=SINCE.format(sql.SQL("u.last")),
         hold=sql.SQL("make_interval(secs => {} * p.interval_s)").format(sql.Literal(HOLD)),
-        table=sql.Identifier("reading", family.name),
-        metric=sql.Identifier(metric.name),
+        near=next_sent(family, metric, reach),  # as far as any state is believed
         start=SINCE.format(sql.SQL("u.bucket")),
         width=width.interval,
-        frozen=instant(frozen),
+        frozen=instant(reach.frozen),
     )
 
 
