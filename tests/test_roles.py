@@ -73,6 +73,8 @@ FUNCTIONS: list[tuple[str, ...]] = [
     ("registry.activate", "", "x", ""),
     ("registry.*", "", "", ""),
     ("rollup.newest_reading_*", "", "x", "x"),
+    ("rollup.open_*", "", "x", "x"),
+    ("rollup.counter_before", "", "x", "x"),
     ("rollup.*", "", "x?", ""),
     ("city.*", "", "x", "x"),
     ("ops.take_batches", "", "x", ""),

@@ -3,7 +3,7 @@
 -- would be prepared, and looked into, for every row that is asked about.
 create function rollup.counter_before(family text, metric text, device integer, before timestamptz)
 returns double precision
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     until timestamptz := before;
     since timestamptz;
@@ -54,3 +54,4 @@ comment on function rollup.sent_after is
 
 revoke all on function rollup.counter_before, rollup.sent_after from public;
 grant execute on function rollup.counter_before, rollup.sent_after to dothi_analyst;
+grant execute on function rollup.counter_before to dothi_reader;

@@ -10,6 +10,7 @@ Every number of every rollup comes from here, or (gauges as they stream in) from
   device's profile, and counts in every bucket it reaches into that has a row of the reading's area.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from psycopg import sql
@@ -24,8 +25,9 @@ HOLD = 3  # intervals for which a state is believed
 class Place(NamedTuple):
     """SQL expressions of what is asked for: the device's id, start and end of the bucket, the profile's interval_s.
 
-    `near`: where start and end are constants, another one, at least as long before the start as a state is believed
-    (`HOLD` intervals, of the slowest profile of the family): by these the planner opens the chunks concerned alone.
+    Constants, by which the planner opens the chunks concerned alone: `near`, at least as long before the start as a
+    state is believed (`HOLD` intervals, of the slowest profile of the family); `begin`, not after the start, where the
+    start itself is not a constant. `until` is one, or close to the newest readings.
     """
 
     device: sql.Composable
@@ -33,6 +35,7 @@ class Place(NamedTuple):
     until: sql.Composable
     interval: sql.Composable
     near: sql.Composable | None = None
+    begin: sql.Composable | None = None
 
 
 def place(device: str, bucket: str, profile: str, width: Width) -> Place:
@@ -42,11 +45,7 @@ def place(device: str, bucket: str, profile: str, width: Width) -> Place:
     return Place(sql.Identifier(*device.split(".")), start, until, sql.Identifier(profile, "interval_s"))
 
 
-def bucket_body(family: Family, width: Width, at: Place) -> sql.Composable:
-    """The cheapest select of (area, n, stored columns) of a bucket; days come from hours where that is exact."""
-    if width is DAY and not has(family, "state"):
-        return hours_body(family, at)
-    return readings_body(family, at)
+OfBucket = Callable[[Family, Place], sql.Composable]
 
 
 def readings_body(family: Family, at: Place) -> sql.Composable:
@@ -76,8 +75,11 @@ def aggregates(columns: list[Stored]) -> sql.Composable:
 
 def within(row: str, at: Place) -> sql.Composable:
     """The rows of the device that lie in the bucket."""
-    template = "{row}.device = {device} and {row}.time >= {start} and {row}.time < {until}"
-    return sql.SQL(template).format(row=sql.Identifier(row), device=at.device, start=at.start, until=at.until)
+    template = "{row}.device = {device} and {row}.time >= {start} and {row}.time < {until} {since}"
+    bound = since(row, at.begin)
+    return sql.SQL(template).format(
+        row=sql.Identifier(row), device=at.device, start=at.start, until=at.until, since=bound
+    )
 
 
 def source(family: Family, at: Place) -> sql.Composable:
@@ -106,15 +108,15 @@ def previous(family: Family, metric: Metric, at: Place) -> sql.Composable:
         table=sql.Identifier("reading", family.name),
         device=at.device,
         start=at.start,
-        since=since("q", at),
+        since=since("q", at.near),
         earlier=asked.format(family.name, metric.name, at.device, at.near) if at.near else sql.SQL(""),
         before=sql.Identifier(f"{metric.name}_before"),
     )
 
 
-def since(row: str, at: Place) -> sql.Composable:
-    """No rows before the place's `near`."""
-    return sql.SQL("and {}.time >= {}").format(sql.Identifier(row), at.near) if at.near else sql.SQL("")
+def since(row: str, bound: sql.Composable | None) -> sql.Composable:
+    """No rows before a bound, where there is one."""
+    return sql.SQL("and {}.time >= {}").format(sql.Identifier(row), bound) if bound else sql.SQL("")
 
 
 def step(metric: Metric) -> sql.Composable:
@@ -149,14 +151,22 @@ def held(family: Family, metric: Metric, at: Place) -> sql.Composable:
         table=sql.Identifier("reading", family.name),
         hold=sql.SQL("make_interval(secs => {} * {})").format(sql.Literal(HOLD), at.interval),
         within=within("i", at),
-        since=since("c", at),
+        since=since("c", at.near),
         device=at.device,
         start=at.start,
         until=at.until,
     )
 
 
-def hours_body(family: Family, at: Place) -> sql.Composable:
+def bucket_body(family: Family, width: Width, at: Place, of_readings: OfBucket = readings_body) -> sql.Composable:
+    """The cheapest select of (area, n, stored columns) of a bucket; days come from hours where that is exact.
+    `of_readings`: how a bucket is made from readings."""
+    if width is DAY and not has(family, "state"):
+        return hours_body(family, at, of_readings)
+    return readings_body(family, at) if width is DAY else of_readings(family, at)
+
+
+def hours_body(family: Family, at: Place, of_readings: OfBucket) -> sql.Composable:
     """The same of a day from its hours: those that are closed from their table, the rest from readings."""
     hour = Place(at.device, sql.SQL("o.bucket"), sql.SQL("o.bucket + {}").format(HOUR.interval), at.interval)
     text = (
@@ -179,7 +189,7 @@ def hours_body(family: Family, at: Place) -> sql.Composable:
         closed=closed_until(family, HOUR),
         ahead=AHEAD,
         width=HOUR.interval,
-        body=readings_body(family, hour),
+        body=of_readings(family, hour),
     )
 
 

@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from analytics.health import health_view
+from analytics.rollup.opened import reconcile_function
 from analytics.rollup.shape import area_columns, table_columns
 from analytics.rollup.views import family_views
 from analytics.rollup.width import MINUTE, Width, stored_widths
@@ -28,8 +29,8 @@ def reconcile_rollups(connection: psycopg.Connection) -> list[str]:
 
 
 def reconcile_views(family: Family, connection: psycopg.Connection) -> list[str]:
-    """The views of one family."""
-    done = []
+    """The views of one family, and what they call."""
+    done = with_retries(connection, partial(reconcile_function, connection, family))
     for name, body in family_views(family).items():
         done += with_retries(connection, partial(replace_view, connection, name, body))
     return done

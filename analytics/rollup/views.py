@@ -3,6 +3,7 @@
 from psycopg import sql
 
 from analytics.rollup.body import AHEAD, bucket_body, closed_until, place, readings_body
+from analytics.rollup.opened import opened_body
 from analytics.rollup.shape import area_columns, gauges_only, shown, stored_columns, summed_columns
 from analytics.rollup.width import DAY, HOUR, MINUTE, Width, stored_widths
 from devices.family import Family
@@ -67,7 +68,7 @@ def open_rows(family: Family, width: Width, since: sql.Composable) -> sql.Compos
         ahead=AHEAD,
         step=width.interval,
         joined=JOINED.format(family=sql.Literal(family.name)),
-        body=bucket_body(family, width, place("d.id", "o.bucket", "p", width)),
+        body=bucket_body(family, width, place("d.id", "o.bucket", "p", width), opened_body),
     )
 
 
