@@ -48,12 +48,13 @@ def place(device: str, bucket: str, profile: str, width: Width) -> Place:
 OfBucket = Callable[[Family, Place], sql.Composable]
 
 
-def readings_body(family: Family, at: Place) -> sql.Composable:
-    """Select (area, n, stored columns) of one bucket of one device from its readings."""
+def readings_body(family: Family, at: Place, states: bool = True) -> sql.Composable:
+    """Select (area, n, stored columns) of one bucket of one device from its readings. `states`: how long each was held,
+    too, which cannot be joined."""
     grouped = sql.SQL("select r.area, count(*)::integer as n{} from {} r where {} group by r.area").format(
         aggregates([c for c in stored_columns(family) if c.join]), source(family, at), within("r", at)
     )
-    if not has(family, "state"):
+    if not (states and has(family, "state")):
         return grouped
     joined = [
         sql.SQL(" left join lateral ({}) {} on true").format(
@@ -161,35 +162,42 @@ def held(family: Family, metric: Metric, at: Place) -> sql.Composable:
 def bucket_body(family: Family, width: Width, at: Place, of_readings: OfBucket = readings_body) -> sql.Composable:
     """The cheapest select of (area, n, stored columns) of a bucket; days come from hours where that is exact.
     `of_readings`: how a bucket is made from readings."""
-    if width is DAY and not has(family, "state"):
-        return hours_body(family, at, of_readings)
-    return readings_body(family, at) if width is DAY else of_readings(family, at)
+    if width is DAY:
+        exact = not has(family, "state")
+        return parts_body(family, HOUR, at, of_readings) if exact else readings_body(family, at)
+    return of_readings(family, at)
 
 
-def hours_body(family: Family, at: Place, of_readings: OfBucket) -> sql.Composable:
-    """The same of a day from its hours: those that are closed from their table, the rest from readings."""
-    hour = Place(at.device, sql.SQL("o.bucket"), sql.SQL("o.bucket + {}").format(HOUR.interval), at.interval)
+def joined_columns(family: Family) -> list[Stored]:
+    """The columns that are made from those of parts of a bucket."""
+    return [column for column in stored_columns(family) if column.join]
+
+
+def parts_body(family: Family, width: Width, at: Place, of_readings: OfBucket) -> sql.Composable:
+    """A bucket's joined columns from those of its parts that are closed, and its other readings.
+
+    `width`: of the parts; `of_readings` gives the joined columns at least.
+    """
+    rest = at._replace(start=sql.SQL("e.start"), begin=at.begin or at.start)
     text = (
         "select h.area, sum(h.n)::integer as n{joins} from ("
         "select c.area, c.n, {columns} from {table} c where c.device = {device} "
         "and c.bucket >= {start} and c.bucket < least({until}, {closed}) union all "
-        "select x.area, x.n, {fresh} from generate_series(greatest({start}, {closed}), "
-        "least({until}, {ahead}) - interval '1 us', {width}) o(bucket) cross join lateral ({body}) x"
+        "select x.area, x.n, {fresh} from lateral (select greatest({start}, {closed}) as start offset 0) e "
+        "cross join lateral ({body}) x where e.start < {until}"
         ") h group by h.area"
     )
-    columns = stored_columns(family)
+    columns = joined_columns(family)
     return sql.SQL(text).format(
         joins=joins(columns),
         columns=names(columns, "c"),
         fresh=names(columns, "x"),
-        table=sql.Identifier("rollup", f"{family.name}_1h"),
+        table=sql.Identifier("rollup", f"{family.name}_{width.name}"),
         device=at.device,
         start=at.start,
         until=at.until,
-        closed=closed_until(family, HOUR),
-        ahead=AHEAD,
-        width=HOUR.interval,
-        body=of_readings(family, hour),
+        closed=closed_until(family, width),
+        body=of_readings(family, rest),
     )
 
 

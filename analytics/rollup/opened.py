@@ -10,8 +10,9 @@ from datetime import timedelta
 import psycopg
 from psycopg import sql
 
-from analytics.rollup.body import HOLD, Place, readings_body
+from analytics.rollup.body import HOLD, Place, joined_columns, parts_body, readings_body
 from analytics.rollup.shape import names, stored_columns
+from analytics.rollup.width import DAY, HOUR, MINUTE, Width, stored_widths
 from devices.family import Family
 from devices.profile import PROFILES
 from devices.relations import table_columns
@@ -37,8 +38,9 @@ def function_name(family: Family) -> sql.Identifier:
     return sql.Identifier("rollup", f"open_{family.name}")
 
 
-def opened_body(family: Family, at: Place) -> sql.Composable:
+def opened_body(family: Family, at: Place, states: bool = True) -> sql.Composable:
     """`readings_body` of an open bucket."""
+    columns = stored_columns(family) if states else joined_columns(family)
     longest = timedelta(seconds=HOLD * max(p.interval_s for p in PROFILES.values() if p.family.name == family.name))
     begin, near = ago(RECENT), ago(RECENT + longest)
     hold = sql.SQL("make_interval(secs => {} * {})").format(sql.Literal(HOLD), at.interval)
@@ -47,9 +49,9 @@ def opened_body(family: Family, at: Place) -> sql.Composable:
         "select z.area, z.n, {older} from {function}({device}, {start}, {until}, {start} - {hold}, {interval}) z "
         "where not ({start} >= {begin} and {hold} <= {longest})"
     ).format(
-        recent=names(stored_columns(family), "y"),
-        older=names(stored_columns(family), "z"),
-        body=readings_body(family, at._replace(near=near, begin=begin)),
+        recent=names(columns, "y"),
+        older=names(columns, "z"),
+        body=readings_body(family, at._replace(near=near, begin=begin), states),
         function=function_name(family),
         device=at.device,
         start=at.start,
@@ -59,6 +61,17 @@ def opened_body(family: Family, at: Place) -> sql.Composable:
         hold=hold,
         longest=sql.Literal(longest),
     )
+
+
+def opened_area_body(family: Family, width: Width, at: Place) -> sql.Composable:
+    """The joined columns of an open bucket, which is all that areas show: from closed parts as far as there are."""
+
+    def of_readings(family: Family, at: Place) -> sql.Composable:
+        return opened_body(family, at, states=False)
+
+    if width is HOUR and MINUTE not in stored_widths(family):
+        return of_readings(family, at)
+    return parts_body(family, HOUR if width is DAY else MINUTE, at, of_readings)
 
 
 def ago(age: timedelta) -> sql.Composable:

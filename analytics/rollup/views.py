@@ -2,8 +2,8 @@
 
 from psycopg import sql
 
-from analytics.rollup.body import AHEAD, bucket_body, closed_until, place, readings_body
-from analytics.rollup.opened import opened_body
+from analytics.rollup.body import AHEAD, Place, bucket_body, closed_until, place, readings_body
+from analytics.rollup.opened import opened_area_body, opened_body
 from analytics.rollup.shape import area_columns, gauges_only, shown, stored_columns, summed_columns
 from analytics.rollup.width import DAY, HOUR, MINUTE, Width, stored_widths
 from devices.family import Family
@@ -38,7 +38,9 @@ def device_view(family: Family, width: Width) -> ViewBody:
     # Bucket by bucket, not grouped by time: a query about closed buckets then asks no device for its open ones.
     opened = sql.SQL("select {shown} from {open_rows} join registry.area a on a.id = x.area").format(
         shown=select_list(device_columns(family, width, sql.SQL("o.bucket"))),
-        open_rows=open_rows(family, width, closed_until(family, width)),
+        open_rows=open_rows(
+            family, width, closed_until(family, width), bucket_body(family, width, open_place(width), opened_body)
+        ),
     )
     return united(device_columns(family, width, sql.SQL("x.bucket")), closed, opened)
 
@@ -59,8 +61,8 @@ def complete(width: Width) -> sql.Composable:
     return sql.SQL("least(1, x.n * p.interval_s / {})").format(sql.Literal(width.seconds))
 
 
-def open_rows(family: Family, width: Width, since: sql.Composable) -> sql.Composable:
-    """From-items o (bucket), d, p and x (stored columns) of the buckets from `since` on."""
+def open_rows(family: Family, width: Width, since: sql.Composable, body: sql.Composable) -> sql.Composable:
+    """From-items o (bucket), d, p and x (a `body` of columns) of the buckets from `since` on."""
     return sql.SQL(
         "generate_series({until}, {ahead}, {step}) o(bucket) cross join ({joined}) cross join lateral ({body}) x"
     ).format(
@@ -68,8 +70,13 @@ def open_rows(family: Family, width: Width, since: sql.Composable) -> sql.Compos
         ahead=AHEAD,
         step=width.interval,
         joined=JOINED.format(family=sql.Literal(family.name)),
-        body=bucket_body(family, width, place("d.id", "o.bucket", "p", width), opened_body),
+        body=body,
     )
+
+
+def open_place(width: Width) -> Place:
+    """A bucket of `open_rows`."""
+    return place("d.id", "o.bucket", "p", width)
 
 
 def minute_view(family: Family) -> ViewBody:
@@ -134,7 +141,9 @@ def area_view(family: Family, width: Width) -> ViewBody:
             sql.SQL("{}(x.{name}) as {name}").format(sql.SQL(c.join), name=sql.Identifier(c.name))
             for c in summed_columns(family)
         ),
-        open_rows=open_rows(family, width, area_known_until(family, width)),
+        open_rows=open_rows(
+            family, width, area_known_until(family, width), opened_area_body(family, width, open_place(width))
+        ),
         known=area_known_until(family, width),  # asked before any device is looked at
         ahead=AHEAD,
     )
