@@ -41,7 +41,8 @@ def function_name(family: Family) -> sql.Identifier:
 def opened_body(family: Family, at: Place, states: bool = True) -> sql.Composable:
     """`readings_body` of an open bucket."""
     columns = stored_columns(family) if states else joined_columns(family)
-    longest = timedelta(seconds=HOLD * max(p.interval_s for p in PROFILES.values() if p.family.name == family.name))
+    intervals = [p.interval_s for p in PROFILES.values() if p.family.name == family.name]
+    longest = timedelta(seconds=HOLD * max(intervals, default=0.0))
     begin, near = ago(RECENT), ago(RECENT + longest)
     hold = sql.SQL("make_interval(secs => {} * {})").format(sql.Literal(HOLD), at.interval)
     return sql.SQL(
