@@ -842,8 +842,11 @@ begin
         select l.id from ops.alarm_severity s
         join ops.alarm l on l.severity = s.severity
         left join registry.device d on d.id = l.device
-        where s.repeat_every is not null and l.cleared is null and l.acknowledged is null and l.shelved_until is null and l.maintenance_until is null
-          and d.state is distinct from 'maintenance' and coalesce(l.called, l.raised) + s.repeat_every <= $1
+        -- so that a storm of what nobody is reminded of is not read
+        where l.severity = any(array(select r.severity from ops.alarm_severity r where r.repeat_every is not null))
+          and s.repeat_every is not null and l.cleared is null and l.acknowledged is null
+          and l.shelved_until is null and l.maintenance_until is null and d.state is distinct from 'maintenance'
+          and coalesce(l.called, l.raised) + s.repeat_every <= $1
         order by l.id for update of l
     ), moved as (
         update ops.alarm l set called = $1 from due d where d.id = l.id returning l.id, l.severity
