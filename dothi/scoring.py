@@ -79,7 +79,8 @@ def there(alarm: Alarm, event: Event, grace_s: float) -> bool:
 
 def near(alarm: Alarm, event: Event) -> bool:
     """Whether other devices of the event's district speak of what was expected: a fire is seen from afar."""
-    return alarm.area in event.areas and any(alarm.kind in words(one["kind"]) for one in event.expected)
+    expected = [kind for one in event.expected if one["one_per"] != "device" for kind in words(one["kind"])]
+    return alarm.area in event.areas and alarm.kind in expected
 
 
 def when_told(alarm: Alarm, expectation: Expectation, about: Sequence[Event], grace_s: float) -> float | None:

@@ -184,7 +184,8 @@ def alarm_routes(given: Path | None = None) -> "Routes":
     """DOTHI_ALARM_ROUTES, or a file given: who is told of which alarms; without one MQTT alone. Raises WrongUsage."""
     from analytics.alarms.limits import in_use
     from analytics.delivery.letter import kinds, limits
-    from analytics.delivery.routes import NOBODY, RoutesRefused, read_routes
+    from analytics.delivery.routes import NOBODY
+    from analytics.delivery.routes_file import RoutesRefused, read_routes
     from devices.area import ZONES
 
     value = str(given) if given else os.environ.get(ALARM_ROUTES)

@@ -23,7 +23,8 @@ from analytics.delivery.letter import kinds
 from analytics.delivery.messenger import Messenger, run
 from analytics.delivery.meters import Meters
 from analytics.delivery.outbox import Pace
-from analytics.delivery.routes import NOBODY, Routes, routes_from
+from analytics.delivery.routes import NOBODY, Routes
+from analytics.delivery.routes_file import routes_from
 from devices.area import ZONES
 from tests.receivers import CLOSE, HANG, OK, RUBBISH, HttpReceiver, Letters, http_receiver, mail_server, status
 from tests.rollup_world import database

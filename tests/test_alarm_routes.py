@@ -10,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.delivery.letter import kinds
-from analytics.delivery.routes import (
-    DAYS,
-    LOCAL,
-    SEVERITIES,
-    USUAL,
-    Route,
-    Routes,
-    RoutesRefused,
-    chosen,
-    read_routes,
-    routes_from,
-)
+from analytics.delivery.routes import DAYS, LOCAL, SEVERITIES, USUAL, Route, Routes, chosen
+from analytics.delivery.routes_file import RoutesRefused, read_routes, routes_from
 
 AREAS = ("213", "220", "222")
 SECRET = "0123456789abcdef-desk"

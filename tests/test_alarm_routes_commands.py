@@ -57,9 +57,7 @@ def test_a_file_is_shown_as_it_would_be_used(tmp_path: Path) -> None:
         ({"severities": ["bad"]}, "is 'bad'"),
     ],
 )
-def test_a_bad_file_is_refused_by_every_command_that_reads_it(
-    tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
+def test_a_bad_file_is_refused_by_whatever_reads_it(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     file = routes_file(tmp_path, "https://desk.example.vn/", **change)
     done = dothi("alarms", "routes", "check", str(file))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -105,11 +103,9 @@ def test_deliveries_are_listed_and_tried_again(stack: RunningStack) -> None:
         ]
         (summed,) = (one for one in document["receivers"] if one["receiver"] == "gone-desk")
         assert (summed["waiting"], summed["given_up"], summed["answered"]) == (0, 1, 1)
-        assert "answered 422" in stack.dothi("alarms", "deliveries").stdout
-        answered = stack.dothi(
-            "alarms", "deliveries", "--state", "answered", "--receiver", "gone-desk", "--json"
-        ).stdout
-        assert len(json.loads(answered)["deliveries"]) == 1
+        assert "422" in stack.dothi("alarms", "deliveries").stdout
+        settled = stack.dothi("alarms", "deliveries", "--state", "answered", "--receiver", "gone-desk", "--json")
+        assert len(json.loads(settled.stdout)["deliveries"]) == 1
         done = stack.dothi("alarms", "deliveries", "retry", "--receiver", "gone-desk", "--json")
         assert json.loads(done.stdout) == {"again": 1}
         assert stack.query("select state from ops.delivery where history = -1") == [("waiting",)]

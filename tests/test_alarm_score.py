@@ -83,6 +83,14 @@ def test_what_follows_from_an_event_is_not_false_but_counts_as_one_more() -> Non
     assert found["precision"] == pytest.approx(2 / 3, abs=1e-4)
 
 
+def test_another_device_of_the_district_tells_of_a_fire_but_not_of_a_faulty_sensor() -> None:
+    fire = {"kind": "fire_front", "start": 0.0, "end": 600.0, "alarms": expected("forest_fire", "cause", "critical")}
+    fire |= {"devices": {"count": 1, "ids": ["fw-220-000001"]}, "where": {"areas": ["220"]}}
+    assert figures(truth(fire), rang(1, "forest_fire", 60.0, area="220", fw_220_000009=60.0))["recall"] == 1.0
+    found = figures(truth(dict(STUCK)), rang(1, "stuck", 60.0, aq_213_000099=60.0))
+    assert (found["recall"], found["alarms_false"]) == (0.0, 1)
+
+
 def test_a_folded_alarm_tells_of_each_of_its_devices_when_it_joined() -> None:
     found = figures(truth(dict(STUCK)), rang(1, "stuck", 50.0, aq_213_000001=50.0, aq_216_000002=250.0))
     (row,) = found["kinds"]

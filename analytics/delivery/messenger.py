@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
-import psycopg
 import structlog
 
 from analytics.delivery import outbox
@@ -14,7 +13,7 @@ from analytics.delivery.meters import Meters
 from analytics.delivery.mirror import Mirror
 from analytics.delivery.outbox import Pace
 from analytics.delivery.routes import Routes
-from analytics.delivery.store import Busy, Connection, Store, connect
+from analytics.delivery.store import AWAY, Busy, Connection, Store, connect
 from analytics.delivery.teller import Teller, channel_to, first_of
 
 log = structlog.get_logger("analytics.delivery")
@@ -94,7 +93,7 @@ class Desk:
                 async with await connect(self._messenger.database, "news") as listening:
                     await listening.execute(f"listen {CHANNEL}")
                     await self._follow(listening)
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 said = (str(error).strip() or type(error).__name__).splitlines()[0]
                 if said != meters.trouble_said:
                     log.error("database away, alarms wait in the record", reason=said)

@@ -15,14 +15,13 @@ from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 import msgspec
-import psycopg
 import structlog
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from psycopg.rows import dict_row
 
 from analytics.delivery.meters import Meters
 from analytics.delivery.routes import PROVINCE
-from analytics.delivery.store import Connection, Store
+from analytics.delivery.store import AWAY, Connection, Store
 from analytics.delivery.teller import first_of
 
 log = structlog.get_logger("analytics.delivery")
@@ -149,10 +148,8 @@ class Mirror:
         """Compare once what is active with what the broker holds."""
         try:
             await self._bring(connected)
-        except (psycopg.OperationalError, OSError) as error:
-            if isinstance(error, psycopg.OperationalError):
-                return  # what the broker holds stays true as far as anybody knows
-            raise
+        except AWAY:
+            return  # what the broker holds stays true as far as anybody knows
         self._meters.broker(self._name, connected=True)
         self._meters.retained[self._name] = len(self._held)
 

@@ -23,6 +23,10 @@ NETWORK: dict[str, Any] = {
 }
 
 
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+"""What a connection ends with when it, its server or its transaction is gone: the same is done again on another."""
+
+
 class Busy(Exception):
     """Somebody else tells the receivers of this database; two would each tell them."""
 
@@ -57,13 +61,13 @@ class Store:
         await self._drop()
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Work in one transaction. Raises psycopg.Error, after which the next work has a new connection, and Busy."""
+        """Work in one transaction. Raises AWAY, after which the next work has a new connection, and Busy."""
         async with self._lock:
             connection = await self._connected()
             try:
                 async with connection.transaction():
                     return await work(connection)
-            except psycopg.OperationalError:
+            except AWAY:
                 await self._drop()
                 raise
 
@@ -76,10 +80,10 @@ class Store:
             try:
                 return await self.run(work)
             except Busy:
-                with contextlib.suppress(psycopg.OperationalError):
+                with contextlib.suppress(*AWAY):
                     async with await connect(self._url, self._name) as connection:
                         return await work(connection)
-            except psycopg.OperationalError:
+            except AWAY:
                 pass
             await asyncio.sleep(AGAIN_S)
 

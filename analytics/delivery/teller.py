@@ -4,7 +4,6 @@ import asyncio
 from types import TracebackType
 from typing import Protocol, Self
 
-import psycopg
 import structlog
 
 from analytics.delivery import outbox
@@ -14,7 +13,7 @@ from analytics.delivery.mail import EmailChannel
 from analytics.delivery.meters import Meters
 from analytics.delivery.outbox import Due, Pace
 from analytics.delivery.routes import Receiver, Secrets, Webhook
-from analytics.delivery.store import Busy, Store
+from analytics.delivery.store import AWAY, Busy, Store
 from analytics.delivery.webhook import WebhookChannel
 
 log = structlog.get_logger("analytics.delivery")
@@ -68,7 +67,7 @@ class Teller:
         """Tell what is due; whether there was anything."""
         try:
             due = await self._store.run(lambda connection: outbox.due(connection, self._name, self._most))
-        except (psycopg.OperationalError, Busy):
+        except (*AWAY, Busy):
             return False
         async with asyncio.TaskGroup() as group:
             for one in due:

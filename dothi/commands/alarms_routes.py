@@ -189,16 +189,19 @@ def list_deliveries(
     if as_json:
         print_json({"receivers": receivers, "deliveries": rows})
         return
-    print_table(
-        ("receiver", "waiting", "given up", "answered", "oldest waiting", "next try", "said last"),
-        [list(row.values()) for row in receivers],
-    )
+    heads = ("receiver", "waiting", "given up", "answered", "oldest waiting", "said last")
+    columns = ("receiver", "waiting", "given_up", "answered", "oldest", "said")
+    print_table(heads, [[row[column] for column in columns] for row in receivers])
     if rows:
-        columns = ("id", "receiver", "alarm", "what", "state", "attempts", "created", "next_try", "said")
-        heads = ("delivery", "receiver", "alarm", "what", "state", "tries", "since", "next try", "said")
-        print_table(heads, [[row[column] for column in columns] for row in rows])
+        print_table(("receiver", "alarm", "what", "state", "tries", "next try / end", "said"), map(line, rows))
     elif not receivers:
         print_line("nobody was told anything yet, apart from MQTT")
+
+
+def line(row: dict[str, Any]) -> list[object]:
+    """A delivery as a row of a table; when it was settled stands where a next try would."""
+    when = row["next_try"] if row["state"] == "waiting" else row["settled"]
+    return [row["receiver"], row["alarm"], row["what"], row["state"], row["attempts"], when, row["said"]]
 
 
 @deliveries.command()
