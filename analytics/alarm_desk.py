@@ -13,6 +13,7 @@ Row = dict[str, Any]
 
 UNLAWFUL = "DA001"  # SQLSTATE of what the law of alarms refuses
 STATES = ("unacknowledged", "acknowledged", "shelved", "maintenance", "cleared")
+SEVERITIES = ("critical", "major", "minor", "warning", "info")
 VERDICTS = ("true", "false", "drill")
 
 
@@ -53,11 +54,17 @@ from city.alarm_history where {} order by id {} limit {}
 
 def list_alarms(connection: Connection, wanted: Wanted, most: int) -> list[Row]:
     """Rows of city.alarm: of those that are not cleared the worst first, else the newest first."""
-    active = not wanted.cleared and "cleared" not in wanted.states
-    order = sql.SQL("rank desc, raised desc, id desc" if active else "raised desc, id desc")
-    query = sql.SQL(LISTED).format(condition(wanted), order, most)
+    order = sql.SQL("raised desc, id desc")
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query).fetchall()
+        if wanted.cleared or "cleared" in wanted.states:
+            return cursor.execute(sql.SQL(LISTED).format(condition(wanted), order, most)).fetchall()
+        # One after the other by an index, so that a storm of what is less bad costs nothing.
+        found: list[Row] = []
+        for severity in SEVERITIES:
+            if len(found) < most and severity in (wanted.severities or SEVERITIES):
+                of = condition(wanted._replace(severities=(severity,)))
+                found += cursor.execute(sql.SQL(LISTED).format(of, order, most - len(found))).fetchall()
+        return found
 
 
 def count_alarms(connection: Connection, wanted: Wanted) -> dict[str, int]:
@@ -85,7 +92,9 @@ def condition(wanted: Wanted) -> sql.Composable:
         ("kind", wanted.kinds),
         ("area", (wanted.area,) if wanted.area else ()),
     ):
-        if values:
+        if len(values) == 1:
+            parts.append(sql.SQL("{} = {}").format(sql.Identifier(column), values[0]))
+        elif values:
             parts.append(sql.SQL("{} = any({})").format(sql.Identifier(column), list(values)))
     if wanted.devices is not None:
         parts.append(sql.SQL(OF_DEVICES).format(list(wanted.devices), list(wanted.devices)))
@@ -96,7 +105,10 @@ def condition(wanted: Wanted) -> sql.Composable:
 
 
 # Of a device are alarms about it and those of which it is a member.
-OF_DEVICES = "(device = any({}) or id in (select m.alarm from city.alarm_member m where m.device = any({})))"
+OF_DEVICES = """
+id in (select o.id from city.alarm o where o.device = any({})
+       union select m.alarm from city.alarm_member m where m.device = any({}))
+"""
 
 
 def one_alarm(connection: Connection, number: int, most_members: int) -> Row | None:

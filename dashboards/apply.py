@@ -167,7 +167,10 @@ def looked_up(gateway: Gateway, path: str) -> Document | None:
 def compared(kind: str, ours: Document, theirs: Document, partly: bool = False) -> list[str]:
     """How a document of Grafana's differs from ours, without what Grafana itself adds; `partly`: our keys alone."""
     added = ADDED[kind]
-    one, other = (essence({key: value for key, value in side.items() if key not in added}) for side in (ours, theirs))
+    one, other = ({key: value for key, value in side.items() if key not in added} for side in (ours, theirs))
+    if one == other:
+        return []
+    one, other = essence(one), essence(other)
     if partly:
         other = {key: value for key, value in other.items() if key in ours}
         if isinstance(ours.get("jsonData"), dict):

@@ -40,7 +40,7 @@ def differences(wanted: Any, found: Any, at: str = "") -> Iterator[str]:
             yield from differences(wanted.get(key), found.get(key), f"{at}.{key}" if at else key)
     elif isinstance(wanted, list) and isinstance(found, list):
         yield from of_lists(wanted, found, at)
-    elif wanted != found:
+    elif wanted != found or isinstance(wanted, bool) != isinstance(found, bool):
         yield f"{at}: {short(found)} → {short(wanted)}"
 
 

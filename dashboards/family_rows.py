@@ -29,7 +29,7 @@ def family_rows(pen: Pen, family: Family) -> Iterator[Row]:
     gauge = headline(family)
     form = native(family).panel.form
     if form in ("states", "table") and family.name in FEW:
-        yield row(HEIGHT, states(inked, family, 10), troubled(inked, family, 14))
+        yield row(8, states(inked, family, 10), troubled(inked, family, 14))
     elif gauge is None:
         yield row(HEIGHT, by_district(inked, family, None, 24))
     if gauge is not None and not (form == "table" and family.name in FEW):

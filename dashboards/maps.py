@@ -75,7 +75,7 @@ def markers(
     if label:
         style["text"] = {"field": label, "fixed": "", "mode": "field"}
         style["textConfig"] = {
-            "fontSize": 14,
+            "fontSize": 13,
             "offsetX": 0,
             "offsetY": 20,
             "textAlign": "center",

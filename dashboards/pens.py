@@ -31,6 +31,8 @@ def pen_of(words: Words, source: Source, file: str, chosen: str, families: Seque
         "band": "vn_category" if vietnamese else "vn_category_en",
         "advice": "everyone_vi" if vietnamese else "everyone_en",
         "level_name": "level_name" if vietnamese else "level_name_en",
+        "today": "(now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date",
+        "yesterday": literal(f" ({words('yesterday')})"),
         # A gauge without levels of its own goes by its device's name.
         "gauge": "CASE WHEN r.river = '' THEN coalesce(r.name, r.device) ELSE r.station END",
         "province_name": choose("province", {province: words(f"province.{province}") for province in PROVINCES}),

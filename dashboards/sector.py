@@ -48,7 +48,7 @@ def sector_board(pen: Pen, name: str, figures: Sequence[grafana.Panel], own: Seq
 
 def reporting(pen: Pen, w: int) -> grafana.Panel:
     """The share of devices that reported in time, and of how many."""
-    return figure(pen, "reporting", Column("share", SHARE, 1, too_low(90, 75)), w)
+    return figure(pen, "reporting", Column("share", SHARE, 0, too_low(90, 75)), w)
 
 
 def worst_age(pen: Pen, w: int) -> grafana.Panel:

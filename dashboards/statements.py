@@ -23,7 +23,9 @@ def statements(name: str) -> dict[str, str]:
 
 def without_remarks(text: str) -> str:
     """The text without lines that are only for its reader."""
-    return "".join(line for line in text.splitlines(keepends=True) if line[:2] != "--" or line.startswith(NAMED))
+    return "".join(
+        line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("--") or line.startswith(NAMED)
+    )
 
 
 def literal(text: str) -> str:

@@ -1,7 +1,8 @@
 """The small vocabulary that boards are written in: a function per kind of panel.
 
 A panel's `key` names its statement, its title in the catalogue of words, `<key>.about` its description,
-`<key>.<column>` the title of a column of its answer. `w` is its width in columns of the grid of 24; the row gives place and height.
+`<key>.<column>` the title of a column of its answer. `w` is its width in columns of the grid of 24; the row gives place
+and height.
 """
 
 from collections.abc import Sequence

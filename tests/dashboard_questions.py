@@ -48,7 +48,7 @@ def questions(
         sql = expand(annotation_sql(annotation), time, 60_000, values)
         yield Question(f"{board['uid']} {annotation['name']}", sql, "annotation")
     for panel, own in repeated(flat(board["panels"]), values, shown):
-        single: dict[str, Value] = {name: value for name, (value, _) in own.items()}
+        single: dict[str, Value] = {name: (value,) for name, (value, _) in own.items()}
         interval = time.interval_ms(points(panel), least_ms(panel))
         for target in panel.get("targets", []):
             if "rawSql" in target:

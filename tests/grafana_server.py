@@ -123,6 +123,7 @@ class Contract:
         self.folders: dict[str, Document] = {}
         self.boards: dict[str, Document] = {}
         self.datasources: dict[str, Document] = {}
+        self.secrets: dict[str, dict[str, str]] = {}
         self.rules: dict[str, Document] = {}
         self.contacts: dict[str, Document] = {
             "default": {"uid": "default", "name": "grafana-default-email", "type": "email"}
@@ -231,7 +232,8 @@ class Contract:
 
     def put_source(self, body: Document) -> Any:
         shown = {key: value for key, value in body.items() if key != "secureJsonData"}
-        secret = dict.fromkeys(body.get("secureJsonData", {}), True)
+        self.secrets[body["uid"]] = body.get("secureJsonData", {})
+        secret = dict.fromkeys(self.secrets[body["uid"]], True)
         self.datasources[body["uid"]] = {"id": 1, "orgId": 1, "basicAuth": False, **shown, "secureJsonFields": secret}
         return {"datasource": self.datasources[body["uid"]], "message": "Datasource saved"}
 

@@ -249,3 +249,5 @@ def test_exit_codes_are_those_of_every_command(stack: RunningStack) -> None:
     assert json.loads(stack.dothi("alarms", "stats", "--json").stdout)["since"].endswith("Z")
     counted = json.loads(stack.dothi("status", "--json", check=False).stdout)["alarms"]
     assert counted == stack.query("select count(*) from ops.alarm where cleared is null")[0][0]
+    findings = json.loads(stack.dothi("doctor", "--json", check=False).stdout)["findings"]
+    assert [f["found"].partition(" ")[0] for f in findings if f["name"] == "alarms"] == [f"{counted:,}"]

@@ -286,4 +286,4 @@ def test_no_sequence_of_calls_breaks_the_record(stack: RunningStack) -> None:
 
 @pytest.mark.full
 def test_no_long_sequence_of_calls_breaks_the_record(stack: RunningStack) -> None:
-    run(stack, 300, 50)
+    run(stack, 150, 50)

@@ -150,7 +150,7 @@ def test_lines_break_only_at_gaps_that_are_too_long(minutes: list[int], span: in
 def test_a_repeated_panel_is_one_for_each_choice_and_moves_what_is_below() -> None:
     metrics = AREA | {"name": "metric", "query": "metrics LIMIT 3", "current": {"value": ["a", "b", "c"]}}
     series = panel("table") | {"title": "Số đo: $metric", "repeat": "metric", "maxPerRow": 2}
-    series["targets"][0]["rawSql"] = "SELECT '$metric' LIMIT 1"
+    series["targets"][0]["rawSql"] = "SELECT $metric LIMIT 1"
     below = panel("stat") | {"id": 2, "gridPos": {"x": 0, "y": 8, "w": 24, "h": 4}}
     board = BOARD | {"templating": {"list": [metrics]}, "panels": [below, series]}
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as grafana
+from typer.main import get_command
 
 from dashboards import words as words_module
 from dashboards.board import row
@@ -33,6 +34,7 @@ from devices.documents import parse_yaml
 from devices.family import FAMILIES, Metric, family_from
 from devices.panel import default_panel
 from devices.profile import PROFILES
+from dothi.cli import assemble
 from dothi.grafana import reader_database
 from tests.stack import RunningStack, dothi
 
@@ -237,6 +239,22 @@ def test_every_word_is_used(built: Boards) -> None:
         elif key not in ("folder", "sector.other"):
             parts = re.split(r"\{\w+\}", json.dumps(texts["vi"], ensure_ascii=False)[1:-1])
             assert all(part in everything for part in parts), key
+
+
+def test_commands_that_are_named_are_there() -> None:
+    """What a description tells staff to type is a command, and its options are options."""
+    said = {
+        text for texts in catalogue().values() for one in texts.values() for text in re.findall(r'"(dothi [^"]+)"', one)
+    }
+    assert len(said) > 5
+    for line in said:
+        words = line.split()[1:]
+        path = [word for word in words if not word.startswith("-")]
+        command: Any = get_command(assemble(None))
+        for word in path:
+            command = command.commands[word]
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
 
 
 def test_a_word_is_said_once() -> None:

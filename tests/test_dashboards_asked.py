@@ -131,10 +131,12 @@ def test_the_devices_page_shows_one_device(
     assert rows(panel(shown, "refused_day"))[0]["messages"] == 1
     assert "pm25 20" in rows(panel(shown, "last_readings"))[0]["reading"]
     assert rows(panel(shown, "last_refusals"))[0]["field"] == "pm25"
-    series = panel(shown, "series")
-    names = {field.name for frame in series.frames for field in frame.fields}
-    assert {"Bụi PM2.5 (µg/m³)", "Độ ẩm"} <= names
-    assert any(name.startswith("▸ Bụi mịn PM2.5") for name in names)  # its limits
+    series = {one.panel["title"]: one for one in shown.panels if one.panel["title"].startswith("Số đo: ")}
+    assert {"Số đo: Bụi PM2.5 (µg/m³)", "Số đo: Độ ẩm"} <= set(series)  # a panel for each metric
+    names = {field.name for field in series["Số đo: Bụi PM2.5 (µg/m³)"].frames[0].fields}
+    assert "Bụi PM2.5 (µg/m³)" in names
+    assert any(name.startswith("▸ ") for name in names)  # the limit that lies near
+    assert "Độ ẩm" not in names
 
 
 def test_a_device_that_nobody_knows_is_no_error(stack: RunningStack, built: Boards, reader: Database) -> None:

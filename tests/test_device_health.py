@@ -153,14 +153,14 @@ def test_another_unit_is_told_after_six_readings_and_a_peak_is_none() -> None:
 
 
 def test_a_metric_that_is_not_sent_any_more_is_told_after_five_readings_and_a_rare_one_is_not() -> None:
-    table = np.full((1000, len(WEATHER.metrics)), np.nan)
-    table[:, TEMPERATURE], table[:, 1] = noisy(1000), 1.0
+    table = np.full((3000, len(WEATHER.metrics)), np.nan)
+    table[:, TEMPERATURE], table[:, 1] = noisy(3000), 1.0
     table[::10, 2] = 1.0
     renamed = table.copy()
-    renamed[700:, TEMPERATURE] = np.nan
+    renamed[2700:, TEMPERATURE] = np.nan
     told = made(Missing).update(series(WEATHER, renamed))
-    assert (on(told), told.metric.tolist()) == ([704 * 60], [TEMPERATURE])
-    assert told.since.tolist() == [BEGIN_US + 700 * 60 * SECOND_US]
+    assert (on(told), told.metric.tolist()) == ([2704 * 60], [TEMPERATURE])
+    assert told.since.tolist() == [BEGIN_US + 2700 * 60 * SECOND_US]
     assert made(Missing).update(series(WEATHER, table)).size == 0
 
 

@@ -5,6 +5,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from dashboards.alert_rules import as_file, as_interface, rules
+from dashboards.apply import Wanted, carry_out, plan
 from dashboards.contacts import ContactsRefused, contacts_from, merged, points, receivers, route
 from dashboards.differences import differences, essence
+from dashboards.grafana_gateway import Gateway
 from dashboards.lint_sql import sql_faults
-from dashboards.tree import PLACEHOLDERS, dashboards, tree
+from dashboards.tree import PLACEHOLDERS, SourceKind, dashboards, tree
 from devices.documents import parse_yaml
 from dothi.commands.dashboards import app
 from dothi.errors import Refused
+from dothi.grafana import database_of
 from tests.grafana_server import ADMIN, EDITOR, VIEWER, Contract, serving
 
 CONTACTS = """
@@ -28,7 +33,28 @@ default: [ioc@example.vn, https://hooks.example.vn/alarms]
 severity: {critical: [duty@example.vn]}
 area: {"213": [tp@example.vn]}
 """
-BOARDS = {name.removesuffix(".json") for name in dashboards("postgres")}
+SOME = ("dothi-wall.json", "dothi-wall-en.json", "dothi-rivers.json")
+
+
+@cache
+def some(kind: SourceKind) -> dict[str, str]:
+    """A few boards: drawing and comparing all of them takes a second each time."""
+    return {name: text for name, text in dashboards(kind).items() if name in SOME}
+
+
+@pytest.fixture(autouse=True)
+def _few_boards(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "every_board" not in request.fixturenames:
+        monkeypatch.setattr("dashboards.apply.dashboards", some)
+
+
+@pytest.fixture
+def every_board() -> set[str]:
+    """The uids of all boards, for a test that applies them all."""
+    return {name.removesuffix(".json") for name in dashboards("postgres")}
+
+
+BOARDS = {name.removesuffix(".json") for name in SOME}
 
 
 @pytest.fixture
@@ -63,14 +89,16 @@ def refused(url: str, *arguments: str, token: str = ADMIN) -> str:
     return str(done.exception)
 
 
-def test_everything_is_made_and_the_second_time_nothing(grafana: tuple[Contract, str], tmp_path: Path) -> None:
+def test_everything_is_made_and_the_second_time_nothing(
+    grafana: tuple[Contract, str], every_board: set[str], tmp_path: Path
+) -> None:
     contract, url = grafana
     told = tmp_path / "contacts.yaml"
     told.write_text(CONTACTS)
     first = applied(url, "--contacts", str(told))
-    assert {one["uid"] for one in first["changes"] if one["kind"] == "dashboard"} == BOARDS
-    assert contract.boards.keys() == BOARDS | {"dothi-like"}
-    assert {one["folder"] for uid, one in contract.boards.items() if uid in BOARDS} == {"dothi"}
+    assert {one["uid"] for one in first["changes"] if one["kind"] == "dashboard"} == every_board
+    assert contract.boards.keys() == every_board | {"dothi-like"}
+    assert {one["folder"] for uid, one in contract.boards.items() if uid in every_board} == {"dothi"}
     assert contract.rules.keys() == {rule.uid for rule in rules()} | {"dothi-theirs"}
     assert [one["receiver"] for one in contract.policies["routes"]] == ["dothi", "grafana-default-email"]
     before = len(contract.written)
@@ -192,6 +220,38 @@ def test_no_data_source_and_no_stack(grafana: tuple[Contract, str]) -> None:
     assert "has no data source dothi-timescaledb" in refused(url)
 
 
+def test_the_data_source_is_made_mended_and_keeps_its_password(grafana: tuple[Contract, str]) -> None:
+    contract, url = grafana
+    contract.datasources.clear()
+    wanted = Wanted(database_of("postgresql://reader:p%24a@127.0.0.1:5433/city"))
+
+    def bring() -> list[str]:
+        with closing(Gateway(url, ADMIN)) as gateway:
+            return [one.kind for one in carry_out(plan(gateway, wanted, gateway.version()))]
+
+    assert bring()[:2] == ["folder", "source"]
+    made = contract.datasources["dothi-timescaledb"]
+    assert (made["url"], made["user"], made["database"]) == ("127.0.0.1:5433", "reader", "city")
+    assert contract.secrets["dothi-timescaledb"] == {"password": "p$a"}
+    assert bring() == []
+    made["jsonData"]["timescaledb"] = False
+    assert bring() == ["source"]
+    contract.datasources["dothi-timescaledb"]["secureJsonFields"] = {}
+    assert bring() == ["source"]
+    assert bring() == []
+
+
+def test_build_with_contacts_and_its_own_lint(tmp_path: Path) -> None:
+    told = tmp_path / "contacts.yaml"
+    told.write_text(CONTACTS)
+    done = CliRunner().invoke(app, ["build", str(tmp_path / "out"), "--contacts", str(told), "--check"])
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "out/provisioning/alerting/dothi-contacts.yaml").is_file()
+    told.write_text("default: [nobody]")
+    done = CliRunner().invoke(app, ["build", str(tmp_path / "out"), "--contacts", str(told)])
+    assert "default: nobody is neither an e-mail address nor http(s)" in str(done.exception)
+
+
 def test_what_files_made_is_not_touched(grafana: tuple[Contract, str]) -> None:
     contract, url = grafana
     applied(url)
@@ -289,10 +349,10 @@ def test_contacts_that_cannot_be_used(text: str) -> None:
         contacts_from(parse_yaml(text))
 
 
-trees = st.recursive(
-    st.fixed_dictionaries({"receiver": st.sampled_from(["a", "b"])}),
-    lambda inner: st.fixed_dictionaries({"receiver": st.just("a"), "routes": st.lists(inner, max_size=3)}),
-    max_leaves=6,
+trees: st.SearchStrategy[dict[str, Any]] = st.deferred(
+    lambda: st.fixed_dictionaries(
+        {"receiver": st.sampled_from(["a", "b"])}, optional={"routes": st.lists(trees, max_size=2)}
+    )
 )
 
 
@@ -306,10 +366,11 @@ def test_the_policies_of_others_stay_as_they_are(theirs: dict[str, Any]) -> None
 
 # --- differences ---
 
-documents = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "a"]), inner, max_size=3),
-    max_leaves=12,
+leaves = st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3)
+documents: st.SearchStrategy[Any] = st.deferred(
+    lambda: (
+        leaves | st.lists(documents, max_size=2) | st.dictionaries(st.sampled_from(["id", "a"]), documents, max_size=2)
+    )
 )
 
 

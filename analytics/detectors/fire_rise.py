@@ -8,10 +8,12 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import Changes, Rows, State, latched
-from analytics.detectors.fire_frames import MINUTE_US, Marked, expired, micros, passed, whole
+from analytics.detectors.detector import NO_CHANGES, Changes, Rows, State, latched
+from analytics.detectors.fire_frames import MINUTE_US, SECOND_US, Marked, expired, whole
+from analytics.detectors.rows import Floats, Ints
 from devices.family import Family
 
+ZERO = np.float32(0)
 SIGMA = 1.2533
 """Standard deviation of a normal distribution, as a multiple of its mean absolute deviation."""
 
@@ -54,35 +56,53 @@ class Rise(Marked):
         super().__init__(family)
         self.parameters = parameters or Parameters()
         marks = list(self.marks.get(family.name, {}).values())
-        self.least = np.array([mark.least for mark in marks])
-        self.memory = np.array([float(mark.memory_us) for mark in marks])
+        self.least = np.array([mark.least for mark in marks], np.float32)
+        self.memory = np.array([mark.memory_us / SECOND_US for mark in marks], np.float32)
 
     def _round(self, rows: Rows) -> Changes:
+        """In 32-bit numbers throughout: all of it is reckoned for every value."""
         state, slot, asked = self.state, rows.slot, self.parameters
-        values, time, received = rows.values[:, self.judged], whole(rows.time), whole(rows.received)
-        there = ~np.isnan(values)
-        level, spread, seen = (state[name][slot].astype("f8") for name in ("level", "spread", "seen"))
-        apart = np.where(there, values - level, 0.0)
+        value, received = self.short(rows), whole(rows.received)
+        there = value == value
+        level, spread, seen, heard = (state[name][slot] for name in ("level", "spread", "seen", "heard"))
+        apart = np.where(there, value - level, ZERO)
         known = seen >= self.grace - 1
-        usual = np.maximum(SIGMA * spread, self.least)
-        since_us = passed(received, state["heard"][slot])
-        before = np.where(since_us > asked.apart_us, 0.0, state["sum"][slot])
-        more = np.clip(apart / usual, -asked.most, asked.most) - asked.slack
-        total = np.where(there & known, np.clip(before + more, 0.0, 1.25 * asked.enough), before)
+        usual = np.maximum(np.float32(SIGMA) * spread, self.least)
+        passed_s = np.maximum(received.astype("i8") - heard, 0).astype("f4")
+        sum_before = state["sum"][slot]
+        before = np.where(passed_s > asked.apart_us / SECOND_US, ZERO, sum_before)
+        most, enough = np.float32(asked.most), np.float32(asked.enough)
+        more = np.minimum(np.maximum(apart / usual, -most), most) - np.float32(asked.slack)
+        grown = np.minimum(np.maximum(before + more, ZERO), np.float32(1.25) * enough)
+        total = np.where(there & known, grown, before)
         # What is odd moves the usual no more than what is rare, and hardly at all while it lasts.
-        part = -np.expm1(-since_us / self.memory)
-        part = np.where(known, part / np.where(total > 0.25 * asked.enough, asked.slower, 1.0), 1.0 / (seen + 1.0))
-        part = np.where(there, part, 0.0)
-        near = np.where(known, np.clip(apart, -3.0 * usual, 3.0 * usual), apart)
+        part = -np.expm1(-passed_s / self.memory)
+        part = np.where(total > np.float32(0.25) * enough, part / np.float32(asked.slower), part)
+        part = np.where(known, part, 1 / (seen + np.float32(1)))
+        part = np.where(there, part, ZERO)
+        near = np.where(known, np.minimum(np.maximum(apart, -3 * usual), 3 * usual), apart)
         state["level"][slot] = level + part * near
-        state["spread"][slot] = spread + part * (np.where(seen > 0, np.abs(near), 0.0) - spread)
-        state["seen"][slot] = np.minimum(seen + there, self.grace).astype("u1")
-        state["heard"][slot] = np.where(there, received, state["heard"][slot])
-        since = np.where((before <= 0) & (total > 0), time, state["since"][slot])
-        score = np.minimum(total / asked.enough, 1.0)
-        state["sum"][slot], state["since"][slot], state["score"][slot] = total, since, score
-        on = latched(state["on"][slot], score)
-        return self.switched(slot, on, rows.time[:, None], micros(since), values, level)
+        state["spread"][slot] = spread + part * (np.where(seen > 0, np.abs(near), ZERO) - spread)
+        if (seen < self.grace).any():
+            state["seen"][slot] = np.minimum(seen + there, self.grace).astype("u1")
+        state["heard"][slot] = np.where(there, received, heard)
+        state["sum"][slot] = total
+        row, column = np.nonzero((total > 0) | (sum_before > 0) | state["on"][slot])
+        return self._rising(rows, row, column, before[row, column], total[row, column], value, level)
+
+    def _rising(
+        self, rows: Rows, row: Ints, column: Ints, before: Floats, total: Floats, value: Floats, level: Floats
+    ) -> Changes:
+        """Values by which something rises or is over, given by row and column."""
+        if not len(row):
+            return NO_CHANGES
+        state, at = self.state, (rows.slot[row], column)
+        begun = (before <= 0) & (total > 0)
+        state["since"][at] = since = np.where(begun, rows.time[row] // SECOND_US, state["since"][at].astype("i8"))
+        score = np.minimum(total / self.parameters.enough, 1.0)
+        on = latched(state["on"][at], score)
+        seen = (value[row, column], level[row, column])
+        return self.settled(*at, score, on, rows.time[row], since * SECOND_US, *seen)
 
     def tick(self, now_us: int) -> Changes:
         """A device that fell silent is no evidence any more."""

@@ -13,12 +13,13 @@ KINDS = ("gauge", "counter")
 
 class Parameters(NamedTuple):
     """`chance`: of an ordinary run of readings without the metric; `least_share`: of readings that lack it, what any
-    metric is taken to have; `evidence`: readings with it before anything is judged; `times`: of the longest run before.
-    """
+    metric is taken to have; `evidence`: readings with it, and `days` since the first of them, before any verdict:
+    what rests at night has done so once; `times`: of the longest run before."""
 
     chance: float = 1e-9
     least_share: float = 0.012
     evidence: int = 60
+    days: float = 1.0
     times: float = 2.0
 
 
@@ -61,21 +62,25 @@ class Missing(Detector):
         value = self.short(rows)
         gone: Bools = value != value
         without, seen = state["without"][slot], state["seen"][slot]
-        row, column = np.nonzero(np.where(gone, seen > 0, (without > 0) | (seen < evidence)))
+        young = ~gone & (seen < evidence)
+        if young.any():
+            state["seen"][slot] = seen + young
+        row, column = np.nonzero(np.where(gone, seen > 0, (without > 0) | (seen == 0)))
         if not len(row):
             return NO_CHANGES
         at = (slot[row], column)
         gone, without, seen, readings = gone[row, column], without[row, column], seen[row, column], readings[row]
         back = ~gone & (without > 0)
         state["longest"][at] = np.where(back, np.maximum(state["longest"][at], without), state["longest"][at])
-        state["seen"][at] = np.minimum(seen + ~gone, evidence)
         state["first"][at] = first = np.where(seen == 0, readings, state["first"][at])
         state["lacking"][at] = lacking = state["lacking"][at] + gone
         now_s = rows.time[row] // 1_000_000
         state["since"][at] = since = np.where(gone & (without == 0), now_s, state["since"][at].astype("i8"))
         state["without"][at] = without = np.where(gone, np.minimum(without, 59_999) + 1, 0)
-        share = (lacking - without) / np.maximum(readings.astype("i8") - first - without, 1)
-        score = np.where(gone & (seen >= evidence), self._score(at, share, without), 0.0)
+        known = np.maximum(readings.astype("i8") - first - without, 1)
+        assert self.fleet is not None
+        judged = gone & (seen >= evidence) & (known * self.fleet.interval_s[at[0]] >= self.parameters.days * 86_400)
+        score = np.where(judged, self._score(at, (lacking - without) / known, without), 0.0)
         on = np.where(state["on"][at], gone, score >= 1)
         return self.settled(*at, score, on, rows.time[row], since * 1_000_000, without.astype("f8"), np.nan)
 

@@ -78,12 +78,16 @@ comment on column ops.alarm.called is 'When staff were last called to it, by the
 comment on column ops.alarm.cleared_by is 'Who cleared it; null: what it was about is over.';
 
 create unique index alarm_one_active on ops.alarm (key) where cleared is null;
+drop index ops.alarm_active;
+create index alarm_active on ops.alarm (severity, raised desc, id desc) where cleared is null;
+create index alarm_shelved on ops.alarm (shelved_until) where cleared is null and shelved_until is not null;
+create index alarm_maintained on ops.alarm (maintenance_until) where cleared is null and maintenance_until is not null;
 create index alarm_by_key on ops.alarm (key, id desc);
-create index alarm_by_raised on ops.alarm (raised desc);
-create index alarm_by_severity on ops.alarm (severity, raised desc);
-create index alarm_by_kind on ops.alarm (kind, raised desc);
-create index alarm_by_area on ops.alarm (area, raised desc);
-create index alarm_by_device on ops.alarm (device, raised desc) where device is not null;
+create index alarm_by_raised on ops.alarm (raised desc, id desc);
+create index alarm_by_severity on ops.alarm (severity, raised desc, id desc);
+create index alarm_by_kind on ops.alarm (kind, raised desc, id desc);
+create index alarm_by_area on ops.alarm (area, raised desc, id desc);
+create index alarm_by_device on ops.alarm (device, raised desc, id desc) where device is not null;
 create index alarm_by_judged on ops.alarm (raised desc) where verdict is not null;
 
 create table ops.alarm_history (
@@ -835,11 +839,14 @@ begin
     select m.id, $1, 'unshelved', 'expiry' from moved m order by m.id returning alarm, what;
     return query
     with due as materialized (
-        select l.id from ops.alarm l
-        join ops.alarm_severity s on s.severity = l.severity
+        select l.id from ops.alarm_severity s
+        join ops.alarm l on l.severity = s.severity
         left join registry.device d on d.id = l.device
-        where l.cleared is null and l.acknowledged is null and l.shelved_until is null and l.maintenance_until is null
-          and d.state is distinct from 'maintenance' and coalesce(l.called, l.raised) + s.repeat_every <= $1
+        -- so that a storm of what nobody is reminded of is not read
+        where l.severity = any(array(select r.severity from ops.alarm_severity r where r.repeat_every is not null))
+          and s.repeat_every is not null and l.cleared is null and l.acknowledged is null
+          and l.shelved_until is null and l.maintenance_until is null and d.state is distinct from 'maintenance'
+          and coalesce(l.called, l.raised) + s.repeat_every <= $1
         order by l.id for update of l
     ), moved as (
         update ops.alarm l set called = $1 from due d where d.id = l.id returning l.id, l.severity

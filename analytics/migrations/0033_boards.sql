@@ -7,12 +7,13 @@ create table ops.process_sample (
     at timestamptz not null,
     process text not null,
     cpu_s double precision not null check (cpu_s >= 0),
+    cores double precision,
     memory_bytes bigint not null check (memory_bytes >= 0),
     primary key (process, at)
 );
 create index process_sample_at on ops.process_sample using brin (at);
 comment on table ops.process_sample is
-    'What each part of the stack has used, every 15 seconds: CPU seconds of its living processes together, memory with shared pages once.';
+    'What each part of the stack has used, every 15 seconds: CPU seconds, cores in use since the look before (null after a restart), memory with shared pages once.';
 
 create table ops.disk_sample (
     at timestamptz primary key,
@@ -40,9 +41,14 @@ language plpgsql security definer set search_path = '' as $$
 declare
     kept constant interval := '7 days';
 begin
-    insert into ops.process_sample (at, process, cpu_s, memory_bytes)
-    select now(), p.process, p.cpu_s, p.memory_bytes
+    insert into ops.process_sample (at, process, cpu_s, cores, memory_bytes)
+    select now(), p.process, p.cpu_s,
+           case when p.cpu_s >= b.cpu_s then (p.cpu_s - b.cpu_s) / extract(epoch from now() - b.at) end, p.memory_bytes
     from jsonb_to_recordset(parts) p(process text, cpu_s double precision, memory_bytes bigint)
+    left join lateral (
+        select o.at, o.cpu_s from ops.process_sample o
+        where o.process = p.process and o.at < now() and o.at > now() - interval '2 minutes' order by o.at desc limit 1
+    ) b on true
     on conflict do nothing;
     insert into ops.disk_sample (at, free_bytes, total_bytes)
     values (now(), note_sample.free_bytes, note_sample.total_bytes) on conflict do nothing;
@@ -64,15 +70,7 @@ revoke execute on function ops.note_sample from public;
 grant execute on function ops.note_sample to dothi_writer;
 
 create view city.process as
-select x.at, x.process, (x.cpu_s - x.cpu_before) / extract(epoch from x.at - x.before)::double precision as cores,
-       x.memory_bytes
-from (
-    select s.at, s.process, s.cpu_s, s.memory_bytes,
-           lag(s.at) over of_process as before, lag(s.cpu_s) over of_process as cpu_before
-    from ops.process_sample s
-    window of_process as (partition by s.process order by s.at)
-) x
-where x.cpu_s >= x.cpu_before and x.at - x.before < interval '2 minutes';
+select at, process, cores, memory_bytes from ops.process_sample where cores is not null;
 comment on view city.process is
     'What the parts of the stack use: cores in use since the look before (none after a restart), memory in bytes. Kept for a week.';
 

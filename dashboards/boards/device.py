@@ -49,7 +49,7 @@ def device(words: Words, source: Source) -> grafana.Dashboard:
         ),
         row(4, rows_of(pen, "identity", IDENTITY, 24)),
         row(9, series),
-        row(7, state_timeline(pen, "states", Column("state", TEXT), 24)),
+        row(5, state_timeline(pen, "states", Column("state", TEXT), 24)),
         row(10, rows_of(pen, "last_readings", READINGS, 12), rows_of(pen, "last_refusals", REFUSALS, 12)),
         row(
             8,

@@ -74,7 +74,8 @@ def ask_board(board: dict[str, Any], ask: Ask, now: datetime, wanted: Mapping[st
     placed = sorted(repeated(flat(board["panels"]), values, shown), key=lambda one: shares(one[0]))
     for panel, own in placed:
         named = titled(panel, shown | {name: (text,) for name, (_, text) in own.items()})
-        single: dict[str, Value] = {name: value for name, (value, _) in own.items()}
+        # One choice of a variable that allows several is still written as a list of one.
+        single: dict[str, Value] = {name: (value,) for name, (value, _) in own.items()}
         answered[panel["id"]] = ask_panel(named, ask, time, values | single, answered)
     return Asked(board, shown, time, list(answered.values()))
 

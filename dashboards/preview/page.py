@@ -72,7 +72,8 @@ def section(asked: Asked, figures: dict[str, Any], said: str) -> str:
         *(moment.astimezone(LOCAL).strftime("%d/%m %H:%M") for moment in (asked.time.start, asked.time.end))
     )
     panels = "".join(cell(one, asked, figures) for one in asked.panels)
-    head = f"<header><h1>{escape(board['title'])}</h1>{chosen}<b>{escape(said)}</b><span>{span}</span></header>"
+    told = f'<b class="said">{escape(said)}</b><span>{span}</span>'
+    head = f"<header><h1>{escape(board['title'])}</h1>{chosen}{told}</header>"
     return f'<section data-uid="{board["uid"]}">{head}<div class="grid">{panels}</div></section>'
 
 

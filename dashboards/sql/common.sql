@@ -134,7 +134,8 @@ heard AS MATERIALIZED (
     WHERE {of_board}
     GROUP BY area
 )
-SELECT concat_ws(E'\n', z.name, round(100.0 * h.reporting / nullif(h.expected, 0)) || ' %') AS label,
+SELECT replace(replace(z.name, 'TP ', ''), ' City', '') || CASE WHEN h.reporting < 0.9 * h.expected
+                      THEN E'\n' || round(100.0 * h.reporting / h.expected) || ' %' ELSE '' END AS label,
        z.lat, z.lon, 100.0 * h.reporting / nullif(h.expected, 0) AS share, h.expected, h.reporting, z.area
 FROM zone z LEFT JOIN heard h ON h.area = z.area
 ORDER BY z.area
@@ -268,10 +269,11 @@ LIMIT 1
 
 -- name: fire_danger
 WITH {zone}
-SELECT now() AS time, z.name || ': ' || f.{level_name} AS metric, f.level
+SELECT now() AS time,
+       z.name || ': ' || f.{level_name} || CASE WHEN f.day < {today} THEN {yesterday} ELSE '' END AS metric, f.level
 FROM city.fire_danger f JOIN zone z ON z.area = f.area
-WHERE f.day = (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AND f.level IS NOT NULL
-ORDER BY f.level DESC, f.p DESC
+WHERE f.day >= {today} - 1 AND f.level IS NOT NULL
+ORDER BY f.day DESC, f.level DESC, f.p DESC
 LIMIT 1
 
 -- name: density

@@ -94,10 +94,11 @@ SELECT r.bucket + a.usual, coalesce(l.label, r.metric), NULL
 FROM r CROSS JOIN about a LEFT JOIN label l ON l.metric = r.metric
 WHERE r.next - r.bucket > 3 * a.usual
 UNION ALL
-SELECT e.at, m.title, m.at
-FROM limits m CROSS JOIN LATERAL (SELECT min(r.bucket), max(r.bucket) FROM r WHERE r.metric = m.metric) x(first, last)
-CROSS JOIN LATERAL (VALUES (x.first), (x.last)) e(at)
-WHERE e.at IS NOT NULL
+SELECT r.bucket, m.title, m.at
+FROM limits m JOIN r ON r.metric = m.metric
+JOIN (SELECT o.metric, min(o.value) AS lowest, max(o.value) AS highest FROM r o GROUP BY o.metric) x ON x.metric = m.metric
+-- A limit far away would press the readings flat.
+WHERE m.at BETWEEN x.lowest - abs(x.lowest) AND x.highest + 2 * abs(x.highest)
 ORDER BY 1, 2
 LIMIT 5000
 

@@ -20,7 +20,7 @@ WITH {zone}
 SELECT z.name AS district, f.level, f.{level_name} AS level_name, f.p, f.fwi, f.t13 AS temperature, f.rh13 AS humidity,
        f.rain_24h AS rain, f.wind, f.source, z.area
 FROM city.fire_danger f JOIN zone z ON z.area = f.area
-WHERE f.day = (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date
+WHERE f.day = (SELECT max(l.day) FROM city.fire_danger l WHERE l.day >= {today} - 1)
 ORDER BY f.level DESC NULLS LAST, f.p DESC NULLS LAST, z.area
 LIMIT 100
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from analytics import alarm_desk, alarm_figures
-from dothi.commands import alarms_act, alarms_maintenance, alarms_routes
+from dothi.commands import alarms_act, alarms_check, alarms_maintenance, alarms_routes
 from dothi.commands.alarms_asked import (
     Age,
     Area,
@@ -154,4 +154,6 @@ def stats(
 
 alarms_act.register(app)
 app.add_typer(alarms_maintenance.app, name="maintenance")
+app.command()(alarms_check.check)
 alarms_routes.register(app)
+app.command()(alarms_check.check)

@@ -169,19 +169,20 @@ def each(
 ) -> None:
     """The same with many alarms, one by one: what is refused does not keep the others. Raises Refused if any was."""
     came: dict[str, list[int]] = {done: [], "already": []}
-    refused = []
+    refused: list[tuple[int, str]] = []
     with asked.acting() as connection:
         for number in dict.fromkeys(numbers):
             try:
                 came[done if action(connection, number) else "already"].append(number)
             except Unlawful as refusal:
-                refused.append({"alarm": number, "said": str(refusal)})
+                refused.append((number, str(refusal)))
     so = f", {len(came['already'])} so already" if came["already"] else ""
     if as_json or came[done] or came["already"]:
-        say({**came, "refused": refused}, f"{counted(came[done])} {done}{so}", as_json)
+        told = [{"alarm": number, "said": said} for number, said in refused]
+        say({**came, "refused": told}, f"{counted(came[done])} {done}{so}", as_json)
     if refused:
         more = f" ({len(refused) - 1} more refused)" if len(refused) > 1 else ""
-        raise Refused(refused[0]["said"] + more)
+        raise Refused(refused[0][1] + more)
 
 
 def counted(numbers: list[int]) -> str:

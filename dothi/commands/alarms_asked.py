@@ -9,15 +9,12 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from analytics.alarm_desk import STATES, Unlawful, Wanted
-from devices import lookup
-from devices.enroll_said import folded
+from analytics.alarm_desk import SEVERITIES, STATES, Unlawful, Wanted
 from dothi.commands.options import Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack, stack_at
 from dothi.times import moment
 
-SEVERITIES = ("critical", "major", "minor", "warning", "info")
 LANGUAGES = ("vi", "en")
 MOST_DEVICES = 1000
 
@@ -61,6 +58,8 @@ class Asked:
 
     def devices(self, text: str) -> tuple[str, ...]:
         """Ids of the devices that a text names. Raises Refused when it names none."""
+        from devices import lookup  # brings all envelopes along; a list without it is quicker
+
         with connected(self.stack.database) as connection:
             found = lookup.find(connection, text, MOST_DEVICES)
         if not found:
@@ -77,7 +76,7 @@ class Asked:
         if len(found) != 1:
             listed = ", ".join(f"{code} {name}" for code, name, _ in known if not found or code in found)
             raise WrongUsage(f"--area is {text!r}; {'there are' if not found else 'which of'} {listed}")
-        return found[0]
+        return str(found[0])
 
     def wanted(
         self,
@@ -121,6 +120,8 @@ def plain(name: str) -> str:
     >>> plain("TP Bắc Giang"), plain("Huyện Lục Ngạn")
     ('bac giang', 'luc ngan')
     """
+    from devices.enroll_said import folded
+
     return folded(name).removeprefix("tp ").removeprefix("thi xa ").removeprefix("thanh pho ")
 
 

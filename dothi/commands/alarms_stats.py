@@ -54,7 +54,7 @@ def print_figures(document: Row, lang: str) -> None:
     """One line of the whole, then by severity, the busiest hours and who rings most."""
     said = {**document, "in_time": percent(document["in_time_share"]), "false": percent(document["false_share"])}
     print_line(SAID[lang].format(**said))
-    rows = {
+    rows: dict[str, list[tuple[object, ...]]] = {
         "severities": [severity(row, lang) for row in document["severities"]],
         "busiest_hours": [(row["hour"], row["raised"]) for row in document["busiest_hours"]],
         "top_talkers": [

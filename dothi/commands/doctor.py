@@ -26,6 +26,13 @@ from dothi.stack.cluster import TIME_ZONE_FILE
 GB = 2**30
 LEAST_MEMORY = 2 * GB
 LEAST_FILES = 4096
+LATE_NEWS_S = 60
+ALARMS = """
+select (select count(*) from city.alarm where cleared is null),
+       (select count(*) from city.alarm where cleared is null and severity = 'critical' and state = 'unacknowledged'),
+       (select extract(epoch from now() - h.recorded)::float8 from ops.alarm_history h
+        where h.id = (select min(n.history) from ops.alarm_news n))
+"""
 EDITION = """
 select current_setting('server_version'), extversion, current_setting('timescaledb.license')
 from pg_extension where extname = 'timescaledb'
@@ -139,6 +146,7 @@ def stack(folder: Path | None) -> Iterator[Finding]:
     yield Finding("stack", f"process {found.document.get('pid', 'elsewhere')}")
     yield database(found.database)
     yield from wal_archive(found.database)
+    yield from alarms(found.database)
 
 
 def wal_archive(url: str) -> Iterator[Finding]:
@@ -149,6 +157,21 @@ def wal_archive(url: str) -> Iterator[Finding]:
     except psycopg.Error:
         return
     yield archived(found)
+
+
+def alarms(url: str) -> Iterator[Finding]:
+    """How many alarms last, as in `dothi status`, and whether what happens to them is told to anybody."""
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            row = connection.execute(ALARMS).fetchone()
+    except psycopg.Error:
+        return
+    if row is not None:
+        last, urgent, waiting_s = row
+        said = f"{last:,} active, {urgent:,} of them critical and not taken on"
+        late = (waiting_s or 0) > LATE_NEWS_S
+        mend = "see in the log of dothi up why the part that tells of alarms does not run" if late else ""
+        yield Finding("alarms", said + (f"; nobody was told for {waiting_s:.0f} s" if late else ""), not late, mend)
 
 
 def archived(found: archive.Archiving) -> Finding:

@@ -68,7 +68,8 @@ class Sampler:
         self._document, self._read = stack.document, time.monotonic()
         self._parts = {name: Part(partial(self._pids, name)) for name in part_names(stack.document)}
         self._each = {name: Part(partial(self._pids, *at)) for name, at in process_names(stack.document).items()}
-        self._each |= {name: Part(partial(self._beside, name), alone=True) for name in beside(stack.document)}
+        self._others = beside(stack.document)
+        self._each |= {name: Part(partial(self._beside, name), alone=True) for name in self._others}
         self._before: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -123,7 +124,7 @@ class Sampler:
 
     def _beside(self, name: str) -> list[int]:
         """A process of the stack that belongs to no part."""
-        return [pid for found, pid in beside(self._document).items() if found == name]
+        return [self._others[name]] if name in self._others else []
 
     def _pids(self, name: str, place: int | None = None) -> list[int]:
         """The processes of a part, or one of them; parts that were restarted have others."""
@@ -131,6 +132,7 @@ class Sampler:
             self._read = time.monotonic()
             with contextlib.suppress(Refused):
                 self._document = stack_at(self._stack.folder).document
+                self._others = beside(self._document)
         found = pids_of(self._document, name)
         return found if place is None else found[place : place + 1]
 

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 from dothi.load.fleet import fleet_of
+from dothi.settings import stack_at
 from tests.bench.day_ask import ask_all, document, questions, told
 from tests.bench.day_fill import CITY, load, say
 from tests.bench.day_rollups import fill
@@ -41,6 +42,7 @@ def main() -> None:
     one.add_argument("--keep-free", type=float, default=8.0, help="GB that are left on the disk")
     other = commands.add_parser("ask")
     other.add_argument("--rate", type=float, default=20_000.0, help="messages/s meanwhile; 0: none")
+    other.add_argument("--running", action="store_true", help="the stack runs already, and goes on running")
     other.add_argument("--times", type=int, default=200, help="each question; 0: only let the analyst catch up")
     other.add_argument("--out", type=Path, default=Path("bench/day.json"))
     for command in (one, other):
@@ -71,7 +73,7 @@ def loaded(arguments: argparse.Namespace) -> bool:
 def asked(arguments: argparse.Namespace) -> bool:
     """Whether what is promised was kept."""
     folder = arguments.folder.absolute()
-    with started(folder) as stack:
+    with contextlib.nullcontext(stack_at(folder)) if arguments.running else started(folder) as stack:
         done = caught_up(stack)
         say("caught up" if done else "still behind")
         if not arguments.times:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,20 +102,23 @@ def populous(fleet: Fleet) -> list[tuple[str, str]]:
 def ask_all(url: str, some: list[Question], times: int, told: Callable[[str], None]) -> dict[str, Any]:
     """Each question so many times, in turn; milliseconds, rows and plans by question."""
     took: dict[str, list[float]] = defaultdict(list)
+    cpu: dict[str, list[float]] = defaultdict(list)
     rows: dict[str, list[int]] = defaultdict(list)
     plans: dict[str, list[dict[str, Any]]] = defaultdict(list)
     failed: dict[str, str] = {}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.prepare_threshold = None  # a dashboard sends each question as text
+        server = Path(f"/proc/{connection.info.backend_pid}/schedstat")
         for turn in range(times):
             for one in some:
                 if one.name in failed:
                     continue
                 query = one.made()
                 try:
-                    began = time.perf_counter()
+                    spent, began = on_cpu_ms(server), time.perf_counter()
                     found = connection.execute(query).fetchall()
                     took[one.name].append((time.perf_counter() - began) * 1000)
+                    cpu[one.name].append(on_cpu_ms(server) - spent)
                     rows[one.name].append(len(found))
                     if turn % max(1, times // PLANS) == 0:
                         plans[one.name].append(explained(connection, one.made()))
@@ -123,18 +127,24 @@ def ask_all(url: str, some: list[Question], times: int, told: Callable[[str], No
             if turn % 10 == 9:
                 told(f"{turn + 1} of {times} rounds asked")
     return {
-        one.name: summary(took[one.name], rows[one.name], plans[one.name]) | {"aim_ms": one.aim_ms}
+        one.name: summary(took[one.name], cpu[one.name], rows[one.name], plans[one.name]) | {"aim_ms": one.aim_ms}
         if one.name not in failed
         else {"failed": failed[one.name]}
         for one in some
     }
 
 
-def summary(took: list[float], rows: list[int], plans: list[dict[str, Any]]) -> dict[str, Any]:
+def on_cpu_ms(schedstat: Path) -> float:
+    """How long the server's process was on a processor: what an answer takes where nobody else is at work."""
+    return int(schedstat.read_text().split()[0]) / 1e6
+
+
+def summary(took: list[float], cpu: list[float], rows: list[int], plans: list[dict[str, Any]]) -> dict[str, Any]:
     """Percentiles (ms), rows in the middle, the plans."""
     cuts = np.percentile(took, (50, 95, 99, 100)).round(1).tolist()
     return dict(zip(("p50", "p95", "p99", "max"), cuts, strict=True)) | {
         "n": len(took),
+        "cpu_ms": np.percentile(cpu, (50, 95)).round(1).tolist(),
         "rows": statistics.median(rows),
         "plans": plans,
     }
@@ -174,17 +184,21 @@ def walked(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def told(found: Mapping[str, Any]) -> Iterator[str]:
     """The table."""
-    yield "question | p50, p95, p99, longest, ms | rows | planning, execution, ms | pages hit, read"
+    yield (
+        "question | p50, p95, p99, longest, ms | CPU of the server p50, p95, ms | rows | planning, execution, ms | "
+        "pages hit, read"
+    )
     for name, one in found.items():
         if "failed" in one:
             yield f"{name} | {one['failed']}"
             continue
         middle = {
-            key: statistics.median(plan[key] for plan in one["plans"])
+            key: round(statistics.median(plan[key] for plan in one["plans"]), 1)
             for key in ("planning_ms", "execution_ms", "pages_hit", "pages_read")
         }
         yield (
-            f"{name} | {one['p50']}, {one['p95']}, {one['p99']}, {one['max']} | {one['rows']:.0f} | "
+            f"{name} | {one['p50']}, {one['p95']}, {one['p99']}, {one['max']} | "
+            f"{one['cpu_ms'][0]}, {one['cpu_ms'][1]} | {one['rows']:.0f} | "
             f"{middle['planning_ms']}, {middle['execution_ms']} | {middle['pages_hit']:.0f}, {middle['pages_read']:.0f}"
         )
 

@@ -15,11 +15,6 @@ from tests.bench.day_fill import CITY, say
 
 UP_S, CAUGHT_UP_S, LOOK_S = 120.0, 7200.0, 10.0
 NEWEST = "select coalesce((select complete from rollup.newest_state), false)"
-OPEN = """
-select count(*)::int, coalesce(max(least(now(), now()) - until), interval '0')::text from rollup.closed
-where until + case width when '1h' then interval '1 hour' when '1m' then interval '1 minute' else interval '1 day' end
-      < now() - interval '2 minutes'
-"""
 BEHIND = """
 select count(*)::int from ops.batch
 where xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0')
@@ -61,18 +56,16 @@ def started(folder: Path) -> Iterator[Stack]:
 
 
 def caught_up(stack: Stack) -> bool:
-    """Wait until newest values are complete and all hours that have ended are closed; whether they are."""
-    end, said = time.monotonic() + CAUGHT_UP_S, ""
+    """Wait until newest values are complete and the batches are taken; whether they are. The hour that was open when
+    the analyst began is closed from readings, which goes on beside."""
+    end = time.monotonic() + CAUGHT_UP_S
     with psycopg.connect(stack.database, autocommit=True) as connection:
         while time.monotonic() < end:
-            complete = connection.execute(NEWEST).fetchone()
-            behind, late = connection.execute(OPEN).fetchone() or (0, "")
-            waiting = (connection.execute(BEHIND).fetchone() or (0,))[0]
-            if complete == (True,) and not behind and waiting < 1000:
+            complete = connection.execute(NEWEST).fetchone() == (True,)
+            (waiting,) = connection.execute(BEHIND).fetchone() or (0,)
+            if complete and waiting < 1000:
                 return True
-            now = f"newest values {'complete' if complete == (True,) else 'being made'}; {behind} rollups open, {late}"
-            if now != said:
-                say(said := now)
+            say(f"newest values {'complete' if complete else 'being made'}; {waiting} batches wait")
             time.sleep(LOOK_S)
     return False
 

@@ -91,11 +91,11 @@ def candidates(rows: int, chunks: Sequence[int], only: str | None) -> list[Candi
     """All that are compared. `chunks`: in how many the rows are."""
     sizes = [-(-rows // parts) for parts in chunks]
     made = [Candidate(way, size, MOST, False) for way in WAYS for size in sizes]
+    made += [Candidate("device", size, MOST, True) for size in sizes]
     if len(sizes) > 1:
         middle = sizes[len(sizes) // 2]
-        made += [Candidate("device", middle, batch, True) for batch in (MOST // 4, MOST, 5 * MOST)]
-        made += [Candidate("device", middle, MOST // 4, False)]
-        made += [Candidate("time, BRIN of device", middle, batch, True) for batch in (MOST, 5 * MOST)]
+        made += [Candidate("device", middle, MOST // 4, ordered) for ordered in (False, True)]
+        made += [Candidate(way, middle, 5 * MOST, True) for way in ("device", "time, BRIN of device")]
     return [one for one in made if only in (None, one.way)]
 
 

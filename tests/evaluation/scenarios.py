@@ -10,12 +10,12 @@ from simulators.scenario_file import parse, shipped
 from tests.evaluation.fleet import DAY_S, START, World, faults_of, fleet_of, watched
 from tests.evaluation.judge import Fault, Found
 
-LEARN_DAYS = 2.5
-DEVICES = 24
+LEARN_DAYS = 2.25
+DEVICES = 120
 """Of each family: some in every district."""
 FAMILIES = (
     *("air_quality", "weather", "noise", "soil", "classroom", "water_level", "greenhouse", "rain"),
-    *("traffic_flow", "vehicle", "fire_watch", "camera_event", "meter", "wearable"),
+    *("aquaculture", "street_light", "traffic_flow", "vehicle", "fire_watch", "camera_event", "meter", "wearable"),
 )
 """All that shipped scenarios name or speak of."""
 SLOW_S = 60.0
