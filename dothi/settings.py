@@ -182,7 +182,6 @@ ALARM_ROUTES = "DOTHI_ALARM_ROUTES"
 
 def alarm_routes(given: Path | None = None) -> "Routes":
     """DOTHI_ALARM_ROUTES, or a file given: who is told of which alarms; without one MQTT alone. Raises WrongUsage."""
-    from analytics.alarms.limits import in_use
     from analytics.delivery.letter import kinds, limits
     from analytics.delivery.routes import NOBODY
     from analytics.delivery.routes_file import RoutesRefused, read_routes
@@ -191,11 +190,28 @@ def alarm_routes(given: Path | None = None) -> "Routes":
     value = str(given) if given else os.environ.get(ALARM_ROUTES)
     if not value:
         return NOBODY
-    known = {*kinds(), *limits(), *filter(None, (getattr(rule, "kind", "") for rule in in_use().rules.rules))}
+    known = {*kinds(), *limits(), *rule_kinds()}
     try:
         return read_routes(Path(value), [zone.code for zone in ZONES], known, os.environ.get)
     except RoutesRefused as error:
         raise WrongUsage(str(error) if given else f"{ALARM_ROUTES}: {error}") from None
+
+
+def rule_kinds() -> set[str]:
+    """Kinds of alarms that the rules in use name. Whether the rules are sound is asked where they are used: reading all
+    that they may name costs a second."""
+    import yaml
+
+    from analytics.alarms.rules import SHIPPED
+    from devices.documents import parse_yaml
+
+    try:
+        document = parse_yaml((alarm_rules() or SHIPPED).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return set()
+    entries = document.get("rules") if isinstance(document, dict) else None
+    said = [entry.get("kind") for entry in entries or () if isinstance(entry, dict)]
+    return {kind for kind in said if isinstance(kind, str)}
 
 
 TABLES = "DOTHI_TABLES"

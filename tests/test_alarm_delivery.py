@@ -32,7 +32,7 @@ from tests.stack import RunningStack
 
 SECRET = "0123456789abcdef"
 QUICK = Pace(first_s=0.05, most_s=0.2, tries=3, give_up_s=3600)
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def test_a_test_message_is_sent_and_its_answer_printed(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "dothi: desk: no answer: Connection refused\n")
     done = dothi("alarms", "routes", "test", "who", "--file", file)
     assert (done.returncode, done.stderr) == (2, "dothi: receiver who: unknown; allowed: desk, duty\n")
-    assert "none, as no file of routes is given" in dothi("alarms", "routes", "test", "desk").stderr
+    assert "allowed: none, no file given" in dothi("alarms", "routes", "test", "desk").stderr
 
 
 def test_deliveries_are_listed_and_tried_again(stack: RunningStack) -> None:

@@ -25,7 +25,7 @@ from tests.mosquitto import OPEN, Mosquitto, mosquitto
 from tests.rollup_world import database
 from tests.stack import RunningStack
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 ACTIVE = """
 select 'dothi/alarms/' || coalesce(area, '000') || '/' || severity || '/' || id, to_jsonb(a) - 'last' - 'occurrences'
        - 'value' from city.alarm a where cleared is null

@@ -57,11 +57,9 @@ class Cell(NamedTuple):
 def undone(stack: RunningStack) -> Iterator[psycopg.Connection[Any]]:
     """An empty registry in a transaction of the owner that leaves nothing behind; an analyst waits meanwhile."""
     with psycopg.connect(stack.document["database"]) as connection:
-        connection.execute(
-            "lock table registry.device, rollup.cell_newest, rollup.connectivity, rollup.rate, rollup.round"
-        )
         # In the order in which the stack itself looks at them twice a second.
         connection.execute("lock table registry.credential, registry.device in access exclusive mode")
+        connection.execute("lock table rollup.cell_newest, rollup.connectivity, rollup.rate, rollup.round")
         connection.execute("truncate registry.device cascade")
         connection.execute("delete from rollup.cell_newest")
         yield connection

@@ -147,7 +147,9 @@ def test_a_gap_is_no_evidence_and_no_all_clear_by_itself() -> None:
 
 
 def test_flames_and_panels_and_places() -> None:
-    assert on(Flame(WATCH), rows(WATCH, 4, flame="flame")) == {"flame": [(True, 2)]}
+    assert on(Flame(WATCH), rows(WATCH, 4, flame="flame")) == {"flame": [(True, 0)]}
+    assert on(Flame(WATCH), rows(WATCH, 4, alarm_state="alarm")) == {"alarm_state": [(True, 0)]}
+    assert on(Flame(WATCH), rows(WATCH, 4, alarm_state="pre_alarm")) == {"alarm_state": [(True, 2)]}
     assert on(Flame(WATCH), rows(WATCH, 9, flame="none", alarm_state="fault")) == {}
     placed = rows(WATCH, 1, fire_confidence=0.85, latitude=21.3, longitude=106.8)
     assert on(HotSpot(WATCH), placed) == {"fire_confidence": [(True, 0)]}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analytics.alarms.rules import SHIPPED, Rules, read
-from analytics.detectors.rows import Bools, Fleet, Floats, Ints
+from analytics.detectors.rows import Fleet, Floats, Ints
 from devices.alarm import Alarm
 from devices.family import Family, Metric
 from devices.profile import PROFILES
@@ -23,7 +23,6 @@ class Arrays(NamedTuple):
     Limits that are not there are infinite, so that no value is beyond them. States are bits by their number.
     """
 
-    any: Bools  # by model: whether it has a limit at all
     high_raise: Floats
     high_clear: Floats
     high_for_s: Floats
@@ -76,7 +75,6 @@ class Limits:
         )
         native = f"native-{family.name.replace('_', '-')}"
         arrays = Arrays(
-            np.zeros(len(MODELS) + 1, np.bool_),
             *(np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size)),
             *(np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size)),
             *(np.zeros(size, np.int64), np.zeros(size, np.int64)),
@@ -100,7 +98,6 @@ class Limits:
 def put(arrays: Arrays, model: int, column: int, alarm: Alarm) -> None:
     """Write an alarm of a model where it belongs."""
     at = (model, column)
-    arrays.any[model] = True
     if alarm.when == "in":
         arrays.state_raise[at], arrays.state_clear[at] = (
             bits(alarm.metric, alarm.raise_states),

@@ -1,4 +1,5 @@
-"""Fire by what cameras, heat sensors and flame detectors conclude themselves: three of the last five readings agree."""
+"""Fire by what cameras, heat sensors and flame detectors conclude themselves: three of the last five readings agree,
+or one of a detector or panel that has made sure itself."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -49,10 +50,11 @@ class Parameters(NamedTuple):
 
 class Frames(Marked):
     """Score: readings that agree, of those that are needed. `marks`: by family and metric the lowest value that counts,
-    or the states that do."""
+    or the states that do; `sure`: by metric the states of which one reading is enough."""
 
     grace = 3
     marks: ClassVar[dict[str, dict[str, float | tuple[str, ...]]]]
+    sure: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     arrays: ClassVar[dict[str, State]] = {
         "frames": State("u1"),  # the last readings, the newest in the lowest bit
         "since": State("u4"),  # s since 1970: the first that agreed in this run
@@ -74,6 +76,14 @@ class Frames(Marked):
                 found[:, column] = values[:, column] >= mark
         return found
 
+    def concluded(self, values: Floats) -> Bools:
+        """Which values of the judged metrics need no second reading."""
+        found = np.zeros(values.shape, np.bool_)
+        for column, metric in enumerate(self.marks[self.family.name]):
+            states = self.family.metrics[int(self.judged[column])].states
+            found[:, column] = np.isin(values[:, column], [states.index(state) for state in self.sure.get(metric, ())])
+        return found
+
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
         values = rows.values[:, self.judged]
@@ -82,6 +92,8 @@ class Frames(Marked):
         before = np.where(passed(received, state["heard"][slot]) > asked.apart_us, 0, state["frames"][slot])
         mask = (1 << asked.frames) - 1
         after = np.where(there, ((before.astype("i4") << 1) | self.agreeing(values)) & mask, before).astype("u1")
+        if self.sure:  # counts as all the readings that are needed
+            after = np.where(self.concluded(values), after | ((1 << asked.needed) - 1), after).astype("u1")
         first = (after > 0) & (before == 0)
         state["frames"][slot] = after
         state["since"][slot] = since = np.where(first, time, state["since"][slot])
@@ -124,10 +136,13 @@ class Heat(Frames):
 
 
 class Flame(Frames):
-    """A flame detector or a fire panel that says so itself."""
+    """A flame detector or a fire panel that says so itself: it has looked for seconds before it does, and then stays
+    with it, so that one reading is enough. A pre-alarm is not."""
 
     name = "fire-flame"
+    grace = 1
     marks: ClassVar = {"fire_watch": {"flame": ("flame",), "alarm_state": ("pre_alarm", "alarm")}}
+    sure: ClassVar = {"flame": ("flame",), "alarm_state": ("alarm",)}
 
 
 DETECTORS = (Camera, Heat, Flame)

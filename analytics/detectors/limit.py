@@ -4,7 +4,7 @@ One detector for each severity, so that a metric may be at several limits at onc
 is on; it is over when it is back past `clear`. Between the two nothing changes, so nothing comes and goes in the band.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,13 +15,6 @@ from analytics.detectors.rows import Bools, Floats, Ints
 from devices.family import Family
 
 HIGH, LOW = 1, 2
-
-
-class Seen(NamedTuple):
-    """Values against the limits of their devices (rows × judged)."""
-
-    side: Ints  # 0: beyond none
-    back: Bools  # past the limit at which the side that was on is over
 
 
 class Limit(Detector):
@@ -48,42 +41,60 @@ class Limit(Detector):
         assert self.fleet is not None
         state, slot, limits = self.state, rows.slot, self.limits
         model = limits.models(self.fleet)[slot]
-        some = limits.any[model]
-        if not some.any():
+        values, time = rows.values[:, self.judged], whole(rows.time)[:, 0]
+        before = state["newest"][slot]
+        state["newest"][slot] = np.maximum(before, time)
+        # Most readings are beyond nothing, and so were those before them: they change nothing else.
+        side = self._sides(values, model)
+        busy = np.flatnonzero((side != 0).any(axis=1) | (state["side"][slot] != 0).any(axis=1))
+        if not len(busy):
             return NO_CHANGES
-        if not some.all():
-            slot, model, rows = slot[some], model[some], rows.of(np.flatnonzero(some))
-        values, time = rows.values[:, self.judged], whole(rows.time)
-        seen = self._seen(values, model, state["side"][slot])
-        told, on = ~np.isnan(values), state["on"][slot]
-        # After a silence nobody knows what was in between: the time begins anew.
-        gap = time.astype("i8") - state["newest"][slot][:, None] > self.fleet.silent_s[slot][:, None]
-        was = state["side"][slot]
-        begins = (seen.side != was) | (gap & ~on)
+        apart_s = time[busy].astype("i8") - before[busy]
+        gap = (apart_s > self.fleet.silent_s[slot[busy]])[:, None]
+        return self._judge(slot[busy], model[busy], values[busy], rows.time[busy, None], side[busy], gap)
+
+    def _judge(self, slot: Ints, model: Ints, values: Floats, at: Ints, seen: Ints, gap: Bools) -> Changes:
+        """Of rows that are, or were, beyond a limit. `gap`: after a silence nobody knows what was in between, and the
+        time begins anew."""
+        state, limits, time = self.state, self.limits, whole(at[:, 0])
+        was, on, told = state["side"][slot], state["on"][slot], ~np.isnan(values)
         # What is on stays so in the band; beyond the other limit it is over, and that other one begins.
-        side = np.where(told, np.where(on & ~seen.back, was, seen.side), was)
-        since = np.where(told & ~(on & ~seen.back) & begins, time, state["since"][slot])
+        held = on & ~self._back(values, model, was)
+        side = np.where(told & ~held, seen, was)
+        begins = told & ~held & ((seen != was) | (gap & ~on))
+        since = np.where(begins, time, state["since"][slot])
         for_s = np.where(side == LOW, limits.low_for_s[model], limits.high_for_s[model])
         lasting = np.maximum(time.astype("i8") - since, 0)
         full = (side > 0) & (lasting >= for_s)
-        now = np.where(told, np.where(on, ~seen.back, full), on)
+        now = np.where(told, np.where(on, held, full), on)
         score = np.where(full | now, 1.0, np.minimum(lasting / np.maximum(for_s, 1.0), 0.999)) * (side > 0)
         state["side"][slot], state["since"][slot] = side, since
-        state["newest"][slot] = np.maximum(state["newest"][slot], time[:, 0])
         state["score"][slot] = np.where(told, score, state["score"][slot])
         limit = np.where(side == LOW, limits.low_raise[model], limits.high_raise[model])
-        return self.switched(slot, now, rows.time[:, None], micros(since), values, limit)
+        return self.switched(slot, now, at, micros(since), values, limit)
 
-    def _seen(self, values: Floats, model: Ints, was: Ints) -> Seen:
+    def _sides(self, values: Floats, model: Ints) -> Ints:
+        """Beyond which limit each value is (rows × judged); 0: none. One model at a time needs no row for each."""
         limits = self.limits
-        high, low = values > limits.high_raise[model], values < limits.low_raise[model]
+        one = len(model) > 0 and bool((model == model[0]).all())
+        which = model[:1] if one else model
+        side = np.where(values > limits.high_raise[which], HIGH, 0).astype("u1")
+        side[values < limits.low_raise[which]] = LOW
+        if limits.states:
+            side[(limits.state_raise[which] & places(values)) > 0] = HIGH
+        return side
+
+    def _back(self, values: Floats, model: Ints, was: Ints) -> Bools:
+        """Whether each value is past the limit at which the side it was beyond is over."""
+        limits = self.limits
         back = np.where(was == LOW, values > limits.low_clear[model], values < limits.high_clear[model])
-        if limits.states is not None:
-            place = np.clip(np.nan_to_num(values), 0, 63).astype("i8")
-            bit = np.int64(1) << place
-            high |= (limits.state_raise[model] & bit) > 0
-            back |= (limits.state_clear[model] & bit) > 0
-        return Seen(np.where(high, HIGH, np.where(low, LOW, 0)).astype("u1"), back)
+        return np.asarray(back | ((limits.state_clear[model] & places(values)) > 0))
+
+
+def places(values: Floats) -> Ints:
+    """A bit for each number of a state; none for none."""
+    there = ~np.isnan(values)
+    return np.where(there, np.int64(1) << np.clip(np.nan_to_num(values), 0, 62).astype("i8"), 0)
 
 
 class Critical(Limit):

@@ -59,10 +59,11 @@ class Spike(Detector):
 
     @classmethod
     def judges(cls, family: Family) -> list[int]:
-        """Gauges that have a distance (359 deg are not far from 1 deg); a shower between two dry readings is none."""
+        """Gauges that have a distance (359 deg are not far from 1 deg); neither a shower between two dry readings nor a
+        vehicle that stops is a spike."""
         gauges = ((place, metric) for place, metric in enumerate(family.metrics) if metric.kind == "gauge")
-        rain = ("precipitation", "rain")
-        return [place for place, metric in gauges if metric.unit != "deg" and not metric.name.startswith(rain)]
+        leaping = ("precipitation", "rain", "speed")
+        return [place for place, metric in gauges if metric.unit != "deg" and not metric.name.startswith(leaping)]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)

@@ -193,7 +193,7 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} | {one['failed']}"
             continue
         middle = {
-            key: statistics.median(plan[key] for plan in one["plans"])
+            key: round(statistics.median(plan[key] for plan in one["plans"]), 1)
             for key in ("planning_ms", "execution_ms", "pages_hit", "pages_read")
         }
         yield (

@@ -81,12 +81,17 @@ def played(name: str, asked: Asked) -> Played:
     world = quiet if ordinary else scene(name, fleet, asked.learn_s, asked.lasts_s)
     step_s = 300.0 if ordinary else STEP_S
     families = sorted(families_in(fleet), key=lambda family: native_profile(family).interval_s)
-    work = partial(simulated.watched, world, step_s=step_s, names=asked.detectors)
+    work = partial(found_in, world, step_s=step_s, names=asked.detectors)
     with ProcessPoolExecutor(asked.processes) as pool:
         found = [one for part in pool.map(work, families) for one in part]
     begin = round((START + asked.learn_s) * 1e6)
     alarms = [one for one in rung(fleet, found, world.seconds, step_s) if one.raised >= begin]
     return Played(name, len(fleet), (world.seconds - asked.learn_s) / 3600.0, begin, alarms)
+
+
+def found_in(world: simulated.World, family: str, step_s: float, names: Sequence[str]) -> list[Found]:
+    """What the detectors of a family say."""
+    return simulated.watched(world, family, step_s=step_s, names=names).found
 
 
 def rung(
