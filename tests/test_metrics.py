@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -164,6 +165,19 @@ def page(stack: RunningStack, name: str, path: str) -> str:
         return str(answer.read().decode())
 
 
+def becomes_ready(stack: RunningStack, process: str) -> None:
+    """Wait until it says so: a busy machine makes any process lag for a moment, and then it says that."""
+    until = time.monotonic() + 30
+    said = ""
+    while said != "ready\n" and time.monotonic() < until:
+        try:
+            said = page(stack, process, "/readyz")
+        except HTTPError as error:
+            said = error.read().decode()
+            time.sleep(0.2)
+    assert said == "ready\n", process
+
+
 @pytest.mark.stack
 def test_every_long_running_process_has_its_pages(stack: RunningStack) -> None:
     assert page(stack, "worker 0", "/healthz") == page(stack, "up", "/healthz") == "alive\n"
@@ -185,7 +199,7 @@ def test_every_long_running_process_has_its_pages(stack: RunningStack) -> None:
     up = samples(page(stack, "up", "/metrics"))
     assert {"dothi_part_up", "dothi_broker_messages", "dothi_broker_share", "dothi_broker_dropped_total"} <= up.keys()
     for process in ("worker 0", "up", "analyst", "messenger", "keeper"):
-        assert page(stack, process, "/readyz") == "ready\n", process
+        becomes_ready(stack, process)
     status = json.loads(stack.dothi("status", "--json").stdout)
     assert status["state"] == "running"
     assert set(status["metrics"]) == {"up", "worker 0", "analyst", "messenger", "keeper"}
