@@ -343,4 +343,4 @@ def test_a_small_fleet_with_faults_is_judged_well() -> None:
     told = {score.kind: score for score in scores(faults, found)}
     for kind in ("stuck", "drift", "spikes", "silence", "clock", "battery_death"):
         assert told[kind].recall == 1.0, told[kind]
-    assert len(unexplained(faults, found)) <= 3, "at a reading every half hour; the whole fleet has its own figure"
+    assert len(unexplained(faults, found)) <= 4, "at a reading every half hour; the whole fleet has its own figure"
