@@ -44,8 +44,8 @@ class Column:
 
 # What a link hands over beside the time range: variables by the columns of the row it stands in.
 LINKS: dict[str, str] = {
-    "dothi-device": "var-find=${__data.fields.device}&var-device=${__data.fields.device}",
-    "dothi-district": "var-area=${__data.fields.area}",
+    "dothi-device": "var-find=${__data.fields.device:percentencode}&var-device=${__data.fields.device:percentencode}",
+    "dothi-district": "var-area=${__data.fields.area:percentencode}",
 }
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from dashboards.lint_sql import sql_faults
+from dashboards.lint_sql import sql_faults, variable_faults
 from dashboards.macros import MacroError, Range, expand
 from dashboards.pen import SOURCE_UID
 
@@ -32,6 +32,7 @@ BUILT_IN = {
     "__series",
 }
 VARIABLE = re.compile(r"\$\{(\w+)|\$(?!__\w+\()(\w+)")
+OPEN_CELL = re.compile(r"\$\{__(?:data|field|value|series)(?![^}]*:percentencode\})[^}]*\}")
 HOUR = Range(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=1))
 
 
@@ -163,6 +164,7 @@ def panel_links(panel: Board) -> Iterator[str]:
 
 def link_faults(url: str, board: Board, boards: Boards) -> Iterator[str]:
     """A link to a dashboard leads to one of ours, sets variables that it has, and says where its own come from."""
+    yield from (f"link {url}: {cell} is not :percentencode" for cell in OPEN_CELL.findall(url))
     to = re.match(r"/d/([\w-]+)", url)
     if not to:
         if not url.startswith(("http://", "https://", "#", "/alerting", "/playlists")):
@@ -210,11 +212,20 @@ def asked(sql: str, board: Board) -> Iterator[str]:
     """A query as the data source would take it."""
     yield from sql_faults(sql)
     yield from unknown_variables(sql, board)
+    yield from variable_faults(sql, several(board))
     names = {variable["name"]: ("x",) for variable in board["templating"]["list"]}
     try:
         expand(sql, HOUR, 60_000, names)
     except MacroError as error:
         yield str(error)
+
+
+def several(board: Board) -> dict[str, bool]:
+    """The variables of a dashboard, and whether each allows several values."""
+    return {
+        variable["name"]: bool(variable.get("multi") or variable.get("includeAll"))
+        for variable in board["templating"]["list"]
+    }
 
 
 def pair_faults(board: Board, other: Board | None) -> Iterator[str]:

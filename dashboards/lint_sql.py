@@ -1,9 +1,9 @@
 """What is wrong with a panel's SQL before any database has seen it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from dashboards.macros import without_comments
+from dashboards.macros import QUOTED, without_comments
 
 FOREIGN = re.compile(r"\b(registry|reading|rollup|ops|public|pg_catalog|information_schema)\.\w+")
 SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(?:LATERAL\s+|ONLY\s+)?([a-z_][\w.]*)(\s*\()?", re.IGNORECASE)
@@ -22,6 +22,11 @@ MAKES_ROWS = {
 NESTED = re.compile(r"\$__\w+\([^)]*\(")
 TURNED = re.compile(r"\$__timeGroup(?:Alias)?\([^)]*'(\d+[dwMy])'")
 BOUND = re.compile(r"\bLIMIT\s+\d+\s*\)?\s*;?\s*$|\$__timeFilter\(|\$__unixEpochFilter\(", re.IGNORECASE)
+
+PLACE = re.compile(r"\$(?P<plain>\w+)|\$\{(?P<braced>\w+)(?P<form>[^}]*)\}|\[\[(?P<old>\w+)(?P<old_form>[^\]]*)\]\]")
+IN_LIST = (re.compile(r"\bIN\s*\(\s*$", re.IGNORECASE), re.compile(r"\s*\)"))
+IN_MACRO = re.compile(r"\$__\w+\([^)]*$")
+TOUCHES = re.compile(r"[\w&'\"$]")  # what would make another literal of the quotes beside it, as E does
 
 
 def bare(sql: str) -> str:
@@ -54,3 +59,38 @@ def sql_faults(sql: str) -> Iterator[str]:
         yield "has several statements"
     if not re.match(r"\s*(SELECT|WITH)\b", text, re.IGNORECASE):
         yield "is no SELECT"
+
+
+def variable_faults(sql: str, several: Mapping[str, bool]) -> Iterator[str]:
+    """Each variable stays a value whatever the address of the page says; `several`: which variables allow several.
+
+    Grafana writes one value of a variable that allows one without quotes, and several that the address names all the
+    same each in quotes: neither quotes around the name nor none are safe. `:sqlstring` always quotes.
+    """
+    text = without_comments(sql)
+    if len(places(sql, several)) != len(places(text, several)):
+        yield "has a variable in a comment"
+    quotes = [found.span() for found in QUOTED.finditer(text)]
+    for found in places(text, several):
+        form = found["form"] or found["old_form"] or ""
+        before, after = text[: found.start()], text[found.end() :]
+        if any(start < found.start() < end for start, end in quotes):
+            yield f"{found[0]} stands in quotes"
+        elif form not in ("", ":sqlstring"):
+            yield f"{found[0]} is written as it is typed"
+        elif not form and not several[named(found)]:
+            yield f"{found[0]} has one value, which only :sqlstring quotes"
+        elif not form and not (IN_LIST[0].search(before) and IN_LIST[1].match(after)):
+            yield f"{found[0]} has several values and stands outside of IN (…)"
+        elif IN_MACRO.search(before) or TOUCHES.match(before[-1:]) or TOUCHES.match(after[:1]):
+            yield f"{found[0]} stands in a macro or against another word"
+
+
+def places(text: str, names: Mapping[str, bool]) -> list[re.Match[str]]:
+    """Where variables stand."""
+    return [found for found in PLACE.finditer(text) if named(found) in names]
+
+
+def named(place: re.Match[str]) -> str:
+    """The name at a place."""
+    return str(place["plain"] or place["braced"] or place["old"])

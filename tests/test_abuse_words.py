@@ -20,10 +20,13 @@ from urllib.parse import urlsplit
 
 import psutil
 import psycopg
+import psycopg.sql
 import pytest
 from typer.testing import CliRunner
 
-from dashboards.macros import Range, expand
+from dashboards.lint import OPEN_CELL, annotation_sql, several
+from dashboards.lint_sql import PLACE, named, places, variable_faults
+from dashboards.macros import Range, Value, expand
 from dothi.cli import assemble
 from dothi.commands.devices import app
 from dothi.errors import Refused
@@ -162,10 +165,36 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def queries(boards: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each query of each dashboard, with the dashboard."""
+    """Each query of each dashboard, also those of its variables and marks, with the dashboard."""
     for board in boards:
-        for panel in board["panels"]:
+        for panel in (one for top in board["panels"] for one in (top, *top.get("panels", ()))):
             yield from ((target["rawSql"], board) for target in panel.get("targets", ()) if "rawSql" in target)
+        yield from ((one["query"], board) for one in board["templating"]["list"] if one["type"] == "query")
+        yield from ((annotation_sql(one), board) for one in board["annotations"]["list"])
+
+
+def chosen(sql: str, board: dict[str, Any]) -> Iterator[dict[str, Value]]:
+    """What the address of a page can make of the variables in a query: several of what allows several; of what allows
+    one each word alone, and several all the same, since Grafana takes them."""
+    words = (*WORDS, "a\u202eb", "a\x1bb")
+    allowed = several(board)
+    names = {named(place) for place in places(sql, allowed)}
+    yield from (dict.fromkeys(names, choice) for choice in (words, words[:1]) if names)
+    for word in words if not all(allowed[name] for name in names) else ():
+        yield {name: words if allowed[name] else word for name in names}
+
+
+def asked(sql: str, values: dict[str, Value]) -> str:
+    """The query as it is meant: at the place of each variable its values as the database's own client quotes them."""
+
+    def literals(place: re.Match[str]) -> str:
+        if named(place) not in values:
+            return place[0]
+        value = values[named(place)]
+        texts = (value,) if isinstance(value, str) else value
+        return ", ".join(psycopg.sql.Literal(text).as_string() for text in texts)
+
+    return PLACE.sub(literals, sql)
 
 
 def test_a_variable_is_a_value_whatever_is_chosen(stack: RunningStack, boards: list[dict[str, Any]]) -> None:
@@ -173,44 +202,40 @@ def test_a_variable_is_a_value_whatever_is_chosen(stack: RunningStack, boards: l
     before = stack.query("select count(*) from registry.device")
     now = datetime.now(UTC)
     span = Range(now - timedelta(hours=1), now)
-    asked = 0
     with psycopg.connect(stack.document["reader"], autocommit=True, cursor_factory=psycopg.ClientCursor) as reader:
-        for sql, board in queries(boards):
-            names = [variable["name"] for variable in board["templating"]["list"]]
-            if not any(re.search(rf"\$\{{?{name}\b|\[\[{name}\]\]", sql) for name in names):
-                continue
-            asked += 1
-            nowhere = rows(reader, expand(sql, span, 60_000, dict.fromkeys(names, ("atlantis",))))
-            chosen: tuple[str, ...] = (*WORDS, "a\u202eb", "a\x1bb")
-            assert rows(reader, expand(sql, span, 60_000, dict.fromkeys(names, chosen))) == nowhere, board["uid"]
+        seen = [(sql, board, values) for sql, board in queries(boards) for values in chosen(sql, board)]
+        for sql, board, values in seen:
+            meant = rows(reader, expand(asked(sql, values), span, 60_000))
+            assert rows(reader, expand(sql, span, 60_000, values)) == meant, (board["uid"], sql, values)
+        for sql, board in {sql: board for sql, board, _ in seen}.items():
             # Macros are expanded inside a value, too, and end its quotes: then what holds is what the reader may do.
-            with suppress(psycopg.errors.SyntaxError):
-                reader.execute(expand(sql, span, 60_000, dict.fromkeys(names, MACROS)).encode())
-    assert asked
+            with suppress(psycopg.errors.SyntaxError, psycopg.errors.UndefinedFunction):
+                reader.execute(expand(sql, span, 60_000, dict.fromkeys(several(board), MACROS)).encode())
+    assert seen
     assert stack.query("select count(*) from registry.device") == before
 
 
-def rows(reader: "psycopg.Connection[Any]", sql: str) -> int:
-    """How many rows a query has."""
-    return len(reader.execute(sql.encode()).fetchall())
+def rows(reader: "psycopg.Connection[Any]", sql: str) -> int | str:
+    """How many rows a query has, or why it has none: of a place for one value that got several."""
+    try:
+        return len(reader.execute(sql.encode()).fetchall())
+    except (psycopg.errors.SyntaxError, psycopg.errors.UndefinedFunction) as error:
+        return type(error).__name__
 
 
-def test_variables_allow_several_so_that_grafana_quotes_them(boards: list[dict[str, Any]]) -> None:
+def test_every_variable_is_quoted_by_grafana(boards: list[dict[str, Any]]) -> None:
     """One value of a variable that allows several is quoted; of one that does not it goes into the SQL as it is."""
     for sql, board in queries(boards):
-        for variable in board["templating"]["list"]:
-            bare = re.search(rf"\$(?:{variable['name']}\b|\{{{variable['name']}\}})|\[\[{variable['name']}\]\]", sql)
-            assert not bare or variable.get("multi"), (board["uid"], variable["name"])
-            assert f"'${variable['name']}" not in sql
-            assert ":raw}" not in sql
+        assert list(variable_faults(sql, several(board))) == [], (board["uid"], sql)
+        assert ":raw}" not in sql
 
 
 def test_no_panel_takes_a_cell_for_html(boards: list[dict[str, Any]]) -> None:
     text = json.dumps(boards)
     assert '"mode": "html"' not in text
     assert '"type": "markdown"' not in text
-    for link in re.findall(r'"url": "([^"]*\$\{__data[^"]*)"', text):
-        assert ":percentencode}" in link or ":queryparam}" in link, link
+    assert "${__data.fields." in text
+    assert OPEN_CELL.findall(text) == []
 
 
 # --- pages

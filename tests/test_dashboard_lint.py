@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from dashboards.lint import every_fault
-from dashboards.lint_sql import sql_faults
+from dashboards.lint_sql import sql_faults, variable_faults
 from dashboards.tree import SourceKind, dashboards
 from tests.grafana_schema import schema, structure_faults
 
@@ -73,7 +73,10 @@ SMALL: Board = {
                     "decimals": 1,
                     "noValue": "–",
                     "links": [
-                        {"title": "Huyện", "url": "/d/dothi-small?var-area=${__data.fields.area}&${__url_time_range}"}
+                        {
+                            "title": "Huyện",
+                            "url": "/d/dothi-small?var-area=${__data.fields.area:percentencode}&${__url_time_range}",
+                        }
                     ],
                     "thresholds": {
                         "mode": "absolute",
@@ -162,6 +165,8 @@ DEFAULTS = "panels.0.fieldConfig.defaults"
         (f"{DEFAULTS}.thresholds.steps.0.value", 1, "not in order"),
         (f"{DEFAULTS}.links.0.url", "/d/dothi-gone", "leads nowhere"),
         (f"{DEFAULTS}.links.0.url", "/d/dothi-small?var-device=1", "has no variable device"),
+        (f"{DEFAULTS}.links.0.url", "/d/dothi-small?var-area=${__data.fields.area}", "not :percentencode"),
+        (f"{DEFAULTS}.links.0.url", "https://example.org/${__value.raw}", "not :percentencode"),
         ("panels.0.fieldConfig.overrides.0.properties.0.value", "none-such", "unit none-such"),
         ("panels.0.targets", [], "no query"),
         (f"{TARGET}.datasource.uid", "other", "another data source"),
@@ -229,13 +234,38 @@ def test_sql_that_no_panel_may_ask(sql: str) -> None:
         "SELECT extract(epoch FROM now() - max(time)) FROM city.newest_time LIMIT 1",
         "WITH a AS MATERIALIZED (SELECT 1 x), b (y) AS (SELECT 2) SELECT FROM a JOIN b ON x IS DISTINCT FROM y LIMIT 5",
         "SELECT 1 FROM city.plan p CROSS JOIN LATERAL (SELECT 1 FROM city.device LIMIT 1) d LIMIT 100",
-        "SELECT 1 FROM city.map_cells(1, 2, 3, 4, 5, '${family:raw}', 'pm25') LIMIT 2000",
+        "SELECT 1 FROM city.map_cells(1, 2, 3, 4, 5, ${family:sqlstring}, 'pm25') LIMIT 2000",
         "SELECT 'reading.weather {x} -- ; ' AS text FROM city.plan LIMIT 1;",
         "SELECT $__timeGroupAlias(time, $__interval), 1 FROM city.weather WHERE $__timeFilter(time) GROUP BY 1",
     ],
 )
 def test_sql_that_is_sound(sql: str) -> None:
     assert list(sql_faults(sql)) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "device = '$one'", "device = $one", "device IN ($one)", "device = '${one}'", "device = [[one]]",
+        "device = '${one:sqlstring}'", "device = ${one:raw}", "device = '${one:raw}'", "device = ${one:singlequote}",
+        "device = ${one.text}", "device = E${one:sqlstring}", "$__timeFilter(${one:sqlstring})",
+        "true -- ${one:sqlstring}", "device = $$ $one $$", 'device = "$one"',
+        "area IN ('$many')", "area = $many", "area IN (${many:raw})", "area IN (${many:csv})",
+    ],
+)  # fmt: skip
+def test_a_variable_that_could_be_more_than_a_value_is_refused(condition: str) -> None:
+    assert list(variable_faults(f"SELECT 1 FROM city.device WHERE {condition}", {"one": False, "many": True}))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "device = ${one:sqlstring}", "f(${one:sqlstring}, 1)", "area IN ($many)", "area IN (${many})",
+        "area IN (${many:sqlstring})", "$__interval_ms < 7200000", "$__timeFilter(time) AND area in ( $many )",
+    ],
+)  # fmt: skip
+def test_a_variable_that_stays_a_value_is_sound(condition: str) -> None:
+    assert not list(variable_faults(f"SELECT 1 FROM city.device WHERE {condition}", {"one": False, "many": True}))
 
 
 @pytest.mark.parametrize(

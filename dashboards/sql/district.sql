@@ -45,6 +45,6 @@ LIMIT 5000
 SELECT d.device, d.name, {device_family} AS family, d.profile, {device_state} AS state,
        extract(epoch FROM now() - least(d.last_seen, now())) AS age
 FROM city.device d
-WHERE d.area IN ($area) AND d.device >= '$find'
+WHERE d.area IN ($area) AND d.device >= ${{find:sqlstring}}
 ORDER BY d.device
 LIMIT 50
