@@ -21,7 +21,7 @@ from analytics.rollup.reconcile import reconcile_rollups
 from devices.catalogue import sync_catalogue
 from devices.relations import FamilyRefused
 from dothi.errors import Refused
-from dothi.stack.roles import take_role
+from dothi.stack.roles import WAY_OUT, take_role
 from dothi.unchanged import as_left, leave
 from ingest.reconcile import reconcile_families
 
@@ -135,8 +135,7 @@ def prepare_roles(connection: psycopg.Connection) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refused(
             f"database: {connection.info.user} may not prepare the roles of dothi: {one_line(error)}; "
-            "give it createrole and ownership of the database; where another login made the roles, let a superuser "
-            "grant all four to it with admin option"
+            f"give it createrole and ownership of the database; {WAY_OUT}"
         ) from None
     superuser = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
     if superuser == (True,):

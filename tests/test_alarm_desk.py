@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from dothi.commands import alarms_shown
 from dothi.commands.alarms import app
 from dothi.errors import Refused, WrongUsage
 from tests.stack import RunningStack
@@ -26,9 +28,11 @@ class Desk:
         self.kind = kind
         self.number = number
 
-    def says(self, *words: object) -> str:
-        """What a command prints. Raises what it refuses with."""
-        said = RUNNER.invoke(app, [*map(str, words), "--dir", str(self.stack.folder)], env={"COLUMNS": "200"})
+    def says(self, *words: object, width: int = 200) -> str:
+        """What a command prints on a terminal of so many columns. Raises what it refuses with."""
+        with pytest.MonkeyPatch.context() as patch:  # the console takes COLUMNS when it is made, long before this
+            patch.setattr(alarms_shown, "console", Console(width=width, height=50))
+            said = RUNNER.invoke(app, [*map(str, words), "--dir", str(self.stack.folder)])
         if said.exception:
             raise said.exception
         return said.stdout
@@ -95,6 +99,21 @@ def test_people_read_times_of_here_and_scripts_utc(desk: Desk) -> None:
     assert all(word in said for word in (local, "NGUY CẤP", "báo động fire", NAME, "1 h 30 min", "chưa tiếp nhận"))
     said = desk.says("list", "--kind", desk.kind, "--lang", "en", "--most", "2")
     assert all(word in said for word in (local, "CRITICAL", "alarm fire", "unacknowledged", "3 more"))
+
+
+@pytest.mark.parametrize("lang", ["vi", "en"])
+def test_what_matters_is_whole_at_80_columns(desk: Desk, lang: str) -> None:
+    (row,) = desk.document("list", "--kind", desk.kind, "--severity", "critical")
+    local = (datetime.fromisoformat(row["raised"]) + timedelta(hours=7)).strftime("%d/%m/%Y %H:%M:%S")
+    desk.says("shelve", desk.number["cut"], "--for", "2h", "--reason", "sửa cầu", "--by", "lan")
+    said = desk.says("list", "--kind", desk.kind, "--lang", lang, width=80)
+    named = [alarms_shown.word(lang, name) for name in ("critical", "unacknowledged", "shelved")]
+    told = "báo động fire" if lang == "vi" else "alarm fire"
+    for phrase in (str(desk.number["fire"]), local, "1 h 30 min", NAME, told, *named):
+        assert phrase in said, said
+    shown = desk.says("show", desk.number["cut"], "--lang", lang, width=80)
+    assert max(len(line.rstrip()) for line in (said + shown).splitlines()) <= 80
+    assert "sửa cầu" in shown
 
 
 def test_an_alarm_is_taken_on_by_one(desk: Desk) -> None:
@@ -165,6 +184,8 @@ def test_who_works_somewhere_is_not_called(desk: Desk) -> None:
     ]
     assert desk.keys("--state", "maintenance") == ["wet"]
     assert NAME in desk.says("maintenance", "list")
+    said = desk.says("maintenance", "list", width=80)
+    assert all(word in said for word in (NAME, "đang làm", "thay pin")), said
     desk.says("maintenance", "end", number, "--by", "lan")
     assert desk.keys("--state", "maintenance") == []
     with pytest.raises(Refused, match=f"maintenance {number} is over since .* by lan"):

@@ -13,6 +13,7 @@ import pytest
 
 from dothi import migrations
 from dothi.errors import Refused
+from dothi.stack.passwords import ROLES
 from dothi.stack.roles import foreign_database, let_login_take_roles
 from ingest.readers import ReaderLimits, watch_readers
 from tests.stack import RunningStack, running_stack
@@ -173,7 +174,7 @@ def test_without_a_superuser_the_roles_hold_as_far_as_they_can(
 ) -> None:
     """A login that owns the database and may make roles: migrated, with one line about what stays open."""
     with running_stack(tmp_path) as running:
-        for role in ("dothi_admin", "dothi_writer", "dothi_analyst", "dothi_reader"):
+        for role in ROLES:
             running.run(f"alter role {role} rename to {role}_gone")  # as on a server that has never seen them
         running.run("create role plain login createrole password 'plain'")
         running.run("create database plain owner plain")
@@ -189,6 +190,10 @@ def test_without_a_superuser_the_roles_hold_as_far_as_they_can(
             assert reader.execute("select count(*) from city.plan").fetchone() == (18,)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute("select * from reading.weather")
+        with psycopg.connect(database.operator) as operator:
+            assert operator.execute("select count(*) from city.alarm").fetchone() == (0,)
+            with pytest.raises(psycopg.DatabaseError, match="alarm 999999999: there is none"):
+                operator.execute("select ops.comment_alarm(999999999, 'lan', 'x')")
 
 
 def test_a_login_that_may_not_make_roles_is_told_so(stack: RunningStack) -> None:
@@ -198,6 +203,10 @@ def test_a_login_that_may_not_make_roles_is_told_so(stack: RunningStack) -> None
         server = stack.document["database"].rpartition("@")[2].rpartition("/")[0]
         with pytest.raises(Refused, match=r"bare may not prepare the roles of dothi.*with admin option$"):
             migrations.migrate(f"postgresql://bare:bare@{server}/bare")
+        with pytest.raises(
+            Refused, match=r"bare may not act as dothi_writer; .* grant all five to it with admin option$"
+        ):
+            let_login_take_roles(f"postgresql://bare:bare@{server}/bare")
     finally:
         stack.run("drop database bare with (force)")
         stack.run("drop role bare")

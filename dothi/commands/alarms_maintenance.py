@@ -10,12 +10,10 @@ from dothi.commands.alarms_asked import Area, Asked, By, Lang, ahead, language, 
 from dothi.commands.alarms_shown import print_rows, word
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import WrongUsage
-from dothi.output import print_json, print_line
+from dothi.output import print_json, print_line, shown
 
 app = typer.Typer(help="Areas and devices that are worked on: their alarms call nobody.", no_args_is_help=True)
-HEADS = ("alarm", "where", "area", "state", "since", "until", "by", "reason")
-
-LAST = ("since", "until", "by", "reason")
+HEADS = ("alarm", "where", "area", "state", "by", "reason")
 
 
 @app.callback()
@@ -97,8 +95,13 @@ def list_(
     if as_json:
         print_json(rows)
         return
+    number, *heads = HEADS
+    times = f"{word(lang, 'since')}\n{word(lang, 'until')}"  # under each other: side by side they leave no room
     lines = [
-        (row["id"], row["name"] or row["device"], row["area"], word(lang, row["state"]), *(row[one] for one in LAST))
+        (
+            *(row["id"], f"{shown(row['since'])}\n{shown(row['until'])}", row["name"] or row["device"], row["area"]),
+            *(word(lang, row["state"]), row["by"], row["reason"]),
+        )
         for row in rows
     ]
-    print_rows(lang, "maintenance", HEADS, lines)
+    print_rows(lang, "maintenance", (number, times, *heads), lines)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,11 @@ STATE_STYLE = {
     "maintenance": "dim",
     "cleared": "dim",
 }
+WIDE = 140  # columns of a terminal from which an alarm is shown in one line; below, cells stand under each other
+ONE_LINE = (("alarm",), ("severity",), ("state",), ("age",), ("raised",), ("area",), ("where",), ("message",))
+STACKED = (("alarm", "area"), ("age", "raised"), ("severity", "state"), ("where", "message"))
+STATE_WIDTH = 16  # of a state where it stands under its severity; who is on it or until when folds
+FOLDING = ("state", "where", "message")
 WORDS: dict[str, dict[str, str]] = {
     "vi": {
         **{"critical": "NGUY CẤP", "major": "nghiêm trọng", "minor": "nhẹ", "warning": "cảnh báo", "info": "thông tin"},
@@ -124,21 +130,43 @@ def cell(text: object, style: str = "") -> Text:
 
 def print_alarms(rows: Iterable[Row], lang: str, now: datetime) -> None:
     """A table of alarms: age is since it was raised, of a cleared one how long it lasted."""
-    heads = ("alarm", "severity", "state", "age", "raised", "area", "where", "message")
-    table = Table(*(word(lang, head) for head in heads), header_style="bold")
+    heads = ONE_LINE if console.width >= WIDE else STACKED
+    table = new_table()
+    for head in heads:
+        named = "\n".join(word(lang, name) for name in head)
+        widest = STATE_WIDTH if head == ("severity", "state") else None
+        table.add_column(named, no_wrap=head[-1] not in FOLDING, max_width=widest, overflow="fold")
     for row in rows:
-        lasted = ((row["cleared"] or now) - row["raised"]).total_seconds()
-        table.add_row(
-            cell(row["id"]),
-            cell(word(lang, row["severity"]), SEVERITY_STYLE[row["severity"]]),
-            cell(state(row, lang), STATE_STYLE[row["state"]]),
-            cell(age(lasted)),
-            cell(row["raised"]),
-            cell(row["area"]),
-            cell(row["name"] or row["device"]),
-            cell(message(row, lang)),
-        )
+        cells = alarm_cells(row, lang, now)
+        table.add_row(*(Text("\n").join(cells[name] for name in head if cells[name]) for head in heads))
     console.print(table)
+
+
+def alarm_cells(row: Row, lang: str, now: datetime) -> dict[str, Text]:
+    """What a list shows of an alarm, by column."""
+    lasted = ((row["cleared"] or now) - row["raised"]).total_seconds()
+    return {
+        "alarm": cell(row["id"]),
+        "severity": cell(word(lang, row["severity"]), SEVERITY_STYLE[row["severity"]]),
+        "state": cell(state(row, lang), STATE_STYLE[row["state"]]),
+        "age": cell(age(lasted)),
+        "raised": cell(row["raised"]),
+        "area": cell(row["area"]),
+        "where": cell(row["name"] or row["device"]),
+        "message": cell(message(row, lang)),
+    }
+
+
+def new_table(title: str | None = None) -> Table:
+    """An empty table without lines between its columns: at 80 columns they take a third of the width."""
+    return Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
 
 
 FIELDS = (
@@ -165,7 +193,9 @@ def print_alarm(alarm: Row, lang: str) -> None:
     """All about one alarm: what it is, its members, what speaks for it, and what happened."""
     told = {**alarm, "cleared_at": alarm["cleared"], "state": state(alarm, lang), "message": message(alarm, lang)}
     told |= {name: word(lang, told[name]) for name in ("severity", "verdict") if told[name]}
-    table = Table(f"{word(lang, 'alarm')} {alarm['id']}", "", header_style="bold")
+    table = new_table()
+    table.add_column(f"{word(lang, 'alarm')} {alarm['id']}", no_wrap=True)
+    table.add_column(overflow="fold")
     for name in FIELDS:
         if told.get(name) not in (None, 0):
             style = SEVERITY_STYLE[alarm["severity"]] if name == "severity" else ""
@@ -213,9 +243,9 @@ def told(row: Row, lang: str) -> str | None:
 
 def print_rows(lang: str, title: str, heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """A table whose title and heads are words."""
-    table = Table(
-        *(word(lang, head) for head in heads), title=word(lang, title), title_justify="left", header_style="bold"
-    )
+    table = new_table(word(lang, title))
+    for head in heads:
+        table.add_column(word(lang, head), overflow="fold")
     for row in rows:
         table.add_row(*(cell(one) for one in row))
     console.print(table)

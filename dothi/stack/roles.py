@@ -5,10 +5,12 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from dothi.errors import Refused
 from dothi.stack.document import Database
 from dothi.stack.passwords import ROLES
 
 READ_ONLY = "-c statement_timeout=30s -c default_transaction_read_only=on"
+WAY_OUT = "where another login made the roles, let a superuser grant all five to it with admin option"
 
 
 def let_roles_log_in(url: str, passwords: dict[str, str]) -> None:
@@ -65,10 +67,13 @@ def as_role(url: str, role: str, more: str = "") -> str:
 
 
 def let_login_take_roles(url: str) -> None:
-    """On a database of one's own: make the login a member of the roles it takes on."""
+    """On a database of one's own: make the login a member of the roles it takes on. Raises Refused."""
     with psycopg.connect(url) as connection:
         for role in ROLES:
-            take_role(connection, role)
+            try:
+                take_role(connection, role)
+            except psycopg.errors.InsufficientPrivilege:
+                raise Refused(f"database: {connection.info.user} may not act as {role}; {WAY_OUT}") from None
 
 
 def take_role(connection: psycopg.Connection, role: str) -> None:
