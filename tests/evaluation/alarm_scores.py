@@ -23,8 +23,7 @@ from dothi.truth import events_of
 from simulators.fleet import Fleet, native_profile
 from simulators.scenario_file import shipped
 from simulators.truth import event_document
-from tests.evaluation import fleet as simulated
-from tests.evaluation.alarms import city, rung, scene
+from tests.evaluation.alarms import city, found_in, rung, scene
 from tests.evaluation.city import START, families_in
 
 NOT_PLAYED = frozenset(("flood", "garbage", "spoof", "unknown_field", "river_level"))
@@ -52,7 +51,7 @@ def scored(name: str, devices: int, seed: int, learn_s: float, processes: int, s
     fleet = city(devices, seed)
     world = scene(name, fleet, learn_s)
     families = sorted(families_in(fleet), key=lambda family: native_profile(family).interval_s)
-    work = partial(simulated.watched, world, step_s=step_s)
+    work = partial(found_in, world, step_s=step_s, names=())
     with ProcessPoolExecutor(processes) as pool:
         found = [one for part in pool.map(work, families) for one in part]
     record = Joining()

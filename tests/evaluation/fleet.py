@@ -76,8 +76,8 @@ def fleet_of(counts: dict[str, int], seed: int) -> Fleet:
 
 def ordinary_city(devices: int, seed: int) -> Fleet:
     """About so many devices in the platform's usual mix."""
-    density = 2.0  # devices per person, as planned for 2030
-    return build(districts(zones_of("bac-giang"), density, people=round(devices / density)), seed)
+    density = 200.0  # devices per 100 people, as planned for 2030
+    return build(districts(zones_of("bac-giang"), density, people=round(100 * devices / density)), seed)
 
 
 def movers(family: str) -> list[str]:
