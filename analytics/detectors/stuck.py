@@ -11,6 +11,7 @@ from devices.family import Family
 
 REACH = 6
 """Lengths of runs that are counted one by one."""
+POSITION = frozenset(("latitude", "longitude", "altitude"))
 MOST = 8192
 """Runs of a length, beyond which what is long ago counts half."""
 
@@ -58,6 +59,11 @@ class Stuck(Detector):
         "since": State("u4"),
         "time": State("i8", -1, per_device=True),
     }
+
+    @classmethod
+    def judges(cls, family: Family) -> list[int]:
+        """All gauges but positions: what is parked stays where it is."""
+        return [place for place in super().judges(family) if family.metrics[place].name not in POSITION]
 
     def __init__(self, family: Family, parameters: Parameters | None = None) -> None:
         super().__init__(family)
