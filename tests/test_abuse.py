@@ -389,6 +389,7 @@ def test_after_a_kill_nobody_is_connected(stack: RunningStack, devices: dict[str
     stack.document["processes"]["broker"] = json.loads((stack.folder / "stack.json").read_text())["processes"]["broker"]
 
 
+@pytest.mark.full
 def test_a_table_that_grows_forgets_nobody(stack: RunningStack, devices: dict[str, Device]) -> None:
     device, path = devices["grown"], stack.folder / "broker-0/gate.table"
     before = Table(path)

@@ -64,6 +64,7 @@ def enrol(stack: RunningStack, tmp_path: Path, rows: list[tuple[str, str]]) -> s
 # --- enrolment and the desk
 
 
+@pytest.mark.full
 def test_names_stay_names(stack: RunningStack, tmp_path: Path) -> None:
     rows = [(f"words-{number:02}", word) for number, word in enumerate(WORDS)]
     enrol(stack, tmp_path, rows)

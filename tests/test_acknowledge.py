@@ -114,6 +114,7 @@ def strike(stack: RunningStack, kind: str) -> None:
             file.unlink(missing_ok=True)
 
 
+@pytest.mark.full
 def test_what_the_device_counts_as_settled_is_stored(tmp_path: Path) -> None:
     chance = random.Random(3)  # noqa: S311 - the same moments in every run
     with running_stack(tmp_path) as stack:

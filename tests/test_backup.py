@@ -282,6 +282,7 @@ def test_an_archive_that_the_database_cannot_write_is_refused(drill: Drill, tmp_
         archive.require_writable(connection, tmp_path / "gone")
 
 
+@pytest.mark.full
 def test_kill_9_in_the_middle_leaves_nothing_that_is_taken_for_a_backup(drill: Drill, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     command = [sys.executable, "-m", "dothi", "storage", "backup", "--dir", str(drill.stack.folder), "--to", str(kept)]

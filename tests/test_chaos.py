@@ -201,6 +201,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
 
 
 @pytest.mark.stack
+@pytest.mark.full
 async def test_nothing_promised_is_lost(stand: Stand, tmp_path: Path) -> None:
     gentle = Plan(
         0,

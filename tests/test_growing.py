@@ -109,6 +109,7 @@ def read_for_a_while(_ended: threading.Event, running: RunningStack) -> None:
         time.sleep(READING_S)
 
 
+@pytest.mark.full
 def test_ingest_waits_only_a_moment_for_a_new_metric_behind_a_reader(growing: RunningStack) -> None:
     """The reader's lock keeps the change out, and the change must not keep ingest out meanwhile."""
     device, waits = growing.enroll("growing", "native-weather"), list[float]()

@@ -205,6 +205,7 @@ def test_every_long_running_process_has_its_pages(stack: RunningStack) -> None:
     assert set(status["metrics"]) == {"up", "worker 0", "analyst", "messenger", "keeper"}
 
 
+@pytest.mark.full
 def test_a_simulated_city_has_its_pages_too(tmp_path: Path) -> None:
     """On a stack of its own: its readings would be in the ledgers that other tests count to the digit."""
     with running_stack(tmp_path, "--people", "20", "--density", "50") as stack:

@@ -44,6 +44,7 @@ def test_the_sdist_holds_the_rooms_and_little_else(wheel: Path) -> None:
     assert tops == {*ROOMS, "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
 
 
+@pytest.mark.full
 def test_the_wheel_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python, dothi = tmp_path / "venv/bin/python", tmp_path / "venv/bin/dothi"

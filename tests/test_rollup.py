@@ -178,7 +178,7 @@ def test_counters_agree_with_the_readings(connections: Connections, script: list
     check(world)
 
 
-@pytest.mark.parametrize("interval_s", [10, 1500])
+@pytest.mark.parametrize("interval_s", [10, pytest.param(1500, marks=pytest.mark.full)])
 def test_states_agree_with_the_readings(connections: Connections, interval_s: float) -> None:
     @settings(LAW, max_examples=10)
     @given(script=steps("camera_event"))

@@ -222,6 +222,7 @@ def readiness(stack: RunningStack, name: str) -> int:
         return int(getattr(error, "code", 0))
 
 
+@pytest.mark.full
 def test_a_full_queue_is_told_before_and_after(own_stack: RunningStack) -> None:
     """A session that nobody reads stands for an inbox whose worker is away: the broker does not tell them apart."""
 
