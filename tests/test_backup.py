@@ -339,6 +339,7 @@ def test_old_backups_go_with_the_wal_that_only_they_needed(drill: Drill, tmp_pat
     assert json.loads(dothi("storage", "verify", str(kept), "--json").stdout)["ok"] is True
 
 
+@pytest.mark.full
 def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(
     drill: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def test_the_next_start_ends_what_was_left_behind(tmp_path: Path) -> None:
         assert "left over from a killed start" in (tmp_path / "up.log").read_text()
 
 
+@pytest.mark.full
 def test_it_stops_by_itself_and_avoids_a_port_that_is_taken_meanwhile(tmp_path: Path) -> None:
     with running_stack(tmp_path, "--for", "0.1") as stack:
         assert stack.process.wait(30) == 0
