@@ -35,6 +35,8 @@ MOST_HELD = 300_000
 BUDGET_S = 0.5
 LOOK_EVERY = timedelta(seconds=5)
 SLOW_EVERY = timedelta(seconds=60)
+COUNT_DAYS = "select rollup.count_alarm_days(%s)"
+DAYS_AT_ONCE = 10
 GONE = """
 select i from unnest(%s::bigint[]) i
 where not exists (select from ops.alarm l where l.id = i and l.cleared is null)
@@ -103,6 +105,7 @@ class Alarms:
         self.engine.settle(record, at, self.hearing.known(at) if look else None)
         if slow:
             clear_events(connection, record, self._rules, at)
+            connection.execute(COUNT_DAYS, (DAYS_AT_ONCE,))
             self._judge_air(connection)
 
     def _take(self, connection: psycopg.Connection) -> None:
