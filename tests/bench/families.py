@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,16 @@ from simulators.schedule import Shares
 from simulators.tally import Tally
 from tests.bench.ingest import cpu_s
 from tests.bench.spending import Server
+from tests.bench.statements import Statements
 from tests.stack import RunningStack, running_stack
 
-WARM_S = 10.0
+WARM_S = 25.0
+DEAREST = 40
+"""Statements that are told."""
 LATE = 0.02
 SETTLED = "select coalesce(sum(received), 0)::int8, coalesce(sum(duplicate), 0)::int8 from ops.ledger"
 COMMITS = "select count(distinct batch), count(*) from ops.batch where committed > to_timestamp(%s)"
+WAL = "select wal_bytes, wal_fpi * 4096.0 from pg_stat_wal"
 PARTS = ("broker", "workers", "analyst")
 
 
@@ -50,7 +55,12 @@ def measure(stack: RunningStack, fleet: Fleet, asked: argparse.Namespace, duplic
     def send() -> None:
         seconds = WARM_S + asked.seconds
         found["sent"] = drive(
-            city, [Broker(stack.document["broker"])], start=start, seconds=seconds, stop=threading.Event(), tally=tally
+            city,
+            [Broker(one["url"], tuple(one["areas"])) for one in stack.document["brokers"]],
+            start=start,
+            seconds=seconds,
+            stop=threading.Event(),
+            tally=tally,
         )
 
     sending = threading.Thread(target=send)
@@ -59,8 +69,11 @@ def measure(stack: RunningStack, fleet: Fleet, asked: argparse.Namespace, duplic
     with contextlib.closing(Server(stack.document["processes"]["database"])) as server:
         before, began = spent(stack, server), time.time()
         received, again = stack.query(SETTLED)[0]
-        time.sleep(asked.seconds)
+        wal, owner = stack.query(WAL)[0], stack.document["database"]
+        with contextlib.closing(Statements(owner)) as statements:
+            time.sleep(asked.seconds)
         after, seconds = spent(stack, server), time.time() - began
+        written = [now - then for now, then in zip(stack.query(WAL)[0], wal, strict=True)]
         settled = tuple(now - then for now, then in zip(stack.query(SETTLED)[0], (received, again), strict=True))
     sending.join()
     batches, parts = stack.query(COMMITS, began)[0]
@@ -72,7 +85,13 @@ def measure(stack: RunningStack, fleet: Fleet, asked: argparse.Namespace, duplic
         "rows_per_commit": round(settled[0] / max(1, batches)),
         "families_per_commit": round(parts / max(1, batches), 1),
         "puback_p99_s": tally.answers.quantile(0.99),
+        "wal_mb_per_100k": dict(
+            zip(("all", "full pages"), (round(float(b) / 1e6 * per, 2) for b in written), strict=True)
+        ),
         "cpu_s_per_100k": {name: round((after[name] - before.get(name, 0.0)) * per, 3) for name in after},
+        "statements": [
+            (*kind, round(cost * per, 4)) for kind, cost in sorted(statements.costs.items(), key=lambda one: -one[1])
+        ][:DEAREST],
     }
 
 
@@ -81,6 +100,15 @@ def spent(stack: RunningStack, server: Server) -> dict[str, float]:
     running = stack.document["processes"]
     own = {name: cpu_s(pids if isinstance(pids, list) else [pids]) for name in PARTS if (pids := running.get(name))}
     return own | {f"database: {kind}": seconds for kind, seconds in server.costs().items()}
+
+
+@contextlib.contextmanager
+def stack_in(folder: Path, asked: argparse.Namespace) -> Iterator[RunningStack]:
+    """A whole stack; as shipped, or as `--up` says."""
+    with running_stack(
+        folder, "--workers", str(asked.workers), "--broker-shards", str(asked.brokers), *asked.up
+    ) as stack:
+        yield stack
 
 
 def main() -> None:
@@ -92,15 +120,14 @@ def main() -> None:
     parser.add_argument("--density", type=float, default=200.0, help="devices per 100 people")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--duplicates", type=float, nargs="+", default=[0.0, 0.01], help="shares, 0 to 1")
+    parser.add_argument("--brokers", type=int, default=1)
+    parser.add_argument("--up", nargs=argparse.REMAINDER, default=[], help="more for dothi up; comes last")
     parser.add_argument("--out", type=Path, default=Path("bench/families.json"))
     asked = parser.parse_args()
     fleet = build(districts(zones_of("bac-giang"), asked.density, people=asked.people), 1)
     runs = []
     for share in asked.duplicates:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            running_stack(Path(folder), "--workers", str(asked.workers)) as stack,
-        ):
+        with tempfile.TemporaryDirectory() as folder, stack_in(Path(folder), asked) as stack:
             with psycopg.connect(stack.document["database"], autocommit=True) as connection:
                 enroll_columns(connection, lambda: pieces(fleet))
             time.sleep(5)
