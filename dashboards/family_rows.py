@@ -10,7 +10,7 @@ from dashboards.column import CLOCK, COUNT, SHARE, TEXT, Column, plain
 from dashboards.measured import decimals, limits, steps, unit
 from dashboards.palette import SEVERITIES, Shown, too_low
 from dashboards.pen import Pen
-from dashboards.statements import literal, native, shown
+from dashboards.statements import literal, native, shown, statements
 from dashboards.vocabulary import rows_of, trend
 from devices.family import Family, Metric
 
@@ -47,16 +47,16 @@ def headline(family: Family) -> Metric | None:
 def places(pen: Pen, family: Family) -> dict[str, str]:
     """What stands for the names in braces of a family's statements and words."""
     words, gauge = pen.words, headline(family)
-    closed_only = any(metric.kind != "gauge" for metric in family.metrics) and family.name not in FEW
     metric = gauge.name if gauge else family.metrics[0].name
+    at_hand = statements("common")["at_hand"]
     return {
         "family": family.name,
         "family_label": family.label[words.language],
         "metric": metric,
         "metric_label": gauge.label[words.language] if gauge else "",
         "worst": "max" if family.worse == "high" else "min",
-        # Open hours of counters and states are added up from devices when asked: too slow for many of them.
-        "until": "r.bucket < date_trunc('hour', now())" if closed_only else "true",
+        "known_1h": at_hand.format(family=family.name, width="1h"),
+        "known_1d": at_hand.format(family=family.name, width="1d"),
         "shown": ", ".join(shown(metric, words) for metric in first_metrics(family)),
         "states": state_values(pen, family),
         "trouble": trouble(family),

@@ -153,16 +153,21 @@ ORDER BY 1
 
 -- Rows of a family: {{family}} is its name, {{metric}} its headline, {{trouble}} what would raise an alarm.
 
+-- The condition {{known_1h}}, {{known_1d}}: buckets r of areas that are at hand. Of many devices others are seconds away.
+
+-- name: at_hand
+r.bucket < (SELECT k.until FROM city.area_known k WHERE k.family = '{family}' AND k.width = '{width}')
+
 -- name: family.trend
 WITH {zone},
 r AS MATERIALIZED (
     SELECT r.bucket, r.area, r.{metric}_avg AS average
     FROM city.{family}_area_1h r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {until} AND {hourly}
+    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {known_1h} AND {hourly}
     UNION ALL
     SELECT r.bucket, r.area, r.{metric}_avg
     FROM city.{family}_area_1d r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {until} AND {daily}
+    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {known_1d} AND {daily}
 ),
 {grid}
 SELECT g.bucket AS time, z.name AS metric, r.average
@@ -176,7 +181,7 @@ WITH {zone},
 r AS MATERIALIZED (
     SELECT DISTINCT ON (r.area) r.area, r.{metric}_avg AS average, r.{metric}_{worst} AS worst
     FROM city.{family}_area_1h r
-    WHERE r.bucket > now() - interval '3 hours' AND r.area IN (SELECT area FROM zone) AND {until}
+    WHERE r.bucket > now() - interval '3 hours' AND r.area IN (SELECT area FROM zone) AND {known_1h}
     ORDER BY r.area, r.bucket DESC
 )
 SELECT z.name AS district, c.online + c.late + c.silent + c.never AS devices,

@@ -20,11 +20,13 @@ WITH {zone},
 r AS MATERIALIZED (
     SELECT r.bucket, r.area, r.pm25_avg AS pm25
     FROM city.air_quality_area_1h r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {hourly}
+    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone)
+      AND r.bucket < (SELECT k.until FROM city.area_known k WHERE k.family = 'air_quality' AND k.width = '1h') AND {hourly}
     UNION ALL
     SELECT r.bucket, r.area, r.pm25_avg
     FROM city.air_quality_area_1d r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {daily}
+    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone)
+      AND r.bucket < (SELECT k.until FROM city.area_known k WHERE k.family = 'air_quality' AND k.width = '1d') AND {daily}
 ),
 {grid}
 SELECT g.bucket AS time, max(r.pm25) AS highest, percentile_cont(0.5) WITHIN GROUP (ORDER BY r.pm25) AS middle
