@@ -20,6 +20,7 @@ from analytics.heard import Heard
 from analytics.meters import Meters
 from analytics.newest import Newest
 from analytics.rollup.follower import Rollups
+from analytics.states import States
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -80,7 +81,7 @@ class Counting(Protocol):
 
 def followers() -> list[Follower]:
     """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(beside=2), Rollups(), MapCells(), Heard(), Detectors(), Indices(), Alarms()]
+    return [Newest(beside=2), Rollups(), MapCells(), Heard(), States(), Detectors(), Indices(), Alarms()]
 
 
 class Analyst(NamedTuple):
