@@ -17,6 +17,10 @@ begin
     if not pg_has_role('dothi_operator', 'dothi_reader', 'usage') then
         grant dothi_reader to dothi_operator;
     end if;
+    -- Nobody ends a session of a role that he is no member of: ops.stop_readers watches staff as it does readers.
+    if not pg_has_role('dothi_admin', 'dothi_operator', 'usage') then
+        grant dothi_operator to dothi_admin;
+    end if;
 end
 $$;
 
