@@ -21,6 +21,8 @@ def decimals(metric: Metric) -> int:
     if ratio(metric):
         return 0
     span = metric.high - metric.low
+    if metric.unit == "m3/h":
+        return 3  # a household's litres are thousandths
     return 2 if metric.unit == "m" or span <= 10 else 1 if span <= 10_000 else 0
 
 

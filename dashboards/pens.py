@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dashboards.extents import extents
+from dashboards.measured import unit_written
 from dashboards.palette import SEVERITIES
 from dashboards.pen import Pen, Source
 from dashboards.statements import choose, listed, literal, per_family, statements, values
@@ -42,9 +43,18 @@ def pen_of(words: Words, source: Source, file: str, chosen: str, families: Seque
         "extents": values(extents()),
         "severities": values([(name, words(f"severity.{name}")) for name in SEVERITIES]),
         "feeds": per_family(statements("common")["worst_age.feed"], ", ", about, words),
+        "metric_labels": values(labels(words, about)),
+        "chosen": chosen,
+        "choosable": "true",
+        "outlines": source.outlines.said,
     }
-    fill["choosable"] = "true"
-    fill["grid"] = statements("common")["grid"].format(**ZOOM)
-    name = fill["name"]
-    fill["zone"] = statements("common")["zone"].format(name=name, chosen=chosen)
     return Pen(words, source, file, fill)
+
+
+def labels(words: Words, families: Sequence[Family]) -> list[tuple[str | float | None, ...]]:
+    """Rows (family, metric, its label with the unit) of all that families measure or tell."""
+    return [
+        (family.name, metric.name, f"{metric.label[words.language]}{unit_written(metric)}")
+        for family in families
+        for metric in family.metrics
+    ]

@@ -89,7 +89,7 @@ def top(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
         display_mode=common.BarGaugeDisplayMode.BASIC,
         orientation=common.VizOrientation.HORIZONTAL,
         value_mode=common.BarGaugeValueMode.TEXT,
-        reduce_options=common.ReduceDataOptions(calcs=[], fields=column.name, values=True, limit=20),
+        reduce_options=common.ReduceDataOptions(calcs=[], fields="", values=True, limit=20),
         legend=common.VizLegendOptions(show_legend=False),
     )
     return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, named=True))

@@ -19,7 +19,6 @@ from analytics.indices.river import HYSTERESIS_M, Trend, held, hours_to_next, ne
 from analytics.indices.stations import Places, folded, heights
 from devices.family import FAMILIES
 from tests.computed import computed, refused
-from tests.rollup_world import database
 from tests.stack import RunningStack
 
 Connection = psycopg.Connection[Any]
@@ -185,7 +184,8 @@ def test_what_cannot_be_classed_is_told(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
     """A database of its own."""
-    yield from database(stack, "rivers")
+    with stack.database() as url:
+        yield url
 
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from tests.test_rollup import SENT, check
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """To a database of its own."""
-    yield from owner_and_analyst(stack, "rollup_open")
+    yield from owner_and_analyst(stack)
 
 
 def reading(world: World, ago: timedelta, value: float, device: int = 0, area: int = 0) -> Reading:

@@ -108,7 +108,7 @@ def alarms(pen: Pen) -> list[Column]:
         Column("age", CLOCK, width=100),
         plain("message"),
         Column("state", TEXT, width=120, shown=states),
-        plain("handling", width=170),
+        plain("handling", width=190),
     ]
 
 
