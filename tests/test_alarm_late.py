@@ -82,7 +82,7 @@ def test_held_readings_ring_for_what_lasts_alone(stack: RunningStack) -> None:
         stack.publish(f"dothi/v1/220/{device}/up", *[said[n : n + 50] for n in range(0, 181, 50)])
     members = """
         select string_agg(distinct m.device, ' ') from city.alarm_member m join city.alarm a on a.id = m.alarm
-        where a.kind = 'status-state' and a.area = '220' and m.device like 'held-%'
+        where a.kind = 'status-state' and a.area = '220' and starts_with(m.device, 'held-')
     """
     stack.wait_for(members, until=(burns).__eq__)
     assert stack.query("select count(*) from city.finding where device = %s and until is not null", was) == [(1,)]
