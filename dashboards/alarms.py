@@ -27,7 +27,7 @@ def alarm_table(pen: Pen, w: int) -> grafana.Panel:
     """Active alarms, the worst unanswered first: severity in words and colour, age, how to acknowledge."""
     narrow = w < 10
     columns = [
-        Column("severity", TEXT, width=108, shown=severities(pen), cell="fill"),
+        Column("severity", TEXT, width=118, shown=severities(pen), cell="fill"),
         Column("age", CLOCK, width=82),
         plain("message", link="dothi-device"),
         # On a narrow one the message has the room: it names the device, and the map the district.

@@ -8,9 +8,8 @@ from devices.family import Metric
 from devices.units import WRITTEN
 
 # Units that Grafana writes as they are; those that it would scale (1200 m as 1.2 km) are a suffix instead.
-PER_MINUTE = "suffix:/min"  # of a pulse
 KNOWN = {
-    "1/min": PER_MINUTE,
+    "/min": "suffix:/min",
     "Cel": units.Celsius,
     "ug/m3": units.MicrogramPerCubicMeter,
     "km/h": units.KilometersPerHour,

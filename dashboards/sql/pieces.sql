@@ -100,7 +100,7 @@ LIMIT 5000
 
 -- name: alarm_of(families)
 (a.family IN ({families}) OR EXISTS (
-    SELECT FROM (SELECT m.device FROM city.alarm_member m WHERE m.alarm = a.id LIMIT 50) m
+    SELECT FROM (SELECT m.device FROM city.alarm_member m WHERE m.alarm = a.id LIMIT 500) m
     JOIN city.device d ON d.device = m.device
     WHERE d.family IN ({families})))
 
