@@ -33,6 +33,7 @@ def shape(required: str, **properties: Document) -> Document:
 TEXT, YES, MAP, NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "object"}, {"type": "integer"}
 TEXTS = {"type": "object", "additionalProperties": TEXT}
 LIST = {"type": "array", "items": TEXT}
+UID = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,40}$"}
 QUERY = shape(
     "refId datasourceUid model",
     refId=TEXT,
@@ -88,7 +89,7 @@ SHAPES: dict[str, Document] = {
     ),
     "POST alert-rules": shape(
         "title ruleGroup folderUID condition data noDataState execErrState for orgID",
-        uid={"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,40}$"},
+        uid=UID,
         orgID=NUMBER,
         title={"type": "string", "minLength": 1, "maxLength": 190},
         ruleGroup={"type": "string", "minLength": 1, "maxLength": 190},
@@ -109,7 +110,7 @@ SHAPES: dict[str, Document] = {
         **{"for": {"type": "string", "pattern": DURATION}},
     ),
     "POST contact-points": shape(
-        "name type settings", uid={"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,40}$"}, name=TEXT, type={"enum": ["email", "webhook"]}, settings=MAP,
+        "name type settings", uid=UID, name=TEXT, type={"enum": ["email", "webhook"]}, settings=MAP,
         disableResolveMessage=YES, provenance=TEXT,
     ),
     "PUT policies": ROUTE | {"$defs": {"route": ROUTE}},
@@ -124,10 +125,9 @@ STATUS = {
 }
 """Where success is not 200."""
 PARAMETERS = {
-    "search": set(
-        "query tag type dashboardIds dashboardUIDs folderIds folderUIDs starred limit page permission sort deleted".split()
-    )
+    "search": {"query", "tag", "type", "dashboardUIDs", "folderUIDs", "starred", "limit", "page", "permission", "sort"}
 }
+"""Of paths that take any."""
 SHAPES |= {f"PUT {name}": SHAPES[f"POST {name}"] for name in ("datasources", "alert-rules", "contact-points")}
 
 
