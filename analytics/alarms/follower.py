@@ -18,6 +18,7 @@ from analytics.alarms.hearing import Hearing
 from analytics.alarms.limits import in_use
 from analytics.alarms.outage import There
 from analytics.alarms.record import Kept
+from analytics.alarms.refusals import Refusals
 from analytics.alarms.restart import restore
 from analytics.alarms.rules import FromAir, Rules
 from analytics.bulletins.bulletin import Every
@@ -59,6 +60,7 @@ class Alarms:
         self.hearing = Hearing(self.engine.silences.rule.warm_up_s if self.engine.silences else 0.0)
         self._connection: psycopg.Connection | None = None
         self._look, self._slow = Every(LOOK_EVERY), Every(SLOW_EVERY)
+        self._refusals = Refusals()
         self._hour: int | None = None
         self._counts: dict[tuple[int, str], int] = {}
         self._levels: dict[int, int] = {}
@@ -90,6 +92,7 @@ class Alarms:
         at, record = round(now.timestamp() * 1e6), Kept(connection)
         slow, look = self._slow.passed(now), self._look.passed(now)
         if slow:
+            self._refusals.look(connection, at / 1e6)
             self._counts, self._levels = signs.population(connection), signs.danger(connection)
             self._fleets.clear()
         if look:
