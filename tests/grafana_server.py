@@ -308,6 +308,7 @@ class Contract:
         if alone and name in receivers(self.policies):
             raise Refusal(409, "contact point is in use by a notification policy")
         del self.contacts[uid]
+        return {"message": "contactpoint deleted"}
 
     def get_policies(self, *_: Any) -> Any:
         return {**self.policies, "provenance": ""}
