@@ -50,8 +50,8 @@ class Block:
         """Where it came from."""
         raise NotImplementedError
 
-    def sender(self, row: int) -> Sender:
-        """How it came."""
+    def senders(self, rows: Ints) -> list[Sender]:
+        """How some rows came."""
         raise NotImplementedError
 
     def asks(self) -> NDArray[np.bool_]:
@@ -208,13 +208,19 @@ class Columns:
         assert self.table is not None
         where = self._where[rows]
         pieces = np.searchsorted(self._starts, where, side="right") - 1
-        places = (where - self._starts[pieces]).tolist()
-        return [
-            self._blocks[piece - 1].sender(place)
-            if piece
-            else Sender(self._origins[place].arrival.source, self._origins[place].topic)
-            for piece, place in zip(pieces.tolist(), places, strict=True)
-        ]
+        places = where - self._starts[pieces]
+        found: dict[int, Sender] = {}
+        for piece in np.unique(pieces).tolist():
+            mine = np.flatnonzero(pieces == piece)
+            found.update(zip(mine.tolist(), self._senders_in(piece, places[mine]), strict=True))
+        return [found[place] for place in range(len(rows))]
+
+    def _senders_in(self, piece: int, places: Ints) -> list[Sender]:
+        """Of rows of one block, or of the single ones (piece 0)."""
+        if piece:
+            return self._blocks[piece - 1].senders(places)
+        origins = [self._origins[place] for place in places.tolist()]
+        return [Sender(origin.arrival.source, origin.topic) for origin in origins]
 
     def asks(self) -> NDArray[np.bool_]:
         """Which rows are of devices that ask to be told what is settled."""

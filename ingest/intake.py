@@ -8,7 +8,7 @@ from ingest.together import Come, Ints, Together, Waiting, come
 from ingest.window import Arrival
 
 PRESENCE = {b"online": True, b"offline": False}
-AT_ONCE = 1_000
+AT_ONCE = 4_000
 """Messages that are read together: so few that all of them stay near the processor, so many that the calls for each
 family do not count (measured)."""
 BYTES_AT_ONCE = 1 << 20

@@ -121,10 +121,12 @@ class Readings(Block):
             payload = encode(document[element], payload)
         return Origin(self._messages.arrivals[self._messages.arrival[place]], self._messages.topics[place], payload)
 
-    def sender(self, row: int) -> Sender:
-        """How it came."""
-        place = int(self._rows.message[row])
-        return Sender(self._messages.arrivals[self._messages.arrival[place]].source, self._messages.topics[place])
+    def senders(self, rows: Ints) -> list[Sender]:
+        """How some rows came."""
+        messages = self._rows.message[rows]
+        sources = [arrival.source for arrival in self._messages.arrivals]
+        which, topics = self._messages.arrival[messages].tolist(), self._messages.topics
+        return [Sender(sources[one], topics[place]) for one, place in zip(which, messages.tolist(), strict=True)]
 
     def asks(self) -> NDArray[np.bool_]:
         """Which rows are of devices that ask to be told what is settled."""

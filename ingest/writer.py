@@ -30,10 +30,12 @@ LONGEST_TRANSACTION_S = 60.0  # then the connection is cut, because a network th
 LONGEST_CAREFUL_S = 600.0  # finding thousands of refused rows takes its time
 # A table that somebody has locked is waited for in pieces, so that the trouble is seen; and a worker that was stopped
 # in the middle of a transaction must not hold its rows against the others for good. Looking a key up in each of a few
-# chunks costs a third of what ChunkAppend takes to choose the one chunk anew for every key (measured).
+# chunks costs a third of what ChunkAppend takes to choose the one chunk anew for every key (measured). All that is
+# asked here is asked by key: a plan made while a table was empty must not read it whole when it has millions of lines.
 SESSION = (
     "set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'; "
-    "set timescaledb.enable_chunk_append = off"
+    "set timescaledb.enable_chunk_append = off; "
+    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
 )
 
 Connection = psycopg.AsyncConnection[Any]

@@ -27,7 +27,6 @@ from analytics.delivery.routes import NOBODY, Routes
 from analytics.delivery.routes_file import routes_from
 from devices.area import ZONES
 from tests.receivers import CLOSE, HANG, OK, RUBBISH, HttpReceiver, Letters, http_receiver, mail_server, status
-from tests.rollup_world import database
 from tests.stack import RunningStack
 
 SECRET = "0123456789abcdef"
@@ -37,7 +36,8 @@ WAIT_S = 60.0
 
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
-    yield from database(stack, "delivering")
+    with stack.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -46,7 +46,7 @@ from tests.bench.storage import database_in
 from tests.mosquitto import OPEN, Mosquitto, mosquitto
 
 FAMILY = FAMILIES["air_quality"]
-AREAS = ("213", "215", "216", "217")
+AREAS = ("213", "215", "216", "217", "218", "219", "220", "221")
 BATCH = 5_000
 MOST_BARE = 1_000_000
 """Rows of the raw COPY: they lie ready in files."""
@@ -67,7 +67,7 @@ def cpu_s(pids: list[int]) -> float:
     return total
 
 
-def enroll(url: str, areas: tuple[str, ...], devices: int) -> None:
+def enroll(url: str, areas: Sequence[str], devices: int) -> None:
     """So many devices in each area."""
     with psycopg.connect(url, autocommit=True) as connection:
         for place, area in enumerate(areas):
@@ -87,22 +87,24 @@ class Bench:
     def __init__(self, asked: argparse.Namespace, folder: Path, stack: Any) -> None:
         self.asked = asked
         self.folder = folder
-        self.areas = AREAS[: asked.brokers]
+        self.areas = [AREAS[place * asked.areas :][: asked.areas] for place in range(asked.brokers)]
         self.share = asked.messages // asked.brokers
         self.database = stack.database
         self.server = Server(stack.supervisor.pid("database"))
         self.sent = 0  # messages so far of each area: no number comes twice
-        enroll(self.database.owner, self.areas, asked.devices)
+        self.devices = asked.devices // asked.areas  # of each area
+        enroll(self.database.owner, [*chain(*self.areas)], self.devices)
 
-    def load(self, place: int) -> Load:
-        """What an area's devices send."""
-        asked, now_ms = self.asked, time.time_ns() // 1_000_000
-        return Load(asked.shape, asked.devices, self.areas[place], now_ms, asked.garbage, place * asked.devices)
+    def load(self, place: int, number: int = 0) -> Load:
+        """What the devices of one area of a broker send."""
+        asked, now_ms, which = self.asked, time.time_ns() // 1_000_000, number % self.asked.areas
+        first = (place * asked.areas + which) * self.devices
+        return Load(asked.shape, self.devices, self.areas[place][which], now_ms, asked.garbage, first)
 
     def platform(self) -> Figures:
         """Workers as they are."""
         with contextlib.ExitStack() as held:
-            brokers = [held.enter_context(mosquitto(self.folder, QUEUES)) for _ in self.areas]
+            brokers = [held.enter_context(mosquitto(self.folder, QUEUES, self.asked.plain_broker)) for _ in self.areas]
             workers = [held.enter_context(self.worker(place, broker)) for place, broker in enumerate(brokers)]
             seen = held.enter_context(Seen(self.database.owner, self.sent)) if self.asked.rate else None
             figures = self.measured(brokers, [one.pid for one in workers], self.stored)
@@ -122,7 +124,7 @@ class Bench:
         """A process of `tests.bench.ingest_parts`, until it is ready and the block ends."""
         ready = self.folder / f"ready-{kind}-{place}"
         ready.unlink(missing_ok=True)
-        said = json.dumps({"url": broker.url, "areas": [self.areas[place]], "ready": str(ready), **more})
+        said = json.dumps({"url": broker.url, "areas": self.areas[place], "ready": str(ready), **more})
         with (self.folder / f"{kind}-{place}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.bench.ingest_parts", kind, said], stdout=log, stderr=log
@@ -172,11 +174,11 @@ class Bench:
         }
 
     def sendings(self, place: int, broker: Mosquitto) -> list[Sending]:
-        """What the connections of an area's sender send."""
+        """What the connections of a broker's sender send, each of devices of one area."""
         connections = 1 if self.asked.rate else CONNECTIONS
         each, rate = self.share // connections, self.asked.rate / len(self.areas) / connections
         return [
-            Sending(broker.url, self.load(place), self.sent + number * each, each, rate)
+            Sending(broker.url, self.load(place, number), self.sent + number * each, each, rate)
             for number in range(connections)
         ]
 
@@ -199,7 +201,7 @@ class Bench:
         rows = min(self.share, MOST_BARE // len(self.areas))
         files = [self.streams(place, rows) for place in range(len(self.areas))]
         with contextlib.ExitStack() as held:
-            brokers = [held.enter_context(mosquitto(self.folder, QUEUES)) for _ in self.areas]
+            brokers = [held.enter_context(mosquitto(self.folder, QUEUES, self.asked.plain_broker)) for _ in self.areas]
             readers = [
                 held.enter_context(
                     self.part("bare", place, broker, {"messages": self.share, "done": f"{self.folder}/done-{place}"})
@@ -231,18 +233,18 @@ class Bench:
 
     def streams(self, place: int, rows: int) -> list[Path]:
         """Rows like those that the workers write, under keys of their own, as streams for COPY in files."""
-        asked, files = self.asked, []
+        files = []
         with psycopg.connect(self.database.owner) as connection:
             found = connection.execute(
                 "select d.id, d.area from registry.device d join registry.area a on a.id = d.area where a.code = %s"
                 " order by d.device",
-                (self.areas[place],),
+                (self.areas[place][0],),
             ).fetchall()
         devices = np.array(found, dtype=np.int64)
         for first in range(0, rows, BATCH):
             numbers = np.arange(first, min(first + BATCH, rows))
             file = self.folder / f"copy-{place}-{first}"
-            file.write_bytes(pack(self.columns(devices[numbers % asked.devices], self.sent + numbers), -1))
+            file.write_bytes(pack(self.columns(devices[numbers % len(devices)], self.sent + numbers), -1))
             files.append(file)
         return files
 
@@ -309,7 +311,7 @@ def run(asked: argparse.Namespace) -> Figures:
     with tempfile.TemporaryDirectory() as name, database_in(Path(name)) as stack:
         bench = Bench(asked, Path(name), stack)
         found = {"platform": bench.platform(), "rows": bench.check()}
-        if asked.bare and asked.shape == "json" and not asked.rate:
+        if asked.bare and asked.shape == "json" and asked.areas == 1 and not asked.rate:
             found["bare"] = bench.bare()
             ours, bare = found["platform"]["cpu_s_per_100k"], found["bare"]["cpu_s_per_100k"]
             raw = bare["reader"] + bare["copy"] + bare["database"]
@@ -341,13 +343,17 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=500_000)
     parser.add_argument("--devices", type=int, default=100_000, help="of each broker")
     parser.add_argument("--rate", type=float, default=0, help="messages/s; 0: as fast as the broker takes them")
-    parser.add_argument("--brokers", type=int, default=1, choices=range(1, len(AREAS) + 1))
+    parser.add_argument("--brokers", type=int, default=1, choices=range(1, 5))
+    parser.add_argument("--areas", type=int, default=1, choices=(1, 2, 4), help="of each broker, an inbox each")
     parser.add_argument("--shape", choices=SHAPES, default="json")
     parser.add_argument("--garbage", type=float, default=0.0, help="share of messages that are no JSON")
     parser.add_argument("--no-bare", dest="bare", action="store_false", help="without the raw ceiling")
+    parser.add_argument("--plain-broker", action="store_true", help="without what the stack loads before mosquitto")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("bench/ingest.json"))
     asked = parser.parse_args()
+    if asked.brokers * asked.areas > len(AREAS):
+        parser.error(f"--brokers × --areas: at most {len(AREAS)}")
     runs = []
     for number in range(1, asked.runs + 1):
         runs.append(run(asked))
