@@ -80,7 +80,7 @@ ISOLATED = "set transaction isolation level repeatable read"  # a day is counted
 def figures(connection: Connection, since: datetime, until: datetime, area: str | None, most: int) -> Row:
     """The document of `dothi alarms stats`; shares are 0 to 1, null of nothing. Days that are counted already are added
     up; for an area all is counted anew."""
-    asked = {"since": since, "until": until, "area": area, "most": most}
+    asked: dict[str, Any] = {"since": since, "until": until, "area": area, "most": most}
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(ISOLATED)
         days = [] if area else counted(connection, since, until)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import typer.core
+from typer._coercion import build_runtime_param
 from typer._param_types import coerce_cli_path
-
-_ITS_OWN = typer.core.build_runtime_param
 
 
 class Converter(Exception):
@@ -30,7 +29,7 @@ class Given:
         try:
             return taken(value, self._descriptor.annotation, self._descriptor.parameter_info, param, ctx)
         except Converter:
-            return _ITS_OWN(self._descriptor).coerce(value, param=param, ctx=ctx)
+            return build_runtime_param(self._descriptor).coerce(value, param=param, ctx=ctx)
 
 
 def taken(value: Any, wanted: Any, info: Any, param: Any, ctx: Any) -> Any:
@@ -59,4 +58,4 @@ def within(number: int, info: Any) -> bool:
 
 def install() -> None:
     """From now on, for all commands of this process."""
-    typer.core.build_runtime_param = Given  # type: ignore[assignment]
+    typer.core.build_runtime_param = Given  # type: ignore[attr-defined]
