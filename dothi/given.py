@@ -58,4 +58,4 @@ def within(number: int, info: Any) -> bool:
 
 def install() -> None:
     """From now on, for all commands of this process."""
-    typer.core.build_runtime_param = Given  # type: ignore[attr-defined]
+    typer.core.build_runtime_param = Given  # type: ignore[assignment, attr-defined]

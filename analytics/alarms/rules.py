@@ -209,7 +209,9 @@ def read(path: Path = SHIPPED) -> Rules:
     """The rules of a file. Raises RulesRefused."""
     try:
         document = parse_yaml(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise RulesRefused(f"{path.name} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise RulesRefused(f"{path.name}: no readable YAML ({' '.join(str(error).split())})") from None
     entries = document.get("rules") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(entries, list) or not entries:

@@ -98,10 +98,10 @@ class Asked:
             states=tuple(state or ()),
             severities=severities(severity),
             kinds=tuple(kind or ()),
-            area=self.area(area) if area else None,
-            devices=self.devices(device) if device else None,
-            since=moment("--age", age, now) if age else None,
-            until=moment("--older", older, now) if older else None,
+            area=self.area(area) if area is not None else None,
+            devices=self.devices(device) if device is not None else None,
+            since=moment("--age", age, now) if age is not None else None,
+            until=moment("--older", older, now) if older is not None else None,
             cleared=cleared,
         )
 
@@ -138,7 +138,7 @@ def severities(said: str | None) -> tuple[str, ...]:
     named = tuple(part.strip() for part in said.split(","))
     for one in named:
         if one not in SEVERITIES:
-            raise WrongUsage(f"--severity is {one}; allowed: {', '.join(SEVERITIES)}, or several with commas")
+            raise WrongUsage(f"--severity is {one or said!r}; allowed: {', '.join(SEVERITIES)}, or several with commas")
     return SEVERITIES[: SEVERITIES.index(named[0]) + 1] if len(named) == 1 else named
 
 

@@ -81,7 +81,7 @@ def rules_of(path: Path | None) -> Any:
     try:
         return use(path).rules
     except RulesRefused as error:
-        raise WrongUsage(f"{path}: {error}") from None
+        raise WrongUsage(str(error)) from None
 
 
 def check_areas(connection: "psycopg.Connection[Any]", areas: list[str]) -> None:

@@ -99,7 +99,7 @@ def history(
     Example: dothi alarms history --since 12h
     """
     language(lang)
-    start = moment("--since", since, datetime.now(UTC)) if since else None
+    start = moment("--since", since, datetime.now(UTC)) if since is not None else None
     with Asked(folder).reading() as connection:
         rows = alarm_desk.history(connection, number, start, most)
     if number is not None and not rows and start is None:

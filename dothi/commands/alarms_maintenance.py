@@ -50,7 +50,7 @@ def begin(
     since = ahead("--from", start, now) if start else None
     end = ahead("--for", length, since or now) if length else ahead("--until", until or "", now)
     asked = Asked(folder)
-    code = asked.area(area) if area else None
+    code = asked.area(area) if area is not None else None
     with asked.acting() as connection:
         number = alarm_desk.act(connection, "begin_maintenance", code, device, since, end, person(by), reason)
     if as_json:

@@ -79,7 +79,7 @@ def stats(
     if start >= now:
         raise WrongUsage(f"--since {since!r} is not in the past; allowed: 30m, 12h or 7d ago, or a time before now")
     asked = Asked(folder)
-    code = asked.area(area) if area else None
+    code = asked.area(area) if area is not None else None
     with asked.reading() as connection:
         document = alarm_figures.figures(connection, start, now, code, most)
     if as_json:
