@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from analytics.alarm_figures import counted, figures
-from tests.rollup_world import database
 from tests.stack import RunningStack
 
 COUNT = "select rollup.count_alarm_days(%s)"
@@ -18,9 +17,8 @@ COUNT = "select rollup.count_alarm_days(%s)"
 
 @pytest.fixture(scope="module")
 def admin(stack: RunningStack) -> Iterator["psycopg.Connection[Any]"]:
-    for url in database(stack, "figures"):
-        with psycopg.connect(url, autocommit=True) as connection:
-            yield connection
+    with stack.database() as url, psycopg.connect(url, autocommit=True) as connection:
+        yield connection
 
 
 def raised(admin: "psycopg.Connection[Any]", random_: random.Random, number: int, days: float) -> None:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +10,9 @@ from hypothesis import strategies as st
 from analytics.alarms.refusals import LEAST, MOST_OWN, WINDOW_S, Refusals
 from dothi.stack.door import heard, under_another_name
 from tests.ringing_world import Desk
-from tests.rollup_world import database
+from tests.rollup_world import Connections, owner_and_analyst
 from tests.stack import RunningStack
 
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
 COUNT = """
 insert into ops.quarantine_quota as q (day, claimed, total, kept, stranger)
 values ((%(at)s::timestamptz at time zone 'Asia/Ho_Chi_Minh')::date, %(id)s, %(n)s, 0, %(stranger)s)
@@ -30,12 +27,7 @@ select %(at)s, 1, '213', 't', '', '', 0, %(id)s, 'profile', %(reason)s, 'x' from
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    for url in database(stack, "refusals"):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
+    yield from owner_and_analyst(stack)
 
 
 def refuse(desk: Desk, name: str, n: int, reason: str = "malformed", stranger: bool = False) -> None:

@@ -10,6 +10,7 @@ import typer
 from analytics import alarm_desk
 from analytics.alarm_desk import VERDICTS, Unlawful
 from dothi.commands.alarms_asked import (
+    HIGHEST,
     Age,
     Area,
     Asked,
@@ -27,7 +28,7 @@ from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import print_json, print_line
 
-Numbers = Annotated[list[int] | None, typer.Argument(metavar="ALARM...", help="Numbers of alarms.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="ALARM...", help="Numbers of alarms.", min=1, max=HIGHEST)]
 Said = Annotated[str | None, typer.Option("--reason", help="Why; it is kept in the history.")]
 
 

@@ -18,7 +18,8 @@ from dothi.times import moment
 LANGUAGES = ("vi", "en")
 MOST_DEVICES = 1000
 
-Number = Annotated[int, typer.Argument(metavar="ALARM", help="Number of the alarm.", min=1)]
+HIGHEST = 2**63 - 1  # of numbers in the record
+Number = Annotated[int, typer.Argument(metavar="ALARM", help="Number of the alarm.", min=1, max=HIGHEST)]
 By = Annotated[str | None, typer.Option("--by", help="Who does it; else the name of your login.")]
 Note = Annotated[str | None, typer.Option("--note", help="What others should know; it is kept in the history.")]
 Lang = Annotated[str, typer.Option("--lang", help="vi or en.")]

@@ -7,6 +7,7 @@ import typer
 
 from analytics import alarm_desk
 from dothi.commands.alarms_asked import (
+    HIGHEST,
     Age,
     Area,
     Asked,
@@ -87,7 +88,9 @@ def show(number: Number, folder: Folder = None, lang: Lang = "vi", as_json: AsJs
 
 
 def history(
-    number: Annotated[int | None, typer.Argument(metavar="[ALARM]", help="Of this alarm; else of all.")] = None,
+    number: Annotated[
+        int | None, typer.Argument(metavar="[ALARM]", help="Of this alarm; else of all.", min=1, max=HIGHEST)
+    ] = None,
     folder: Folder = None,
     since: Annotated[str | None, typer.Option("--since", help="Not before 30m, 12h or 7d ago, or a time.")] = None,
     most: Most = 50,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from analytics import alarm_desk
-from dothi.commands.alarms_asked import Area, Asked, By, Lang, ahead, language, person
+from dothi.commands.alarms_asked import HIGHEST, Area, Asked, By, Lang, ahead, language, person
 from dothi.commands.alarms_words import word
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import WrongUsage
@@ -61,7 +61,9 @@ def begin(
 
 @app.command()
 def end(
-    number: Annotated[int, typer.Argument(metavar="MAINTENANCE", help="Its number, as in the list.", min=1)],
+    number: Annotated[
+        int, typer.Argument(metavar="MAINTENANCE", help="Its number, as in the list.", min=1, max=HIGHEST)
+    ],
     folder: Folder = None,
     by: By = None,
     as_json: AsJson = False,

@@ -186,7 +186,8 @@ def list_deliveries(
         return
     heads = ("receiver", "waiting", "given up", "answered", "oldest waiting", "said last")
     columns = ("receiver", "waiting", "given_up", "answered", "oldest", "said")
-    print_table(heads, [[row[column] for column in columns] for row in receivers])
+    if receivers:
+        print_table(heads, [[row[column] for column in columns] for row in receivers])
     if rows:
         print_table(("receiver", "alarm", "what", "state", "tries", "next try / end", "said"), map(line, rows))
     elif not receivers:
