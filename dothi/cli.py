@@ -52,7 +52,10 @@ def main() -> None:
     except Refused as refusal:
         stop(str(refusal), refusal.exit_code)
     except TyperException as misuse:
-        stop(f"{' '.join(misuse.format_message().split())} (called: dothi {' '.join(sys.argv[1:])})", 2)
+        said = " ".join(misuse.format_message().split())
+        if not said:  # a group without a command has shown its help
+            raise SystemExit(2) from None
+        stop(f"{said} (called: dothi {' '.join(sys.argv[1:])})", 2)
     except (typer.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
     except BrokenPipeError:
