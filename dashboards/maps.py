@@ -69,9 +69,9 @@ def markers(
         style["textConfig"] = {
             "fontSize": 15,
             "offsetX": 0,
-            "offsetY": 20,
+            "offsetY": 9,
             "textAlign": "center",
-            "textBaseline": "middle",
+            "textBaseline": "top",
         }
     return common.MapLayerOptions(
         type_val="markers",

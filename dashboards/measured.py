@@ -8,7 +8,12 @@ from devices.family import Metric
 from devices.units import WRITTEN
 
 # Units that Grafana writes as they are; those that it would scale (1200 m as 1.2 km) are a suffix instead.
-KNOWN = {"Cel": units.Celsius, "ug/m3": units.MicrogramPerCubicMeter, "km/h": units.KilometersPerHour}
+KNOWN = {
+    "/min": "suffix:/min",
+    "Cel": units.Celsius,
+    "ug/m3": units.MicrogramPerCubicMeter,
+    "km/h": units.KilometersPerHour,
+}
 
 
 def ratio(metric: Metric) -> bool:

@@ -141,7 +141,8 @@ def label(text: str, x: float, y: float, config: dict[str, Any], pixel: float) -
     left, top = x + pixel * float(config.get("offsetX", 0)), y + pixel * float(config.get("offsetY", 0))
     anchor = {"left": "start", "right": "end"}.get(config.get("textAlign", "center"), "middle")
     lines = text.split("\n")
-    first = top + size / 3 - (len(lines) - 1) / 2 * size * 1.15
+    hangs = config.get("textBaseline") == "top"
+    first = top + (size if hangs else size / 3 - (len(lines) - 1) / 2 * size * 1.15)
     spans = "".join(
         f'<tspan x="{left:.1f}" y="{first + n * size * 1.15:.1f}">{escape(line)}</tspan>'
         for n, line in enumerate(lines)

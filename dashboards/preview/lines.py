@@ -112,7 +112,7 @@ def frame_of_chart(panel: dict[str, Any], style: Style, time: Range) -> Figure:
     legend = panel.get("options", {}).get("legend", {})
     right = legend.get("placement") == "right"
     axis = {"gridcolor": GRID, "zeroline": False, "tickfont": {"color": FAINT, "size": 12}, "automargin": True}
-    low, high = style.get("min"), style.get("max")
+    low, high = style.get("min", style.get("custom.axisSoftMin")), style.get("max")
     upright = axis | written(style)
     if (low, high) == (0, None):
         upright["rangemode"] = "tozero"

@@ -11,25 +11,25 @@ SELECT area AS __value, {name} AS __text FROM city.plan p WHERE {choosable} ORDE
 
 -- name: marks
 SELECT raised AS time, cleared AS timeend, {message} AS text, severity AS tags
-FROM city.alarm
-WHERE $__timeFilter(raised) AND severity IN ('critical', 'major') AND {of_board}
+FROM city.alarm a
+WHERE $__timeFilter(raised) AND severity IN ('critical', 'major') AND {alarms_of_board}
 ORDER BY raised DESC
 LIMIT 200
 
 -- name: alarms_critical
 WITH {zone}
 SELECT count(*) AS critical
-FROM city.alarm
+FROM city.alarm a
 WHERE cleared IS NULL AND severity = 'critical' AND state IN ('unacknowledged', 'acknowledged')
-  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
 LIMIT 1
 
 -- name: alarms_waiting
 WITH {zone}
 SELECT count(*) AS waiting
-FROM city.alarm
+FROM city.alarm a
 WHERE cleared IS NULL AND state = 'unacknowledged' AND severity <> 'info' AND raised < now() - interval '5 minutes'
-  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
 LIMIT 1
 
 -- name: alarms
@@ -40,7 +40,7 @@ SELECT a.severity, extract(epoch FROM now() - a.raised) AS age, {message} AS mes
        a.occurrences, a.device, a.area
 FROM city.alarm a LEFT JOIN zone z ON z.area = a.area
 WHERE a.cleared IS NULL AND a.state IN ('unacknowledged', 'acknowledged') AND (a.area IS NULL OR z.area IS NOT NULL)
-  AND {of_board}
+  AND {alarms_of_board}
 ORDER BY a.state DESC, array_position(ARRAY['critical', 'major', 'minor', 'warning', 'info'], a.severity), a.raised DESC
 LIMIT 50
 
@@ -48,8 +48,8 @@ LIMIT 50
 WITH {zone},
 raised AS (
     SELECT date_trunc('hour', raised) AS hour, severity, count(*) AS alarms
-    FROM city.alarm
-    WHERE $__timeFilter(raised) AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+    FROM city.alarm a
+    WHERE $__timeFilter(raised) AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
     GROUP BY 1, 2
 )
 SELECT g.hour AS time, s.title AS metric, r.alarms
@@ -95,7 +95,9 @@ LIMIT 1
 -- name: findings
 WITH {zone}
 SELECT {finding} AS finding, extract(epoch FROM now() - f.since) AS age, f.device, z.name AS district,
-       coalesce(m.label, f.metric) AS metric, f.value, f.expected, f.area
+       coalesce(m.label, f.metric) AS metric,
+       CASE WHEN f.metric IS NOT NULL THEN f.value END AS value, CASE WHEN f.metric IS NOT NULL THEN f.expected END AS expected,
+       f.area
 FROM city.finding f JOIN zone z ON z.area = f.area
 LEFT JOIN (VALUES {metric_labels}) m(of_family, code, label) ON m.of_family = f.family AND m.code = f.metric
 WHERE f.until IS NULL AND {of_board}
@@ -131,8 +133,8 @@ heard AS MATERIALIZED (
 ),
 worst AS MATERIALIZED (
     SELECT area, max(array_position({standings}, severity)) AS standing
-    FROM city.alarm
-    WHERE cleared IS NULL AND state IN ('unacknowledged', 'acknowledged') AND {of_board}
+    FROM city.alarm a
+    WHERE cleared IS NULL AND state IN ('unacknowledged', 'acknowledged') AND {alarms_of_board}
     GROUP BY area
 )
 SELECT replace(replace(z.name, 'TP ', ''), ' City', '') || CASE WHEN h.reporting < 0.9 * h.expected

@@ -96,6 +96,14 @@ GROUP BY 1, 2
 ORDER BY 1
 LIMIT 5000
 
+-- An alarm a of some families: its own, or that of one of the first devices of many that it stands for.
+
+-- name: alarm_of(families)
+(a.family IN ({families}) OR EXISTS (
+    SELECT FROM (SELECT m.device FROM city.alarm_member m WHERE m.alarm = a.id LIMIT 500) m
+    JOIN city.device d ON d.device = m.device
+    WHERE d.family IN ({families})))
+
 -- How a place of the map stands, the worst last: a severity's place in it, nothing for one that is none.
 
 -- name: standings
