@@ -19,15 +19,13 @@ LIMIT 100
 -- name: air_trend
 WITH {zone},
 r AS MATERIALIZED (
-    SELECT x.bucket, x.area, max(x.vn_aqi) AS value
-    FROM city.air_index_1h x
+    SELECT x.bucket, x.area, x.vn_aqi AS value
+    FROM city.air_index_area_1h x
     WHERE $__timeFilter(x.bucket) AND x.area IN (SELECT area FROM zone) AND {hourly}
-    GROUP BY 1, 2
     UNION ALL
-    SELECT x.bucket, x.area, max(x.vn_aqi)
-    FROM city.air_index_1d x
+    SELECT x.bucket, x.area, x.vn_aqi
+    FROM city.air_index_area_1d x
     WHERE $__timeFilter(x.bucket) AND x.area IN (SELECT area FROM zone) AND {daily}
-    GROUP BY 1, 2
 ),
 {grid}
 {area_lines}

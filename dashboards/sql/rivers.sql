@@ -28,13 +28,16 @@ gauge AS MATERIALIZED (
     LIMIT 12
 ),
 r AS MATERIALIZED (
-    SELECT x.bucket, x.device, x.water_level_avg AS water_level
-    FROM city.water_level_1h x
-    WHERE x.device IN (SELECT device FROM gauge) AND $__timeFilter(x.bucket) AND {hourly}
-    UNION ALL
-    SELECT x.bucket, x.device, x.water_level_avg
-    FROM city.water_level_1d x
-    WHERE x.device IN (SELECT device FROM gauge) AND $__timeFilter(x.bucket) AND {daily}
+    SELECT h.bucket, s.device, h.water_level
+    FROM gauge s CROSS JOIN LATERAL (
+        SELECT x.bucket, x.water_level_avg AS water_level
+        FROM city.water_level_1h x
+        WHERE x.device = s.device AND $__timeFilter(x.bucket) AND {hourly}
+        UNION ALL
+        SELECT x.bucket, x.water_level_avg
+        FROM city.water_level_1d x
+        WHERE x.device = s.device AND $__timeFilter(x.bucket) AND {daily}
+    ) h
 ),
 {grid}
 SELECT g.bucket AS time, s.station AS metric, r.water_level
@@ -43,7 +46,7 @@ WHERE s.device IN (SELECT device FROM r)
 ORDER BY 1, 2
 LIMIT 5000
 
--- A gauge that does not tell of 24 hours is added up from its counter.
+-- A gauge that does not tell of 24 hours is added up from the hours of its counter that are at hand: 30 in each district.
 
 -- name: rain_day
 WITH {zone},
@@ -53,10 +56,15 @@ gauge AS MATERIALIZED (
     WHERE l.area IN (SELECT area FROM zone) AND l.time > now() - interval '2 hours'
 ),
 counted AS MATERIALIZED (
-    SELECT x.device, sum(x.rain_total_increase) AS rain
-    FROM city.rain_1h x
-    WHERE x.device IN (SELECT device FROM gauge WHERE told IS NULL) AND x.bucket > now() - interval '24 hours'
-    GROUP BY x.device
+    SELECT g.device, h.rain
+    FROM (SELECT device, row_number() OVER (PARTITION BY area ORDER BY device) AS place FROM gauge WHERE told IS NULL) g
+    CROSS JOIN LATERAL (
+        SELECT sum(x.rain_total_increase) AS rain
+        FROM city.rain_1h x
+        WHERE x.device = g.device AND x.bucket > now() - interval '24 hours'
+          AND x.bucket < (SELECT k.until FROM city.area_known k WHERE k.family = 'rain' AND k.width = '1h')
+    ) h
+    WHERE g.place <= 30
 )
 SELECT z.name AS district, max(coalesce(g.told, c.rain)) AS highest,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(g.told, c.rain)) AS middle, count(*) AS stations, z.area
