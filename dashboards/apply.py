@@ -9,6 +9,7 @@ from dashboards import alert_rules
 from dashboards.contacts import Contacts, merged, points, route
 from dashboards.differences import differences, essence
 from dashboards.grafana_gateway import Absent, Gateway, GrafanaRefused
+from dashboards.outlines import Outlines
 from dashboards.pen import SOURCE_UID
 from dashboards.tree import Database, SourceKind, dashboards, source_document
 from dashboards.words import LANGUAGES, Words
@@ -41,10 +42,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What Grafana should have. `database` None: its data source is left alone; `contacts` None: so is who is told."""
+    """What Grafana should have. `database` None: its data source is left alone; `contacts` None: so is who is told;
+    `outlines` None: ours."""
 
     database: Database | None = None
     contacts: Contacts | None = None
+    outlines: Outlines | None = None
 
 
 def source_kind(version: str) -> SourceKind:
@@ -55,7 +58,7 @@ def source_kind(version: str) -> SourceKind:
 def plan(gateway: Gateway, wanted: Wanted, version: str) -> list[Change]:
     """What differs, in the order in which it is to be mended: what others need comes first. Raises GrafanaRefused."""
     kind = source_kind(version)
-    built = {board["uid"]: board for board in map(json.loads, dashboards(kind).values())}
+    built = {board["uid"]: board for board in map(json.loads, dashboards(kind, wanted.outlines).values())}
     made = [folder_change(gateway), source_change(gateway, kind, wanted.database)]
     made += [board_change(gateway, board) for board in built.values()]
     if wanted.contacts is not None:

@@ -10,7 +10,8 @@ from dashboards.column import CLOCK, COUNT, SHARE, TEXT, Column, plain
 from dashboards.measured import decimals, limits, steps, unit
 from dashboards.palette import SEVERITIES, Shown, too_low
 from dashboards.pen import Pen
-from dashboards.statements import literal, native, shown
+from dashboards.pieces import Pieces
+from dashboards.statements import literal, native, shown, values
 from dashboards.vocabulary import rows_of, trend
 from devices.family import Family, Metric
 
@@ -26,13 +27,22 @@ HEIGHT = 11  # a line for each district of the larger province
 def family_rows(pen: Pen, family: Family) -> Iterator[Row]:
     """A row of the headline: over time, and by district; where states are the point, how many are in which."""
     inked = pen.with_(**places(pen, family))
-    gauge = headline(family)
-    form = native(family).panel.form
-    if form in ("states", "table") and family.name in FEW:
+    gauge, form, few = headline(family), native(family).panel.form, family.name in FEW
+    listed = few and form in ("states", "table")
+    if listed:
         yield row(8, states(inked, family, 10), troubled(inked, family, 14))
     elif gauge is None:
-        yield row(HEIGHT, by_district(inked, family, None, 24))
-    if gauge is not None and not (form == "table" and family.name in FEW):
+        yield row(HEIGHT, states(inked, family, 10), by_district(inked, family, None, 14))
+    if gauge is None or (listed and form == "table"):
+        return
+    if told(family) and not few:
+        yield row(
+            HEIGHT,
+            over_time(inked, family, gauge, 8),
+            states(inked, family, 7),
+            by_district(inked, family, gauge, 9),
+        )
+    else:
         yield row(HEIGHT, over_time(inked, family, gauge, 12), by_district(inked, family, gauge, 12))
 
 
@@ -46,8 +56,7 @@ def headline(family: Family) -> Metric | None:
 
 def places(pen: Pen, family: Family) -> dict[str, str]:
     """What stands for the names in braces of a family's statements and words."""
-    words, gauge = pen.words, headline(family)
-    closed_only = any(metric.kind != "gauge" for metric in family.metrics) and family.name not in FEW
+    words, gauge, pieces = pen.words, headline(family), Pieces(pen.fill)
     metric = gauge.name if gauge else family.metrics[0].name
     return {
         "family": family.name,
@@ -55,8 +64,8 @@ def places(pen: Pen, family: Family) -> dict[str, str]:
         "metric": metric,
         "metric_label": gauge.label[words.language] if gauge else "",
         "worst": "max" if family.worse == "high" else "min",
-        # Open hours of counters and states are added up from devices when asked: too slow for many of them.
-        "until": "r.bucket < date_trunc('hour', now())" if closed_only else "true",
+        "at_hand_1h": pieces.piece("at_hand", f"{family.name}.1h"),
+        "headline_areas": pieces.piece("areas", f"{family.name}.{metric}_avg"),
         "shown": ", ".join(shown(metric, words) for metric in first_metrics(family)),
         "states": state_values(pen, family),
         "trouble": trouble(family),
@@ -68,15 +77,21 @@ def first_metrics(family: Family) -> list[Metric]:
     return [family.metrics[family.index[name]] for name in native(family).panel.metrics[:4]]
 
 
+def told(family: Family) -> list[Metric]:
+    """The states of a family: what the panel names first."""
+    named = native(family).panel.metrics
+    metrics = [metric for metric in family.metrics if metric.kind == "state"]
+    return sorted(metrics, key=lambda metric: named.index(metric.name) if metric.name in named else len(named))
+
+
 def state_values(pen: Pen, family: Family) -> str:
-    """Rows (metric's label, state, how it is written) by the metric's column, as lateral values over l."""
-    rows = []
-    for metric in first_metrics(family):
-        if metric.kind == "state":
-            label = literal(metric.label[pen.words.language])
-            cases = " ".join(f"WHEN {literal(state)} THEN {literal(pen.words.state(state))}" for state in metric.states)
-            rows.append(f"({label}, {literal(metric.name)}, l.{metric.name}, CASE l.{metric.name} {cases} END)")
-    return ", ".join(rows) or "(NULL::text, NULL::text, NULL::text, NULL::text)"
+    """Rows (metric, state, place, label, how the state is written) of everything that a family tells of itself."""
+    rows: list[tuple[str | float | None, ...]] = [
+        (metric.name, state, place, metric.label[pen.words.language], pen.words.state(state))
+        for place, metric in enumerate(told(family))
+        for state in metric.states
+    ]
+    return values(rows) if rows else "(NULL::text, NULL::text, 0, NULL::text, NULL::text)"
 
 
 def trouble(family: Family) -> str:
@@ -100,9 +115,9 @@ def over_time(pen: Pen, family: Family, gauge: Metric, w: int) -> grafana.Panel:
 def by_district(pen: Pen, family: Family, gauge: Metric | None, w: int) -> grafana.Panel:
     """A line per district: devices, how many report, and the newest hour."""
     columns = [
-        plain("district", width=140, link="dothi-district"),
-        Column("devices", width=95),
-        Column("share", SHARE, 0, too_low(90, 75), width=105, cell="ink"),
+        plain("district", width=125, link="dothi-district"),
+        Column("devices", width=100),
+        Column("share", SHARE, 0, too_low(90, 75), width=95, cell="ink"),
     ]
     if gauge is not None:
         judged = steps(native(family).alarms, gauge.name)
@@ -122,10 +137,10 @@ def states(pen: Pen, family: Family, w: int) -> grafana.Panel:
         for state in sorted(alarm.raise_states)
     }
     columns = [
-        plain("metric", width=170),
+        plain("metric", width=170 if w > 8 else 140),
         Column("state", TEXT, shown=raising, cell="ink"),
-        Column("devices", COUNT, 0, width=110),
-        Column("share", units.Percent, 1, width=110, cell="plain"),
+        Column("devices", COUNT, 0, width=100),
+        Column("share", units.Percent, 1, width=85, cell="plain"),
     ]
     return rows_of(pen, "family.states", columns, w)
 
@@ -135,7 +150,7 @@ def troubled(pen: Pen, family: Family, w: int) -> grafana.Panel:
     columns = [
         plain("device", width=190, link="dothi-device"),
         plain("district", width=130, link="dothi-district"),
-        Column("age", CLOCK, width=95),
+        Column("age", CLOCK, width=115),
         plain("reading"),
         plain("area", hidden=True),
     ]

@@ -1,17 +1,16 @@
 """A map at any scale: the server's cells below, the districts with their names above."""
 
-from collections.abc import Sequence
-
 from grafana_foundation_sdk.models import common, geomap, units
 from grafana_foundation_sdk.models import dashboard as grafana
 
 from dashboards.column import COUNT, SHARE, Column, plain
-from dashboards.palette import ABSENT, BLUE, LOST, MARKER, ORANGE, QUIET, RED, YELLOW, Shown, too_low
+from dashboards.palette import ABSENT, BLUE, BORDER, LOST, MARKER, ORANGE, RED, YELLOW, Shown, too_low
 from dashboards.pen import Pen
 from dashboards.vocabulary import Look, panel
 
-# What a cell is coloured by; the statements count like this.
+# What a place is coloured by; the statements count like this.
 STANDING = {
+    0: ("none", ABSENT),
     1: ("ok", MARKER),
     2: ("lost", LOST),
     3: ("warning", BLUE),
@@ -23,16 +22,17 @@ PLACES = [Column("lat", COUNT, 3), Column("lon", COUNT, 3)]
 
 
 def grid_map(pen: Pen, key: str, w: int) -> grafana.Panel:
-    """Cells of the statement `cells` (the colour says what is wrong, the size how many devices), districts with their
-    names above (statement `districts`), each a way to the district's board."""
+    """Outlines of districts, cells of the statement `cells` (the colour says what is wrong, the size how many devices),
+    districts with their names above (statement `districts`), each a way to the district's board."""
     layers = [
+        outlines(pen),
         markers("cells", "A", "standing", size=("devices", 3, 10), opacity=0.85),
-        markers("districts", "B", "share", size=("expected", 4, 4), opacity=1.0, label="label"),
+        markers("districts", "B", "standing", size=("expected", 5, 5), opacity=1.0, label="label"),
     ]
     # Both answers have lat, lon and devices; titles must do for both.
     columns = [
         standing(pen),
-        Column("share", SHARE, 0, too_low(90, 75, quiet=QUIET, absent=ABSENT)),
+        Column("share", SHARE, 0, too_low(90, 75)),
         plain("label", link="dothi-district"),
         plain("area"),
         *PLACES,
@@ -42,20 +42,12 @@ def grid_map(pen: Pen, key: str, w: int) -> grafana.Panel:
         Column("reporting"),
     ]
     queries = [pen.rows("cells", "A"), pen.rows("districts", "B")]
-    return panel(pen, key, queries, columns, w, Look("geomap", options(layers)))
-
-
-def place_map(
-    pen: Pen, key: str, columns: Sequence[Column], w: int, size: tuple[str, int, int] | None = None
-) -> grafana.Panel:
-    """A marker per row: place `lat`, `lon`, colour by the first of `columns`, text `label`."""
-    layer = markers("places", "A", columns[0].name, size=size or ("", 8, 8), opacity=0.9, label="label")
-    return panel(pen, key, [pen.rows(key)], [*columns, *PLACES], w, Look("geomap", options([layer])))
+    return panel(pen, key, queries, columns, w, Look("geomap", options(layers, "cells")))
 
 
 def standing(pen: Pen) -> Column:
     """How a cell stands, in words and colour."""
-    steps = tuple((None if rank == 1 else rank, color) for rank, (_, color) in STANDING.items())
+    steps = tuple((rank or None, color) for rank, (_, color) in STANDING.items())
     words = {str(rank): Shown(pen.words(f"standing.{name}")) for rank, (name, _) in STANDING.items()}
     return Column("standing", units.LocaleFormat, 0, steps, shown=words)
 
@@ -75,11 +67,11 @@ def markers(
     if label:
         style["text"] = {"field": label, "fixed": "", "mode": "field"}
         style["textConfig"] = {
-            "fontSize": 13,
+            "fontSize": 15,
             "offsetX": 0,
-            "offsetY": 20,
+            "offsetY": 9,
             "textAlign": "center",
-            "textBaseline": "middle",
+            "textBaseline": "top",
         }
     return common.MapLayerOptions(
         type_val="markers",
@@ -93,13 +85,26 @@ def markers(
     )
 
 
-def options(layers: list[common.MapLayerOptions]) -> geomap.Options:
-    """The view fits what is chosen; `zoom` is only how near that may come.
+def outlines(pen: Pen) -> common.MapLayerOptions:
+    """Where districts end."""
+    style = {"color": {"fixed": BORDER}, "opacity": 1.0, "lineWidth": 1}
+    return common.MapLayerOptions(
+        type_val="geojson",
+        name="outlines",
+        config={"src": pen.source.outlines.address, "rules": [], "style": style},
+        tooltip=False,
+    )
+
+
+def options(layers: list[common.MapLayerOptions], fitted: str) -> geomap.Options:
+    """The view fits what the layer `fitted` holds, which is what is chosen; `zoom` is only how near that may come.
 
     The base map is the server's own default, so that a centre without internet can set its own or none.
     """
     return geomap.Options(
-        view=geomap.MapViewConfig(id_val="fit", lat=None, lon=None, zoom=12, padding=5),
+        view=geomap.MapViewConfig(
+            id_val="fit", lat=None, lon=None, zoom=12, padding=5, all_layers=False, last_only=False, layer=fitted
+        ),
         controls=geomap.ControlsOptions(show_zoom=True, mouse_wheel_zoom=False, show_attribution=True),
         basemap=common.MapLayerOptions(type_val="default", name="base", config={}),
         layers=layers,

@@ -8,7 +8,12 @@ from devices.family import Metric
 from devices.units import WRITTEN
 
 # Units that Grafana writes as they are; those that it would scale (1200 m as 1.2 km) are a suffix instead.
-KNOWN = {"Cel": units.Celsius, "ug/m3": units.MicrogramPerCubicMeter, "km/h": units.KilometersPerHour}
+KNOWN = {
+    "/min": "suffix:/min",
+    "Cel": units.Celsius,
+    "ug/m3": units.MicrogramPerCubicMeter,
+    "km/h": units.KilometersPerHour,
+}
 
 
 def ratio(metric: Metric) -> bool:
@@ -21,6 +26,8 @@ def decimals(metric: Metric) -> int:
     if ratio(metric):
         return 0
     span = metric.high - metric.low
+    if metric.unit == "m3/h":
+        return 3  # a household's litres are thousandths
     return 2 if metric.unit == "m" or span <= 10 else 1 if span <= 10_000 else 0
 
 

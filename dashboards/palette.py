@@ -7,6 +7,7 @@ RED, ORANGE, YELLOW, BLUE = "#F2495C", "#FF9830", "#FADE2A", "#5794F2"
 AMBER = ORANGE
 BRIGHT, DIM = "#D8DDE3", "#6E7785"  # lines that tell nothing bad
 MARKER = "#7F8A96"  # what is in order on a map
+BORDER = "#3E454D"  # of a district on a map
 ABSENT = "#4A5059"  # where there is nothing to judge
 LOST = "#B877D9"  # nobody speaks any more
 TRANSPARENT = "transparent"
@@ -31,9 +32,9 @@ def too_high(amber: float, red: float, quiet: str = QUIET) -> Steps:
     return ((None, quiet), (amber, AMBER), (red, RED))
 
 
-def too_low(amber: float, red: float, quiet: str = QUIET, absent: str = QUIET) -> Steps:
-    """Colour below `amber` and below `red`; `absent` where there is no value. For values from 0."""
-    return ((None, absent), (0, RED), (red, AMBER), (amber, quiet))
+def too_low(amber: float, red: float) -> Steps:
+    """Colour below `amber` and below `red`, none where there is no value. For values from 0."""
+    return ((None, QUIET), (0, RED), (red, AMBER), (amber, QUIET))
 
 
 def any_is(color: str) -> Steps:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from grafana_foundation_sdk.cog import variants
 from grafana_foundation_sdk.models import common
 
+from dashboards.outlines import Outlines, ours
+from dashboards.pieces import Pieces
 from dashboards.statements import statements
 from dashboards.words import Words
 
@@ -13,9 +15,11 @@ SOURCE_UID = "dothi-timescaledb"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The data source that every panel asks; `kind` is the plugin id, which differs between Grafana versions."""
+    """What boards show comes from here: the data source that every panel asks (`kind` is the plugin id, which differs
+    between Grafana versions), and the outlines of districts on maps."""
 
     kind: str
+    outlines: Outlines = field(default_factory=ours)
 
     @property
     def ref(self) -> common.DataSourceRef:
@@ -60,7 +64,7 @@ class Pen:
         """A statement of the board's own file, else of the common one, filled in. KeyError: there is none."""
         own, common_ones = statements(self.file), statements("common")
         text = own[name] if name in own else common_ones[name]
-        return text.format(**self.fill)
+        return text.format_map(Pieces(self.fill))
 
     def rows(self, name: str, ref_id: str = "A") -> Sql:
         """A statement whose answer is a table."""

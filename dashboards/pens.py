@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from dashboards.extents import extents
+from dashboards.measured import unit_written
 from dashboards.palette import SEVERITIES
 from dashboards.pen import Pen, Source
+from dashboards.pieces import Pieces
 from dashboards.statements import choose, listed, literal, per_family, statements, values
 from dashboards.words import Words
 from devices.area import ZONES
@@ -22,6 +24,7 @@ ZOOM = {"hourly": "$__interval_ms < 7200000", "daily": "$__interval_ms >= 720000
 def pen_of(words: Words, source: Source, file: str, chosen: str, families: Sequence[Family] | None = None) -> Pen:
     """`chosen`: the condition on city.plan that the board's variables make; `families`: what it is about, None: all."""
     about = tuple(FAMILIES.values() if families is None else families)
+    names = listed(tuple(family.name for family in about))
     vietnamese = words.language == "vi"
     fill = ZOOM | {
         "name": "p.name" if vietnamese else "p.name_en",
@@ -37,14 +40,24 @@ def pen_of(words: Words, source: Source, file: str, chosen: str, families: Seque
         "gauge": "CASE WHEN r.river = '' THEN coalesce(r.name, r.device) ELSE r.station END",
         "province_name": choose("province", {province: words(f"province.{province}") for province in PROVINCES}),
         "known_by": literal(words("known_by") + " "),
-        "of_board": "true" if families is None else f"family IN ({listed(tuple(family.name for family in about))})",
+        "of_board": "true" if families is None else f"family IN ({names})",
+        "alarms_of_board": "true" if families is None else Pieces({}).piece("alarm_of", names),
         "map_families": "(NULL::text)" if families is None else values([(family.name,) for family in about]),
         "extents": values(extents()),
         "severities": values([(name, words(f"severity.{name}")) for name in SEVERITIES]),
         "feeds": per_family(statements("common")["worst_age.feed"], ", ", about, words),
+        "metric_labels": values(labels(words, about)),
+        "chosen": chosen,
+        "choosable": "true",
+        "outlines": source.outlines.said,
     }
-    fill["choosable"] = "true"
-    fill["grid"] = statements("common")["grid"].format(**ZOOM)
-    name = fill["name"]
-    fill["zone"] = statements("common")["zone"].format(name=name, chosen=chosen)
     return Pen(words, source, file, fill)
+
+
+def labels(words: Words, families: Sequence[Family]) -> list[tuple[str | float | None, ...]]:
+    """Rows (family, metric, its label with the unit) of all that families measure or tell."""
+    return [
+        (family.name, metric.name, f"{metric.label[words.language]}{unit_written(metric)}")
+        for family in families
+        for metric in family.metrics
+    ]

@@ -35,6 +35,7 @@ from dashboards.boards.traffic import traffic
 from dashboards.boards.wall import wall
 from dashboards.contacts import Contacts
 from dashboards.contacts import as_file as contact_file
+from dashboards.outlines import Outlines, ours
 from dashboards.pen import SOURCE_UID, Source
 from dashboards.vocabulary import FINEST
 from dashboards.words import LANGUAGES, Words
@@ -143,9 +144,9 @@ def as_yaml(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def dashboards(kind: SourceKind) -> dict[str, str]:
-    """Every dashboard in every language: file name → JSON text."""
-    source = Source(kind)
+def dashboards(kind: SourceKind, outlines: Outlines | None = None) -> dict[str, str]:
+    """Every dashboard in every language: file name → JSON text. `outlines`: of districts, None: ours."""
+    source = Source(kind, outlines or ours())
     built = [draw(Words(language), source) for draw in DRAWINGS for language in LANGUAGES]
     return {f"{board.uid}.json": as_json(board) for board in built}
 
@@ -162,10 +163,14 @@ def alerting(kind: SourceKind, contacts: Contacts | None) -> dict[str, str]:
 
 
 def tree(
-    kind: SourceKind, database: Database, installed_at: PurePosixPath, contacts: Contacts | None = None
+    kind: SourceKind,
+    database: Database,
+    installed_at: PurePosixPath,
+    contacts: Contacts | None = None,
+    outlines: Outlines | None = None,
 ) -> dict[str, str]:
     """The whole tree: path → text. `installed_at` is the tree's own place as Grafana sees it."""
-    files = {f"dashboards/{name}": text for name, text in dashboards(kind).items()}
+    files = {f"dashboards/{name}": text for name, text in dashboards(kind, outlines).items()}
     files |= {f"provisioning/alerting/{name}": text for name, text in alerting(kind, contacts).items()}
     return files | {
         "provisioning/datasources/dothi.yaml": datasource(kind, database),

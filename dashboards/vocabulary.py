@@ -8,7 +8,7 @@ and height.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from grafana_foundation_sdk.models import bargauge, common, stat, statetimeline, table, text, timeseries
+from grafana_foundation_sdk.models import bargauge, common, stat, statetimeline, table, text, timeseries, units
 from grafana_foundation_sdk.models import dashboard as grafana
 
 from dashboards.column import COUNT, TEXT, Column, override, placement, thresholds, written
@@ -89,10 +89,12 @@ def top(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
         display_mode=common.BarGaugeDisplayMode.BASIC,
         orientation=common.VizOrientation.HORIZONTAL,
         value_mode=common.BarGaugeValueMode.TEXT,
-        reduce_options=common.ReduceDataOptions(calcs=[], fields=column.name, values=True, limit=20),
+        reduce_options=common.ReduceDataOptions(calcs=[], fields="", values=True, limit=20),
         legend=common.VizLegendOptions(show_legend=False),
     )
-    return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, named=True))
+    defaults = written(pen.words, column)
+    defaults.min_val = 0
+    return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, defaults, named=True))
 
 
 def trend(
@@ -135,6 +137,7 @@ def lines(pen: Pen, column: Column, limits: Steps, bars: bool) -> grafana.FieldC
         fill_opacity=80 if bars else 0,
         stacking=common.StackingConfig(mode=common.StackingMode.NORMAL, group="A") if bars else None,
         show_points=common.VisibilityMode.NEVER if bars else common.VisibilityMode.AUTO,
+        axis_soft_min=0 if column.unit == units.PercentUnit else None,
         span_nulls=False,  # statements give every bucket: what is missing is a gap
         thresholds_style=common.GraphThresholdsStyleConfig(mode=style),
     )

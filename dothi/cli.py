@@ -1,32 +1,26 @@
-"""The command line: every command in one table, and the one rule for errors."""
+"""The command line: the first table of commands, and the one rule for errors."""
 
 import sys
-from importlib import import_module
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from dothi import __version__
+from dothi import __version__, given
+from dothi.command import found
 from dothi.errors import Refused
 
-# Command → the module that has it: a function of that name, or a group `app`. Only the module of the command that is
-# called is imported, because each brings libraries along and scripts call `dothi status` often.
-COMMANDS = ("up", "status", "migrate", "doctor")
-GROUPS = ("ingest", "analytics", "storage", "devices", "alarms", "simulate", "dashboards")
+# Command → where it is, in dothi.commands.
+PLACES = {name: name for name in ("up", "status", "migrate", "doctor")} | {
+    name: f"{name}:app" for name in ("ingest", "analytics", "storage", "devices", "alarms", "simulate", "dashboards")
+}
 
 
-def assemble(first: str | None) -> typer.Typer:
-    """The application with the command `first`; with all of them when that is None or no command."""
-    app = typer.Typer(name="dothi", add_completion=False, pretty_exceptions_enable=False)
+def assemble() -> typer.Typer:
+    """The application with all commands."""
+    given.install()
+    app = typer.Typer(name="dothi", cls=found(PLACES), add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(root)
-    wanted = [first] if first in COMMANDS + GROUPS else COMMANDS + GROUPS
-    for name in COMMANDS:
-        if name in wanted:
-            app.command()(getattr(import_module(f"dothi.commands.{name}"), name))
-    for name in GROUPS:
-        if name in wanted:
-            app.add_typer(import_module(f"dothi.commands.{name}").app, name=name)
     return app
 
 
@@ -54,7 +48,7 @@ def root(
 def main() -> None:
     """Run a command. Every refusal is one line on stderr and an exit code; a traceback never reaches the user."""
     try:
-        code = assemble(next(iter(sys.argv[1:]), None))(standalone_mode=False)
+        code = assemble()(standalone_mode=False)
     except Refused as refusal:
         stop(str(refusal), refusal.exit_code)
     except TyperException as misuse:

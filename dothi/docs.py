@@ -91,7 +91,7 @@ def commands() -> Iterator[str]:
     yield "# Commands"
     yield ""
     yield "Exit codes: 0 done; 1 what was checked or asked for failed; 2 wrong usage or configuration."
-    root = typer.main.get_command(assemble(None))
+    root = typer.main.get_command(assemble())
     yield from command_help(root, root.make_context("dothi", [], resilient_parsing=True))
 
 

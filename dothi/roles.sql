@@ -17,14 +17,21 @@ begin
     if not pg_has_role('dothi_operator', 'dothi_reader', 'usage') then
         grant dothi_reader to dothi_operator;
     end if;
+    -- Nobody ends a session of a role that he is no member of: ops.stop_readers watches staff as it does readers.
+    if not pg_has_role('dothi_admin', 'dothi_operator', 'usage') then
+        grant dothi_operator to dothi_admin;
+    end if;
 end
 $$;
 
 -- What a reader finds set when it comes. It may set all of this otherwise: what holds is ops.stop_readers.
+-- The rows of a device lie a page each: where many are asked for, they are to be fetched from the disk side by side, which
+-- the server does only of a bitmap of pages.
 do $$
 declare
     wanted text[] := array['default_transaction_read_only=on', 'statement_timeout=30s',
-                           'idle_in_transaction_session_timeout=60s', 'transaction_timeout=120s'];
+                           'idle_in_transaction_session_timeout=60s', 'transaction_timeout=120s',
+                           'random_page_cost=2', 'effective_io_concurrency=64'];
     present text[] := (select setconfig from pg_db_role_setting
                        where setrole = 'dothi_reader'::regrole and setdatabase = 0);
     one text;

@@ -29,7 +29,7 @@ LATE = timedelta(minutes=2)
 """So long after its receipt a row may be committed and still be shown."""
 HOLD_S = 10.0
 """Numbers are given before transactions end: so long a later one is waited for."""
-DOOR = ("refused", "denied", "flood", "taken")
+DOOR = ("refused", "denied", "flood", "taken", "spoof")
 OWN = frozenset(("time", "device", "area", "seq", "received", "extra", "boot", "batch"))
 
 

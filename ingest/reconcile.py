@@ -121,8 +121,12 @@ def batch_index(family: Family, more: str = "") -> sql.Composed:
 
 
 def reading_view(family: Family) -> ViewBody:
-    """city.<family>: every reading under the names that people use."""
-    source = sql.SQL(
-        "from {} r join registry.device d on d.id = r.device join registry.area a on a.id = r.area"
-    ).format(sql.Identifier("reading", family.name))
-    return reading_expressions(family), source
+    """city.<family>: every reading under the names that people use.
+
+    The code of an area is its id in three digits, which registry.area is held to: looking it up took a quarter of
+    what a device's day costs the server.
+    """
+    source = sql.SQL("from {} r join registry.device d on d.id = r.device").format(
+        sql.Identifier("reading", family.name)
+    )
+    return reading_expressions(family) | {"area": sql.SQL("lpad(r.area::text, 3, '0')")}, source

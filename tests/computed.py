@@ -13,7 +13,7 @@ def asked(kind: str, text: str, folder: Path, *options: str) -> Result:
     """The command on a file with this text."""
     file = folder / "in.csv"
     file.write_text(text.strip() + "\n")
-    return CliRunner().invoke(assemble("analytics"), ["analytics", "compute", kind, str(file), *options])
+    return CliRunner().invoke(assemble(), ["analytics", "compute", kind, str(file), *options])
 
 
 def computed(kind: str, text: str, folder: Path, *options: str) -> list[dict[str, Any]]:

@@ -1,7 +1,11 @@
 """Stands in for a Grafana's HTTP interface: keeps what it is given, takes only requests of the documented shapes.
 
-The shapes are those of the request bodies in Grafana's published interface description. What it answers differs from
-what it was given as a real one's does: numbers, dates, origins, empty settings and durations of its own spelling.
+Paths, parameters, request bodies and statuses were compared one by one with Grafana's published interface description:
+public/api-merged.json of 13.0.0 (commit e9de482b), by way of grafana-openapi-client-go at 6029e6c, which is generated
+from it. Bodies here are stricter than that description where it marks nothing as needed, never looser. Not described
+there, and as real servers answer: GET /api/frontend/settings, 404 of a rule, a contact point or a data source that is
+to be changed, 409 of one that files brought. What it answers differs from what it was given as a real one's does:
+numbers, dates, origins, empty settings and durations of its own spelling.
 """
 
 import json
@@ -29,6 +33,7 @@ def shape(required: str, **properties: Document) -> Document:
 TEXT, YES, MAP, NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "object"}, {"type": "integer"}
 TEXTS = {"type": "object", "additionalProperties": TEXT}
 LIST = {"type": "array", "items": TEXT}
+UID = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,40}$"}
 QUERY = shape(
     "refId datasourceUid model",
     refId=TEXT,
@@ -84,7 +89,7 @@ SHAPES: dict[str, Document] = {
     ),
     "POST alert-rules": shape(
         "title ruleGroup folderUID condition data noDataState execErrState for orgID",
-        uid={"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,40}$"},
+        uid=UID,
         orgID=NUMBER,
         title={"type": "string", "minLength": 1, "maxLength": 190},
         ruleGroup={"type": "string", "minLength": 1, "maxLength": 190},
@@ -96,14 +101,33 @@ SHAPES: dict[str, Document] = {
         annotations=TEXTS,
         labels=TEXTS,
         isPaused=YES,
+        id=NUMBER,
+        keep_firing_for={"type": "string", "pattern": DURATION},
+        missingSeriesEvalsToResolve=NUMBER,
+        notification_settings=MAP,
+        record=MAP,
+        provenance=TEXT,
         **{"for": {"type": "string", "pattern": DURATION}},
     ),
     "POST contact-points": shape(
-        "name type settings", uid=TEXT, name=TEXT, type={"enum": ["email", "webhook"]}, settings=MAP,
+        "name type settings", uid=UID, name=TEXT, type={"enum": ["email", "webhook"]}, settings=MAP,
         disableResolveMessage=YES, provenance=TEXT,
     ),
     "PUT policies": ROUTE | {"$defs": {"route": ROUTE}},
 }  # fmt: skip
+STATUS = {
+    "POST alert-rules": 201,
+    "DELETE alert-rules": 204,
+    "POST contact-points": 202,
+    "PUT contact-points": 202,
+    "DELETE contact-points": 202,
+    "PUT policies": 202,
+}
+"""Where success is not 200."""
+PARAMETERS = {
+    "search": {"query", "tag", "type", "dashboardUIDs", "folderUIDs", "starred", "limit", "page", "permission", "sort"}
+}
+"""Of paths that take any."""
 SHAPES |= {f"PUT {name}": SHAPES[f"POST {name}"] for name in ("datasources", "alert-rules", "contact-points")}
 
 
@@ -140,6 +164,8 @@ class Contract:
         if token not in (ADMIN, EDITOR, VIEWER):
             raise Refusal(401, "Invalid API key")
         parts = path.removeprefix("/api/").removeprefix("v1/provisioning/").split("/")
+        if unknown := set(query) - PARAMETERS.get(parts[0], set()):
+            raise Refusal(400, f"unknown parameter {min(unknown)}")
         if method != "GET":
             self.may(method, parts, body, token)
         handle = getattr(self, f"{method.lower()}_{parts[0].replace('-', '_')}", None)
@@ -209,12 +235,13 @@ class Contract:
             raise Refusal(400, "folder not found")
         version = self.boards[uid]["dashboard"]["version"] + 1 if uid in self.boards else 1
         self.boards[uid] = {"dashboard": {**board, "id": 7, "version": version}, "folder": body.get("folderUid", "")}
-        return {"uid": uid, "status": "success", "version": version, "slug": uid, "url": f"/d/{uid}", "id": 7}
+        title = board["title"]
+        return {"uid": uid, "status": "success", "title": title, "version": version, "url": f"/d/{uid}", "id": 7}
 
     def delete_dashboards(self, uid: str, *_: Any) -> Any:
         found(self.boards, uid, "Dashboard not found")
-        del self.boards[uid]
-        return {"message": "Dashboard deleted"}
+        title = self.boards.pop(uid)["dashboard"]["title"]
+        return {"uid": uid, "title": title, "message": f"Dashboard {title} deleted"}
 
     def get_datasources(self, uid: str, *_: Any) -> Any:
         return found(self.datasources, uid, "data source not found")
@@ -235,7 +262,7 @@ class Contract:
         self.secrets[body["uid"]] = body.get("secureJsonData", {})
         secret = dict.fromkeys(self.secrets[body["uid"]], True)
         self.datasources[body["uid"]] = {"id": 1, "orgId": 1, "basicAuth": False, **shown, "secureJsonFields": secret}
-        return {"datasource": self.datasources[body["uid"]], "message": "Datasource saved"}
+        return {"id": 1, "name": body["name"], "message": "saved", "datasource": self.datasources[body["uid"]]}
 
     def get_alert_rules(self, *_: Any) -> Any:
         return list(self.rules.values())
@@ -281,6 +308,7 @@ class Contract:
         if alone and name in receivers(self.policies):
             raise Refusal(409, "contact point is in use by a notification policy")
         del self.contacts[uid]
+        return {"message": "contactpoint deleted"}
 
     def get_policies(self, *_: Any) -> Any:
         return {**self.policies, "provenance": ""}
@@ -321,11 +349,12 @@ class Handler(BaseHTTPRequestHandler):
             if not parts.path.startswith(f"{self.prefix}/api/"):
                 raise Refusal(404, "Not found")
             path = parts.path.removeprefix(self.prefix)
-            status, said = 200, self.contract.answer(self.command, path, parse_qs(parts.query), body, token)
+            said = self.contract.answer(self.command, path, parse_qs(parts.query), body, token)
+            status = STATUS.get(f"{self.command} {path.removeprefix('/api/v1/provisioning/').split('/')[0]}", 200)
         except Refusal as refusal:
             status, said = refusal.status, {"message": str(refusal)}
         text = b"" if said is None else json.dumps(said).encode()
-        self.send_response(204 if said is None else status)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
@@ -15,7 +14,6 @@ import duckdb
 import psycopg
 
 from devices.family import FAMILIES, Family
-from dothi.migrations import migrate
 from tests.stack import RunningStack
 
 LOCAL = timezone(timedelta(hours=7))
@@ -27,17 +25,9 @@ Connection = psycopg.Connection[Any]
 @contextmanager
 def own_database(stack: RunningStack) -> Iterator[tuple[str, Connection]]:
     """A new database on the cluster of a stack, with some devices; its address and a connection of its owner."""
-    name = f"old_{time.time_ns()}"
-    stack.run(f"create database {name}")
-    base, _, _ = stack.document["database"].rpartition("/")
-    url = f"{base}/{name}"
-    try:
-        migrate(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            enroll(connection)
-            yield url, connection
-    finally:
-        stack.run(f"drop database {name} with (force)")
+    with stack.database() as url, psycopg.connect(url, autocommit=True) as connection:
+        enroll(connection)
+        yield url, connection
 
 
 def enroll(connection: Connection) -> None:

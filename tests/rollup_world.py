@@ -14,7 +14,6 @@ import psycopg
 from analytics.columns import Columns
 from analytics.rollup.follower import Rollups
 from devices.family import Family
-from dothi import migrations
 from tests.stack import RunningStack
 
 LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -45,26 +44,17 @@ class Reading(NamedTuple):
     values: dict[str, float]
 
 
-def database(stack: RunningStack, name: str) -> Iterator[str]:
-    """A migrated database of its own on a stack."""
-    base, _, _ = stack.document["database"].rpartition("/")
-    stack.run(f"create database {name}")
-    migrations.migrate(f"{base}/{name}")
-    yield f"{base}/{name}"
-    stack.run(f"drop database {name} with (force)")
-
-
 Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
 
 
-def owner_and_analyst(stack: RunningStack, name: str) -> Iterator[Connections]:
+def owner_and_analyst(stack: RunningStack) -> Iterator[Connections]:
     """Connections to a migrated database of its own: as its owner, and as the analyst."""
-    for url in database(stack, name):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
+    with (
+        stack.database() as url,
+        psycopg.connect(url, autocommit=True) as admin,
+        psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
+    ):
+        yield admin, analyst
 
 
 @dataclass

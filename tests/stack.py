@@ -1,6 +1,11 @@
-"""A running stack as tests use it: enrol, publish as an independent client, wait for what the database says."""
+"""A running stack as tests use it: enrol, publish as an independent client, wait for what the database says.
+
+A first start makes a cluster and migrates it, several seconds of CPU. So a session does it once (`prepare`), and its
+stacks begin as copies of what that start left; `RunningStack.database` does the same for a database alone.
+"""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -17,8 +22,15 @@ import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 
+from dothi.migrations import migrate
+
 START_S = 120
 WAIT_S = 30
+LEFT_BY_A_START = ("database", "secrets.json")
+# What CREATE DATABASE leaves behind: who may do what in the database as a whole.
+COPY_PRIVILEGES = """
+update pg_database one set datacl = m.datacl from pg_database m where m.datname = 'migrated' and one.datname = %s
+"""
 
 
 class RunningStack:
@@ -29,6 +41,7 @@ class RunningStack:
         self.process = process
         self.document = document
         self._enrolled = 0
+        self._databases = 0
 
     def dothi(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a command of dothi on this stack."""
@@ -43,6 +56,25 @@ class RunningStack:
         """A statement without rows, as the owner of the database."""
         with psycopg.connect(self.document["database"], autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of a database of its own, as `dothi migrate` makes it, for its owner; dropped at the end."""
+        base = self.document["database"].rpartition("/")[0]
+        if not self.query("select from pg_database where datname = 'migrated' and not datallowconn"):
+            self.run("create database migrated")
+            migrate(f"{base}/migrated")
+            with psycopg.connect(f"{base}/migrated") as connection:
+                connection.execute("select _timescaledb_functions.stop_background_workers()")
+            self.run("alter database migrated allow_connections false")  # nobody may be in what is copied
+        self._databases += 1
+        name = f"own_{self._databases}"
+        self.run(f"create database {name} template migrated")
+        try:
+            self.query(COPY_PRIVILEGES + "returning true", name)
+            yield f"{base}/{name}"
+        finally:
+            self.run(f"drop database {name} with (force)")
 
     def enroll(self, name: str, profile: str = "native-air-quality", area: str = "213", alias: str = "") -> str:
         """Enrol one device and wait until ingest knows it; returns its id, which is new in every call."""
@@ -148,9 +180,31 @@ def dothi(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[s
     return done
 
 
+def prepare(folder: Path) -> Path:
+    """A folder in which a stack was up once, made by the first of all test processes that asks; see `running_stack`."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            with running_stack(folder):
+                pass
+            (folder / "done").touch()
+    return folder / "dothi"
+
+
 @contextlib.contextmanager
-def running_stack(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[RunningStack]:
-    """`dothi up` in a folder until the block ends; then it must stop cleanly within 30 s."""
+def running_stack(
+    folder: Path, *arguments: str, environment: dict[str, str] | None = None, prepared: Path | None = None
+) -> Iterator[RunningStack]:
+    """`dothi up` in a folder until the block ends; then it must stop cleanly within 30 s.
+
+    `prepared`: begin with a copy of the database of this stack, which is down; without it the start is a first one, or
+    goes on with what is in the folder.
+    """
+    if prepared:
+        (folder / "dothi").mkdir()
+        kept = [str(prepared / name) for name in LEFT_BY_A_START]
+        subprocess.run(["cp", "-a", "--reflink=auto", *kept, str(folder / "dothi")], check=True)
     ready = folder / "ready.json"
     command = [
         sys.executable,

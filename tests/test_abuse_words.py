@@ -160,7 +160,7 @@ def test_an_argument_that_is_no_text_is_named(stack: RunningStack) -> None:
 def boards(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """All dashboards as they are built."""
     folder = tmp_path_factory.mktemp("boards")
-    done = CliRunner().invoke(assemble("dashboards"), ["dashboards", "build", str(folder)], standalone_mode=False)
+    done = CliRunner().invoke(assemble(), ["dashboards", "build", str(folder)], standalone_mode=False)
     assert done.exception is None
     return [json.loads(path.read_text()) for path in sorted((folder / "dashboards").rglob("*.json"))]
 

@@ -115,9 +115,9 @@ def strike(stack: RunningStack, kind: str) -> None:
 
 
 @pytest.mark.full
-def test_what_the_device_counts_as_settled_is_stored(tmp_path: Path) -> None:
+def test_what_the_device_counts_as_settled_is_stored(tmp_path: Path, prepared: Path) -> None:
     chance = random.Random(3)  # noqa: S311 - the same moments in every run
-    with running_stack(tmp_path) as stack:
+    with running_stack(tmp_path, prepared=prepared) as stack:
         name = stack.enroll("keeper", "native-water-level", "213")
         device = Device(stack.document["broker"], "213", name, boot=7, resend_s=1.0)
         device.start()

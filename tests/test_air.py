@@ -295,7 +295,7 @@ def test_days_of_hours_by_both_names_of_an_hour() -> None:
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    yield from owner_and_analyst(stack, "air")
+    yield from owner_and_analyst(stack)
 
 
 class Air:

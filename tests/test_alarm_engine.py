@@ -5,25 +5,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.ringing_world import Desk
-from tests.rollup_world import database
+from tests.rollup_world import Connections, owner_and_analyst
 from tests.stack import RunningStack
-
-Connections = tuple["psycopg.Connection[Any]", "psycopg.Connection[Any]"]
 
 
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    for url in database(stack, "ringing"):
-        with (
-            psycopg.connect(url, autocommit=True) as admin,
-            psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as analyst,
-        ):
-            yield admin, analyst
+    yield from owner_and_analyst(stack)
 
 
 def test_findings_of_a_district_are_one_alarm_until_the_last_is_over(connections: Connections) -> None:

@@ -76,9 +76,9 @@ def test_a_file_of_rules_that_is_wrong_is_refused_at_the_start(tmp_path: Path, m
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def own_stack(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[RunningStack]:
     """A stack of its own: what is killed here must not disturb other tests."""
-    with running_stack(tmp_path_factory.mktemp("ringing")) as running:
+    with running_stack(tmp_path_factory.mktemp("ringing"), prepared=prepared) as running:
         yield running
 
 

@@ -22,7 +22,6 @@ from analytics.delivery.meters import Meters
 from analytics.delivery.mirror import client
 from analytics.delivery.routes import NOBODY
 from tests.mosquitto import OPEN, Mosquitto, mosquitto
-from tests.rollup_world import database
 from tests.stack import RunningStack
 
 WAIT_S = 60.0
@@ -35,7 +34,8 @@ SEVERITIES = ("info", "warning", "minor", "major", "critical")
 
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
-    yield from database(stack, "mirroring")
+    with stack.database() as url:
+        yield url
 
 
 @pytest.fixture

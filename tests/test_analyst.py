@@ -24,9 +24,9 @@ MISSING = f"with k as ({KEPT}), d as ({DIRECT}) select count(*) from (table d ex
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def own_stack(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[RunningStack]:
     """A stack of its own: what is killed here must not disturb other tests."""
-    with running_stack(tmp_path_factory.mktemp("analyst")) as running:
+    with running_stack(tmp_path_factory.mktemp("analyst"), prepared=prepared) as running:
         yield running
 
 

@@ -76,11 +76,11 @@ def ledger(stack: RunningStack) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+def drill(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[Drill]:
     """Backed up under load; more came after, in two parts with a moment between; all of it is archived."""
     folder = tmp_path_factory.mktemp("backup")
     kept = folder / "it's kept"
-    with running_stack(folder) as stack:
+    with running_stack(folder, prepared=prepared) as stack:
         device = stack.enroll("backup")
         ended, sent = threading.Event(), 0
 

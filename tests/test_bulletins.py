@@ -21,7 +21,7 @@ REACH = timedelta(hours=24)
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    yield from owner_and_analyst(stack, "bulletins")
+    yield from owner_and_analyst(stack)
 
 
 class Steady:

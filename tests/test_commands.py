@@ -21,7 +21,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return [found for name, one in inner.items() for found in commands(one, (*path, name))]
 
 
-ROOT = typer.main.get_command(assemble(None))
+ROOT = typer.main.get_command(assemble())
 COMMANDS = commands(ROOT)
 
 

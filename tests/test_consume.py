@@ -7,7 +7,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from dothi import migrations
 from tests.stack import RunningStack
 
 Database = psycopg.Connection[Any]
@@ -16,11 +15,8 @@ Database = psycopg.Connection[Any]
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
     """A migrated database of its own, so that no other batch comes in between."""
-    base, _, _ = stack.document["database"].rpartition("/")
-    stack.run("create database consume")
-    migrations.migrate(f"{base}/consume")
-    yield f"{base}/consume"
-    stack.run("drop database consume with (force)")
+    with stack.database() as url:
+        yield url
 
 
 def connect(url: str, role: str) -> Database:

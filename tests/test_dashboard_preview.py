@@ -72,7 +72,7 @@ BOARD: dict[str, Any] = {
         (1536, "bytes", 1, "1.5 KiB"),
         (2_500_000, "decbytes", 1, "2.5 MB"),
         (3.14159, "lengthm", 2, "3.14 m"),
-        (12, "suffix: veh/h", 0, "12 veh/h"),
+        (12, "suffix:veh/h", 0, "12 veh/h"),
         (7, "nobody-knows", 0, "7 nobody-knows"),
         (3.14159, "none", None, "3.14"),
         (7.0, "none", None, "7"),

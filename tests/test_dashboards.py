@@ -250,7 +250,7 @@ def test_commands_that_are_named_are_there() -> None:
     for line in said:
         words = line.split()[1:]
         path = [word for word in words if not word.startswith("-")]
-        command: Any = get_command(assemble(None))
+        command: Any = get_command(assemble())
         for word in path:
             command = command.commands[word]
         options = {name for parameter in command.params for name in parameter.opts}

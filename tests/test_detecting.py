@@ -16,7 +16,7 @@ from tests.stack import RunningStack
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    yield from owner_and_analyst(stack, "detecting")
+    yield from owner_and_analyst(stack)
 
 
 def test_a_finding_is_opened_and_closed(connections: Connections) -> None:

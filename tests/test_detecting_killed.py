@@ -17,9 +17,9 @@ FOUND = "select until is null, extract(epoch from since)::bigint from city.findi
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def own_stack(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[RunningStack]:
     """A stack of its own: what is killed here must not disturb other tests."""
-    with running_stack(tmp_path_factory.mktemp("killed")) as running:
+    with running_stack(tmp_path_factory.mktemp("killed"), prepared=prepared) as running:
         yield running
 
 

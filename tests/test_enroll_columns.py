@@ -1,6 +1,5 @@
 """Devices enrolled by columns: the same as one by one, all or none; again is nothing new."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from devices import life
 from devices.enroll import Row
 from devices.enroll_columns import Columns, enroll_columns
 from devices.registry import Enrolled, NotEnrolled, enroll
-from dothi import migrations
 from tests.stack import RunningStack
 
 Database = psycopg.Connection[Any]
@@ -28,12 +26,8 @@ from registry.device d join registry.profile p on p.id = d.profile join registry
 @pytest.fixture(scope="module")
 def database(stack: RunningStack) -> Iterator[Database]:
     """A registry of its own."""
-    url, name = stack.document["database"].rpartition("/")[0], f"columns_{time.time_ns()}"
-    stack.run(f"create database {name}")
-    migrations.migrate(f"{url}/{name}")
-    with psycopg.connect(f"{url}/{name}", autocommit=True) as connection:
+    with stack.database() as url, psycopg.connect(url, autocommit=True) as connection:
         yield connection
-    stack.run(f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from analytics.bulletins.fire_weather import LOCAL, at_13, days_touched
 from analytics.indices.fire_evidence import KIND
 from analytics.indices.fire_weather import Noon
 from devices.area import ZONES
-from tests.rollup_world import database
 from tests.stack import RunningStack
 
 Connection = psycopg.Connection[Any]
@@ -24,7 +23,8 @@ SOUTH, NORTH, SILENT = 220, 215, 219
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
     """A database of its own."""
-    yield from database(stack, "fire")
+    with stack.database() as url:
+        yield url
 
 
 @pytest.fixture

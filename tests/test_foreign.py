@@ -81,11 +81,12 @@ def devices_of(sent: list[Message]) -> dict[tuple[str, str], str]:
 
 
 @pytest.fixture(scope="module")
-def old_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def old_stack(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[RunningStack]:
     """A stack that takes readings of any age: the messages are from 2010 to 2025."""
     folder = tmp_path_factory.mktemp("foreign")
     kept = "20000d,1m=20000d,1h=20000d,1d=20000d"
-    with running_stack(folder, environment={"DOTHI_LATE_LIMIT": "20000d", "DOTHI_RETENTION": kept}) as stack:
+    environment = {"DOTHI_LATE_LIMIT": "20000d", "DOTHI_RETENTION": kept}
+    with running_stack(folder, environment=environment, prepared=prepared) as stack:
         yield stack
 
 

@@ -37,7 +37,7 @@ SOME = ("dothi-wall.json", "dothi-wall-en.json", "dothi-rivers.json")
 
 
 @cache
-def some(kind: SourceKind) -> dict[str, str]:
+def some(kind: SourceKind, outlines: object = None) -> dict[str, str]:
     """A few boards: drawing and comparing all of them takes a second each time."""
     return {name: text for name, text in dashboards(kind).items() if name in SOME}
 

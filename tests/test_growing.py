@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -40,9 +41,9 @@ def with_metric(family: Family, metric: Metric) -> Family:
 
 
 @pytest.fixture(scope="module")
-def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def growing(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[RunningStack]:
     """A stack of its own, as its tables change, with readings of many days."""
-    with running_stack(tmp_path_factory.mktemp("growing")) as running:
+    with running_stack(tmp_path_factory.mktemp("growing"), prepared=prepared) as running:
         running.run(
             "insert into reading.weather (time, seq, received, batch, device, area) "
             f"select now() - n * interval '1 day', 1, now(), 0, 1, 213 from generate_series(1, {DAYS}) n"

@@ -16,7 +16,7 @@ FAMILY = FAMILIES["air_quality"]
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    yield from owner_and_analyst(stack, "health")
+    yield from owner_and_analyst(stack)
 
 
 def health(world: World, where: str) -> list[dict[str, Any]]:

@@ -21,9 +21,9 @@ RATE_PER_S = 400
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def own_stack(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[RunningStack]:
     """A stack of its own: what is killed here must not disturb other tests."""
-    with running_stack(tmp_path_factory.mktemp("kill"), "--workers", "2") as stack:
+    with running_stack(tmp_path_factory.mktemp("kill"), "--workers", "2", prepared=prepared) as stack:
         yield stack
 
 

@@ -53,7 +53,7 @@ def test_what_is_missing_reaches_the_target(devices: int, people: int) -> None:
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    yield from owner_and_analyst(stack, "kpi")
+    yield from owner_and_analyst(stack)
 
 
 def rows(connection: "psycopg.Connection[Any]", statement: str) -> list[dict[str, Any]]:

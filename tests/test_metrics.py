@@ -206,9 +206,9 @@ def test_every_long_running_process_has_its_pages(stack: RunningStack) -> None:
 
 
 @pytest.mark.full
-def test_a_simulated_city_has_its_pages_too(tmp_path: Path) -> None:
+def test_a_simulated_city_has_its_pages_too(tmp_path: Path, prepared: Path) -> None:
     """On a stack of its own: its readings would be in the ledgers that other tests count to the digit."""
-    with running_stack(tmp_path, "--people", "20", "--density", "50") as stack:
+    with running_stack(tmp_path, "--people", "20", "--density", "50", prepared=prepared) as stack:
         pages = json.loads((stack.folder / "stack.json").read_text())["metrics"]["simulator"]
         sent = 0.0
         until = time.monotonic() + 30

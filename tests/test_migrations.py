@@ -23,19 +23,8 @@ Database = psycopg.Connection[tuple[object, ...]]
 @pytest.fixture
 def database(stack: RunningStack) -> Iterator[Database]:
     """A new database of its own, migrated; dropped afterwards."""
-    name = f"migrations_{time.time_ns()}"
-    run(stack, f"create database {name}")
-    base, _, _ = stack.document["database"].rpartition("/")
-    migrations.migrate(f"{base}/{name}")
-    with psycopg.connect(f"{base}/{name}", autocommit=True) as connection:
+    with stack.database() as address, psycopg.connect(address, autocommit=True) as connection:
         yield connection
-    run(stack, f"drop database {name} with (force)")
-
-
-def run(stack: RunningStack, statement: str) -> None:
-    """A statement outside any transaction."""
-    with psycopg.connect(stack.document["database"], autocommit=True) as connection:
-        connection.execute(statement.encode())
 
 
 def url(database: Database) -> str:

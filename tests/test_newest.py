@@ -16,7 +16,6 @@ from analytics import analyst, newest
 from analytics.meters import Meters
 from analytics.newest import Newest
 from devices.family import FAMILIES
-from dothi import migrations
 from ingest.reconcile import reconcile_families
 from tests.stack import RunningStack
 
@@ -153,16 +152,12 @@ class City:
 @pytest.fixture(scope="module")
 def city(stack: RunningStack) -> Iterator[City]:
     """A migrated database of its own."""
-    base, _, _ = stack.document["database"].rpartition("/")
-    stack.run("create database newest")
-    migrations.migrate(f"{base}/newest")
-    url = f"{base}/newest"
     with (
+        stack.database() as url,
         psycopg.connect(url, autocommit=True) as owner,
         psycopg.connect(url, autocommit=True, options="-c role=dothi_analyst") as follower,
     ):
         yield City(url, owner, follower)
-    stack.run("drop database newest with (force)")
 
 
 @pytest.fixture

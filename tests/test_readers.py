@@ -26,11 +26,8 @@ Database = psycopg.Connection[Any]
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
     """Address (without user) of a database of its own, so that no other test's readers are stopped."""
-    server = stack.document["database"].rpartition("@")[2].rpartition("/")[0]
-    stack.run("create database readers")
-    migrations.migrate(stack.document["database"].rpartition("/")[0] + "/readers")
-    yield f"{server}/readers"
-    stack.run("drop database readers with (force)")
+    with stack.database() as address:
+        yield address.rpartition("@")[2]
 
 
 @pytest.fixture
@@ -170,10 +167,10 @@ def test_a_reader_who_comes_again_and_again_does_not_fill_the_events(keeper: Dat
 
 
 def test_without_a_superuser_the_roles_hold_as_far_as_they_can(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, prepared: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A login that owns the database and may make roles: migrated, with one line about what stays open."""
-    with running_stack(tmp_path) as running:
+    with running_stack(tmp_path, prepared=prepared) as running:
         for role in ROLES:
             running.run(f"alter role {role} rename to {role}_gone")  # as on a server that has never seen them
         running.run("create role plain login createrole password 'plain'")

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from analytics import tables
 from analytics.bulletins.river import Rivers, folded_in
+from analytics.columns import Columns
 from analytics.indices.river import HYSTERESIS_M, Trend, held, hours_to_next, next_level, reached, trend
 from analytics.indices.stations import Places, folded, heights
+from devices.family import FAMILIES
 from tests.computed import computed, refused
-from tests.rollup_world import database
 from tests.stack import RunningStack
 
 Connection = psycopg.Connection[Any]
@@ -183,7 +184,8 @@ def test_what_cannot_be_classed_is_told(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
     """A database of its own."""
-    yield from database(stack, "rivers")
+    with stack.database() as url:
+        yield url
 
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -337,3 +339,43 @@ def test_a_table_of_ones_own_places_gauges(connection: Connection, tmp_path: Pat
     made(connection, told(connection, "lake-1", 3.0))
     row = state(connection, "lake-1", "station", "level", "water_level", "class_vi")
     assert row == ("Đáp Cầu", 1, 4.5, "trên báo động I")
+
+
+def heard(connection: Connection, *devices: str) -> Columns:
+    """Readings of these, as a round gives them to an index."""
+    rows = connection.execute("select id from registry.device where device = any(%s)", (list(devices),)).fetchall()
+    ids = np.array([number for (number,) in rows], np.int64)
+    return Columns(FAMILIES["water_level"], ids, ids * 0, ids * 0, ids * 0, ids * 0, np.zeros((len(ids), 1)))
+
+
+def test_a_gauge_that_speaks_is_read_at_once_and_others_wait(connection: Connection) -> None:
+    rivers, now = Rivers(), START
+    assert rivers.due(now), "all are read at the start"
+    rivers.make(connection, now)
+    assert not rivers.due(now + timedelta(seconds=1))
+    told(connection, "gauge-1", 4.4)
+    told(connection, "wl-223-000001", 6.5)
+    rivers.hear(heard(connection, "lake-1"))
+    assert not rivers.due(now + timedelta(seconds=2)), "it is no gauge of a station"
+    rivers.hear(heard(connection, "gauge-1"))
+    assert rivers.due(now + timedelta(seconds=3))
+    rivers.make(connection, now + timedelta(seconds=3))
+    assert [row[3] for row in findings(connection)] == [4.4]
+    assert not rivers.due(now + timedelta(seconds=4))
+    assert rivers.due(now + timedelta(seconds=15)), "whoever was missed is made up for"
+    rivers.make(connection, now + timedelta(seconds=15))
+    assert sorted(row[3] for row in findings(connection)) == [4.4, 6.5]
+
+
+def test_a_gauge_that_is_new_is_noticed_when_it_speaks(connection: Connection) -> None:
+    rivers, now = Rivers(), START
+    rivers.make(connection, now)
+    connection.execute(
+        "insert into registry.device (device, profile, area) select 'wl-218-000002', id, 218 from registry.profile "
+        "where profile = 'native-water-level'"
+    )
+    told(connection, "wl-218-000002", 5.0)
+    rivers.hear(heard(connection, "wl-218-000002"))
+    assert rivers.due(now + timedelta(seconds=11))
+    rivers.make(connection, now + timedelta(seconds=11))
+    assert [row[3] for row in findings(connection)] == [5.0]

@@ -213,6 +213,7 @@ def test_no_role_is_more_than_a_role(stack: RunningStack) -> None:
         "where member::regrole::text like 'dothi\\_%%' order by 1, 2"
     )
     assert members == [
+        ("dothi_admin", "dothi_operator"),
         ("dothi_admin", "dothi_reader"),
         ("dothi_admin", "pg_read_all_stats"),
         ("dothi_operator", "dothi_reader"),

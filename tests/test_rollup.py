@@ -25,7 +25,6 @@ from tests.rollup_world import (
     Reading,
     Row,
     World,
-    database,
     expected,
     expected_areas,
     midnight,
@@ -44,7 +43,8 @@ CLOSE_TO = 1e-9
 @pytest.fixture(scope="module")
 def url(stack: RunningStack) -> Iterator[str]:
     """A database of its own."""
-    yield from database(stack, "rollup")
+    with stack.database() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.test_rollup import SENT, check
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """To a database of its own."""
-    yield from owner_and_analyst(stack, "rollup_open")
+    yield from owner_and_analyst(stack)
 
 
 def reading(world: World, ago: timedelta, value: float, device: int = 0, area: int = 0) -> Reading:
@@ -50,3 +50,28 @@ def test_a_late_reading_changes_the_step_of_one_that_came_days_later(connections
     check(world)
     increase = "select total_active_energy_import_increase from city.meter_1h order by bucket desc limit 1"
     assert world.row(increase) == (3.0,)
+
+
+@pytest.mark.parametrize("family", ["air_quality", "meter"])
+def test_hours_that_are_at_hand_are_asked_without_a_look_at_the_readings(connections: Connections, family: str) -> None:
+    world = World(FAMILIES[family], *connections, now=datetime.now(UTC) - timedelta(hours=1))
+    world.write([reading(world, timedelta(minutes=ago), 1.0) for ago in (5, 3, 1)])
+    known = f"select until from city.area_known where family = '{family}' and width = '1h'"
+    asked = f"select n from city.{family}_area_1h where bucket < ({known})"
+    large = "insert into registry.device_count select area, profile, 'planned', 9e6 from registry.device_count limit 1"
+    assert world.row(f"select ({known}) = 'infinity'") == (True,), "a small city's are added up"
+    assert sum(n for (n,) in world.admin.execute(asked.encode()).fetchall()) == 3
+    assert read(world, asked)
+    with world.admin.transaction(force_rollback=True):
+        world.admin.execute(large)
+        closed = world.row("select until from rollup.closed where (family, width) = (%s, '1h')", family)
+        assert world.row(known) == closed
+        assert read(world, asked) == []
+
+
+def read(world: World, query: str) -> list[str]:
+    """The parts of a plan that went through readings."""
+    of_readings = "select chunk_name from timescaledb_information.chunks where hypertable_schema = 'reading'"
+    chunks = [chunk for (chunk,) in world.admin.execute(of_readings).fetchall()]
+    plan = [line for (line,) in world.admin.execute(f"explain (analyze, timing off) {query}".encode()).fetchall()]
+    return [line for line in plan if any(f" on {chunk} " in line for chunk in chunks) and "never executed" not in line]

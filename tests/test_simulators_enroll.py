@@ -1,13 +1,11 @@
 """A fleet in the registry: all of it as it is, once, or nothing."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
-from dothi import migrations
 from dothi.errors import Refused
 from dothi.load.enroll import enroll_fleet, known_by
 from dothi.settings import Stack, stack_at
@@ -24,11 +22,8 @@ from registry.device d join registry.profile p on p.id = d.profile join registry
 @pytest.fixture(scope="module")
 def registry(stack: RunningStack) -> Iterator[str]:
     """A database of its own, which no worker looks at."""
-    address, name = stack.document["database"].rpartition("/")[0], f"fleet_{time.time_ns()}"
-    stack.run(f"create database {name}")
-    migrations.migrate(f"{address}/{name}")
-    yield f"{address}/{name}"
-    stack.run(f"drop database {name} with (force)")
+    with stack.database() as url:
+        yield url
 
 
 def fleet_of(people: int) -> Fleet:

@@ -134,8 +134,8 @@ def test_a_killed_part_is_back_within_ten_seconds(own_stack: RunningStack, part:
     }
 
 
-def test_kill_9_and_sigterm_leave_nothing_and_the_next_start_recovers(tmp_path: Path) -> None:
-    with running_stack(tmp_path, "--people", "100") as stack:
+def test_kill_9_and_sigterm_leave_nothing_and_the_next_start_recovers(tmp_path: Path, prepared: Path) -> None:
+    with running_stack(tmp_path, "--people", "100", prepared=prepared) as stack:
         processes = everything(stack)
         assert len(processes) >= 5
         with psycopg.connect(stack.document["database"]) as connection:
@@ -157,8 +157,8 @@ def test_kill_9_and_sigterm_leave_nothing_and_the_next_start_recovers(tmp_path: 
 
 
 @pytest.mark.full
-def test_the_next_start_ends_what_was_left_behind(tmp_path: Path) -> None:
-    with running_stack(tmp_path) as stack:
+def test_the_next_start_ends_what_was_left_behind(tmp_path: Path, prepared: Path) -> None:
+    with running_stack(tmp_path, prepared=prepared) as stack:
         processes = everything(stack)
         database = psutil.Process(stack.document["processes"]["database"])
         database.suspend()  # it cannot hear that its parent died, and still runs when the next one starts
@@ -172,8 +172,8 @@ def test_the_next_start_ends_what_was_left_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_it_stops_by_itself_and_avoids_a_port_that_is_taken_meanwhile(tmp_path: Path) -> None:
-    with running_stack(tmp_path, "--for", "0.1") as stack:
+def test_it_stops_by_itself_and_avoids_a_port_that_is_taken_meanwhile(tmp_path: Path, prepared: Path) -> None:
+    with running_stack(tmp_path, "--for", "0.1", prepared=prepared) as stack:
         assert stack.process.wait(30) == 0
     kept = json.loads((stack.folder / "ports.json").read_text())
     with socket.socket() as other:

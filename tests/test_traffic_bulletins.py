@@ -22,7 +22,7 @@ TRAFFIC, CAMERA = FAMILIES["traffic_flow"], FAMILIES["camera_event"]
 @pytest.fixture(scope="module")
 def connections(stack: RunningStack) -> Iterator[Connections]:
     """As owner, and as the analyst."""
-    yield from owner_and_analyst(stack, "traffic")
+    yield from owner_and_analyst(stack)
 
 
 def world_of(family: Family, connections: Connections, now: datetime) -> World:

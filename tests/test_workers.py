@@ -34,9 +34,10 @@ WITHIN_S = 5 * 6
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def own_stack(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Iterator[RunningStack]:
     """Two workers, and a broker whose queue is soon full."""
-    with running_stack(tmp_path_factory.mktemp("workers"), "--workers", "2", "--broker-memory", "5MiB") as stack:
+    folder, options = tmp_path_factory.mktemp("workers"), ("--workers", "2", "--broker-memory", "5MiB")
+    with running_stack(folder, *options, prepared=prepared) as stack:
         yield stack
 
 
@@ -258,13 +259,15 @@ def test_a_full_queue_is_told_before_and_after(own_stack: RunningStack) -> None:
 
 
 @pytest.mark.full
-def test_a_new_route_is_taken_up_while_all_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_route_is_taken_up_while_all_goes_on(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a copy of the code, which gains a route while it runs."""
     code, here = tmp_path / "code", Path(__file__).parents[1]
     for room in ("devices", "ingest", "analytics", "dashboards", "simulators", "dothi"):
         shutil.copytree(here / room, code / room, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(code)
-    with running_stack(tmp_path, environment={"PYTHONPATH": str(code)}) as stack:
+    with running_stack(tmp_path, environment={"PYTHONPATH": str(code)}, prepared=prepared) as stack:
         route = (code / "devices/routes/shelly.yaml").read_text()
         new = route.replace("+/", "new/+/").replace("level: 0", "level: 1")
         (code / "devices/routes/shelly-new.yaml").write_text(new)

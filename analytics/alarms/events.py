@@ -31,7 +31,7 @@ def call_of(rule: FromEvent, event: Event) -> Call:
         place, area = f":{code(event.area)}", event.area
     known: Severity = next((severity for severity in SEVERITIES if severity == event.severity), "minor")
     severity = rule.severity or known
-    said = (f"{rule.title.vi}: {event.message}", f"{rule.title.en}: {event.message}")
+    said = (f"{rule.title.vi}: {event.message_vi or event.message}", f"{rule.title.en}: {event.message}")
     where = (device, area, event.family if device else None)
     return Call(f"{rule.kind}{place}", rule.kind, severity, rule.name, *where, event.at, None, *said, rule.cool_down_s)
 

@@ -29,6 +29,7 @@ EVENTS = frozenset(
         *("session_lost", "session_taken_over", "broker_restarted", "messages_dropped", "queue_filling"),
         *("detector_failed", "index_failed", "reader_stopped", "disk_filling"),
         *("device_online", "device_offline", "codec_error", "refused", "denied", "flood", "taken"),
+        *("spoof", "garbage", "strangers"),
     )
 )
 """Kinds of ops.event. A kind that is new there has an alarm only when a rule names it."""

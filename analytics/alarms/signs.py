@@ -43,7 +43,7 @@ EVENTS = """
 with chosen as (select s.id, s.event from rollup.sign s where s.event is not null order by s.id limit %s),
 gone as (delete from rollup.sign s using chosen o where s.id = o.id returning s.event)
 select e.id, (extract(epoch from e.time) * 1000000)::bigint, e.kind, e.severity, e.inbox, e.device,
-       d.id, d.area, d.family, e.message
+       d.id, d.area, d.family, e.message, e.detail ->> 'message_vi'
 from ops.event e left join registry.device d on d.device = e.device
 where e.id = any(array(select g.event from gone g)) order by e.id
 """
@@ -76,6 +76,7 @@ class Event(NamedTuple):
     area: int | None
     family: str | None
     message: str
+    message_vi: str | None = None
 
 
 def take_findings(connection: psycopg.Connection, most: int, only_over: bool = False) -> list[Sign]:

@@ -37,7 +37,8 @@ where f.since < %(end)s and f.detector !~ '^limit-'
   and (%(areas)s::text[] is null or f.area = any(%(areas)s)) order by f.id
 """
 EVENTS = """
-select time, kind, severity, inbox, device, message from city.event where time >= %s and time < %s order by time
+select time, kind, severity, inbox, device, message, detail ->> 'message_vi'
+from city.event where time >= %s and time < %s order by time
 """
 AIR = """
 select area, device, vn_aqi, bucket from city.air_index_1h
@@ -163,11 +164,11 @@ class Stored:
     def events(self, begin: datetime, end: datetime) -> Iterator[Event]:
         """What the platform said between two times."""
         rows = self._connection.execute(EVENTS, (begin, end)).fetchall()
-        for place, (time, kind, severity, inbox, device, message) in enumerate(rows):
+        for place, (time, kind, severity, inbox, device, message, message_vi) in enumerate(rows):
             at = self.number.get(device or "")
             one = None if at is None else self.devices[at]
             family, area = (one.family, one.area) if one else (None, None)
-            yield Event(place, us(time), kind, severity, inbox, device, at, area, family, message)
+            yield Event(place, us(time), kind, severity, inbox, device, at, area, family, message, message_vi)
 
     def air(self, begin: datetime, end: datetime) -> list[tuple[Any, ...]]:
         """Indices of hours that ended between two times: area, device (number), index, the end of the hour."""

@@ -5,11 +5,23 @@ in a migration.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import psycopg
 
+from analytics.columns import Columns
 from analytics.rollup.width import Width
+
+
+@runtime_checkable
+class Hearing(Protocol):
+    """An index that is due when readings of a family have come: it is given them, inside the round that takes them."""
+
+    hears: ClassVar[str]
+
+    def hear(self, columns: Columns) -> None:
+        """Remember who spoke; nothing else, for the stream waits."""
+        ...
 
 
 class Index(Protocol):

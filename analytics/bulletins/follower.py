@@ -11,7 +11,7 @@ import structlog
 
 from analytics.beside import Beside, Here, Job, Piece
 from analytics.bulletins import all_indices
-from analytics.bulletins.bulletin import Every, Index
+from analytics.bulletins.bulletin import Every, Hearing, Index
 from analytics.columns import Columns
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ class Indices:
         self._forget()
 
     def take(self, connection: psycopg.Connection, columns: Columns) -> None:
-        """Rollups and newest values say what came."""
+        """Most go by rollups and newest values; some are to know at once."""
+        for index in self.indices:
+            if isinstance(index, Hearing) and index.hears == columns.family.name:
+                index.hear(columns)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Give out what is due and not under way."""

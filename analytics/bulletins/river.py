@@ -12,6 +12,7 @@ import psycopg
 
 from analytics.bulletins.bulletin import Every
 from analytics.bulletins.fire_weather import LOCAL
+from analytics.columns import Columns
 from analytics.indices.river import LEVELS, WINDOW_S, Trend, held, hours_to_next, next_level, reached, trend
 from analytics.indices.stations import Placed, Places
 from devices.area import ZONES
@@ -20,8 +21,11 @@ PROVINCE = {zone.id: zone.province for zone in ZONES}
 LONGEST, FIRST = timedelta(days=7), timedelta(days=1)
 """So far back readings are looked for that the state has not seen, as after an outage of the analyst; and of a gauge
 that has no state yet."""
-LOOK_EVERY = timedelta(minutes=5)
-"""How soon a new gauge is noticed: going through millions of devices is not done more often."""
+ALL_EVERY = timedelta(seconds=15)
+"""How often all gauges are read, whoever spoke: what failed or came while nobody listened is made up for."""
+LOOK_EVERY, LOOK_SOONER = timedelta(minutes=5), timedelta(seconds=10)
+"""How soon a new gauge is noticed: going through millions of devices is not done more often, but where one speaks that
+was not there at the last look."""
 DETECTOR, METRIC = "river-level", "water_level"
 
 GAUGES = """
@@ -78,29 +82,45 @@ class Rivers:
 
     name: ClassVar[str] = "rivers"
     finds: ClassVar[tuple[str, ...]] = (DETECTOR,)
+    hears: ClassVar[str] = "water_level"
 
     def __init__(self) -> None:
-        self._every, self._look = Every(timedelta(seconds=15)), Every(LOOK_EVERY)
+        self._every, self._look, self._sooner = Every(ALL_EVERY), Every(LOOK_EVERY), Every(LOOK_SOONER)
         self._placed: dict[int, Placed] = {}
+        self._newest = -1  # of all devices of the family, placed or not
+        self._spoke: set[int] = set()
+        self._all = True
+
+    def hear(self, columns: Columns) -> None:
+        """These gauges are read at the next chance."""
+        devices = np.unique(columns.device).tolist()
+        self._spoke.update(one for one in devices if one in self._placed or one > self._newest)
 
     def due(self, now: datetime) -> bool:
-        """Four times a minute: a gauge speaks every few minutes."""
-        return self._every.passed(now)
+        """When a gauge has spoken, and four times a minute."""
+        self._all |= self._every.passed(now)
+        return self._all or bool(self._spoke)
 
     def make(self, connection: psycopg.Connection, now: datetime) -> None:
         """Take in what the gauges have said since."""
-        if self._look.passed(now):
-            self._placed = gauges(connection, now)
-            for device, as_of in connection.execute(FORGET, (list(self._placed),)).fetchall():
-                connection.execute(CLOSE, (as_of, device, DETECTOR, METRIC))
+        spoke, self._spoke = self._spoke, set()
+        every, self._all = self._all, False
+        new = max(spoke, default=-1) > self._newest
+        if self._look.passed(now) or (new and self._sooner.passed(now)):
+            self._look_around(connection, now)
         states = {device: Held(*kept) for device, *kept in connection.execute(STATES)}
-        for device, place in self._placed.items():
-            take(connection, device, place, states.get(device, NEW), now)
+        for device in self._placed if every else spoke & self._placed.keys():
+            take(connection, device, self._placed[device], states.get(device, NEW), now)
+
+    def _look_around(self, connection: psycopg.Connection, now: datetime) -> None:
+        self._placed, self._newest = gauges(connection, now)
+        for device, as_of in connection.execute(FORGET, (list(self._placed),)).fetchall():
+            connection.execute(CLOSE, (as_of, device, DETECTOR, METRIC))
 
 
-def gauges(connection: psycopg.Connection, now: datetime) -> dict[int, Placed]:
-    """Devices at stations, by registry id. Raises TableRefused."""
-    on, known, found = now.astimezone(LOCAL).date(), {}, {}
+def gauges(connection: psycopg.Connection, now: datetime) -> tuple[dict[int, Placed], int]:
+    """Devices at stations, by registry id, and the highest id of the family. Raises TableRefused."""
+    on, known, found, number = now.astimezone(LOCAL).date(), {}, {}, -1
     for number, device, name, area in connection.execute(GAUGES):
         province = PROVINCE.get(area, "")
         if province not in known:
@@ -108,7 +128,7 @@ def gauges(connection: psycopg.Connection, now: datetime) -> dict[int, Placed]:
         place = known[province].placed(device, name)
         if place is not None:
             found[number] = place
-    return found
+    return found, number
 
 
 def take(connection: psycopg.Connection, device: int, place: Placed, before: Held, now: datetime) -> None:

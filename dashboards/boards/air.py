@@ -43,11 +43,11 @@ def air(words: Words, source: Source) -> grafana.Dashboard:
 
 
 NOW = [
-    plain("district", width=150, link="dothi-district"),
-    Column("vn_aqi", COUNT, 0, AQI, width=90, cell="fill"),
-    plain("band", width=170),
-    plain("dominant", width=120),
-    Column("us_aqi", COUNT, 0, width=90),
+    plain("district", width=140, link="dothi-district"),
+    Column("vn_aqi", COUNT, 0, AQI, width=120, cell="fill"),
+    plain("band", width=110),
+    plain("dominant", width=140),
+    Column("us_aqi", COUNT, 0, width=110),
     Column("stations", width=90),
     plain("advice"),
     plain("device", width=200, link="dothi-device"),
@@ -56,7 +56,7 @@ NOW = [
 STATIONS = [
     plain("device", width=220, link="dothi-device"),
     plain("district", width=140, link="dothi-district"),
-    Column("vn_aqi", COUNT, 0, AQI, width=90, cell="fill"),
+    Column("vn_aqi", COUNT, 0, AQI, width=120, cell="fill"),
     Column("pm25", units.MicrogramPerCubicMeter, 1),
     Column("pm10", units.MicrogramPerCubicMeter, 1),
     Column("complete", units.PercentUnit, 0),

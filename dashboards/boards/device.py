@@ -63,15 +63,15 @@ def device(words: Words, source: Source) -> grafana.Dashboard:
 
 
 IDENTITY = [
-    plain("device"),
+    plain("device", width=200),
     plain("name"),
-    plain("family"),
+    plain("family", width=190),
     plain("profile"),
-    plain("district", link="dothi-district"),
-    Column("interval", units.Seconds, 0),
-    Column("last_seq"),
-    Column("lat", COUNT, 5),
-    Column("lon", COUNT, 5),
+    plain("district", width=130, link="dothi-district"),
+    Column("interval", CLOCK, width=100),
+    Column("last_seq", width=120),
+    Column("lat", COUNT, 5, width=100),
+    Column("lon", COUNT, 5, width=100),
     plain("area", hidden=True),
 ]
 READINGS = [
@@ -79,7 +79,7 @@ READINGS = [
     Column("delay", units.Seconds, 1, SKEW, width=100, cell="ink"),
     Column("seq", COUNT, 0, width=110),
     plain("reading"),
-    plain("rejected"),
+    plain("rejected", width=170),
 ]
 REFUSALS = [
     Column("age", CLOCK, width=100),
@@ -108,7 +108,7 @@ def alarms(pen: Pen) -> list[Column]:
         Column("age", CLOCK, width=100),
         plain("message"),
         Column("state", TEXT, width=120, shown=states),
-        plain("handling", width=170),
+        plain("handling", width=190),
     ]
 
 

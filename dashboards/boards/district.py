@@ -74,7 +74,7 @@ FEEDS = [
     Column("reporting", width=100),
     Column("late", steps=BEHIND, width=90, cell="ink"),
     Column("silent", steps=BEHIND, width=90, cell="ink"),
-    Column("never", steps=((None, QUIET),), width=110),
+    Column("never", steps=((None, QUIET),), width=130),
     Column("age", CLOCK, width=100),
 ]
 DEVICES = [

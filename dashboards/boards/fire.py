@@ -39,7 +39,7 @@ def fire(words: Words, source: Source) -> grafana.Dashboard:
 
 
 EVIDENCE = [
-    plain("kind", width=130),
+    plain("kind", width=180),
     plain("device", link="dothi-device"),
     plain("district", width=120, link="dothi-district"),
     Column("age", CLOCK, width=95),

@@ -35,7 +35,7 @@ def platform(words: Words, source: Source) -> grafana.Dashboard:
             4,
             kpi(pen, "workers_now", [Column("workers", steps=FEW_WORKERS)], 3),
             kpi(pen, "lag_now", [Column("lag", units.Seconds, 1, BEHIND)], 3),
-            kpi(pen, "disk_days", [Column("days", units.Days, 1, DAYS)], 3),
+            kpi(pen, "disk_days", [Column("days", COUNT, 1, DAYS)], 3),
             kpi(pen, "disk_free", [Column("share", SHARE, 0, FREE)], 3),
             kpi(pen, "database_size", [Column("bytes", units.BytesIEC, 1)], 3),
             kpi(pen, "connections", [Column("share", SHARE, 0, too_high(70, 90))], 3),
@@ -79,7 +79,7 @@ TABLES = [
     plain("table"),
     Column("chunks", width=100),
     Column("size", units.BytesIEC, 1, width=120),
-    Column("days", units.Days, 0, width=120),
+    Column("days", COUNT, 0, width=120),
 ]
 DATABASE = [
     Column("connections"),

@@ -48,7 +48,7 @@ def gauges(pen: Pen) -> list[Column]:
     classes = {str(n): Shown(pen.words(f"river.{n}"), color) for n, (_, color) in enumerate(RIVER)}
     classes["0"] = Shown(pen.words("river.0"))
     return [
-        plain("station", width=170, link="dothi-device"),
+        plain("station", width=230, link="dothi-device"),
         plain("river", width=130),
         plain("district", width=140, link="dothi-district"),
         Column("class", COUNT, 0, RIVER, width=170, cell="fill", shown=classes),

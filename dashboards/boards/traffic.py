@@ -61,5 +61,7 @@ ROADS = [
 def traffic_pen(words: Words, source: Source) -> Pen:
     """Violations have words in the catalogue."""
     family = FAMILIES["camera_event"]
-    names = {state: words.state(state) for state in family.metrics[family.index["violation"]].states}
+    names = {state: words.state(state) for state in family.metrics[family.index["violation"]].states} | {
+        "unknown": words.state("unknown")
+    }
     return sector_pen(words, source, "traffic").with_(violation=choose("v.violation", names))

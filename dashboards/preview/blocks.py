@@ -116,7 +116,8 @@ def stat_cell(one: Tile, named: bool, mode: str, filled: bool) -> str:
     """One number; on a coloured ground when the panel asks for that and there is something to say."""
     if mode == "none":
         return f'<div class="stat" style="background:{one.shown.colour}"></div>'
-    name = f'<div class="name">{escape(one.title)}</div>' if named else ""
+    wide = f"--wide:{max(1.0, wide_of(one.title)):.2f}"  # a name that is too long is written smaller
+    name = f'<div class="name" style="{wide}">{escape(one.title)}</div>' if named else ""
     value = "" if mode == "name" else f'<div class="value">{escape(one.shown.text)}</div>'
     look = f"background:{one.shown.colour};color:#111217" if filled else f"color:{one.shown.colour}"
     return f'<div class="stat{" named" if named else ""}" style="{look}">{name}{value}</div>'
@@ -130,7 +131,9 @@ def nothing(panel: dict[str, Any]) -> Tile:
 
 def bar_gauge(panel: dict[str, Any], frames: list[Frame]) -> str:
     """A bar per number; its length is the share between least and most."""
-    bars = list(tiles(panel, frames)) or [nothing(panel)]
+    bars = list(tiles(panel, frames))
+    if not bars:
+        return absent(panel)
     upright = panel.get("options", {}).get("orientation") == "vertical"
     rows = "".join(
         f'<div class="bar"><div class="name">{escape(one.title)}</div>'
@@ -175,7 +178,7 @@ def cell(style: Style, value: Any, kind: str) -> str:
     mapped = mapping(style.get("mappings", []), value)
     look = f"color:{shown.colour}" if form == "color-text" or (form == "auto" and mapped.get("color")) else ""
     if form == "color-background":
-        look = f"background:{shown.colour};color:#111217"
+        look = f"background:{shown.colour};color:{'inherit' if shown.colour == 'transparent' else '#111217'}"
     align = style.get("custom.align") or ("right" if kind == "number" else "left")
     text = escape(shown.text)
     links = style.get("links", [])

@@ -1,6 +1,8 @@
 """Markers on a map without tiles: the places of the answer in web Mercator, as SVG."""
 
+import json
 import math
+from base64 import b64decode
 from html import escape
 from typing import Any
 
@@ -45,7 +47,7 @@ class View:
         self.middle = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
         wide, high = max(max(xs) - min(xs), 1e-5), max(max(ys) - min(ys), 1e-5)
         self.scale = min(
-            0.82 * WIDE / wide, 0.74 * self.high / high, 256 * 2 ** float(view.get("zoom") or 12) * self.pixel
+            0.9 * WIDE / wide, 0.88 * self.high / high, 256 * 2 ** float(view.get("zoom") or 12) * self.pixel
         )
 
     def __call__(self, point: Point) -> Point:
@@ -67,8 +69,23 @@ def geomap(panel: dict[str, Any], frames: list[Frame]) -> str:
     if not points:
         return absent(panel)
     view = View(panel, points)
-    drawn = "".join(markers(panel, layer, frame, places, view) for layer, frame, places in laid)
+    drawn = "".join(borders(layer, view) for layer in panel["options"]["layers"] if layer.get("type") == "geojson")
+    drawn += "".join(markers(panel, layer, frame, places, view) for layer, frame, places in laid)
     return f'<svg class="map" viewBox="0 0 {WIDE:g} {view.high:.0f}" preserveAspectRatio="xMidYMid meet">{drawn}</svg>'
+
+
+def borders(layer: dict[str, Any], view: View) -> str:
+    """The lines of a GeoJSON layer whose document stands in its address."""
+    form, _, text = layer["config"]["src"].partition(",")
+    if not form.startswith("data:"):
+        return ""
+    style = layer["config"]["style"]
+    look = (
+        f'fill="none" stroke="{colour(style["color"]["fixed"])}" stroke-width="{style["lineWidth"] * view.pixel:.2f}"'
+    )
+    lines = [line for one in json.loads(b64decode(text))["features"] for line in one["geometry"]["coordinates"]]
+    paths = (" ".join("{:.1f},{:.1f}".format(*view(mercator(lat, lon))) for lon, lat in line) for line in lines)
+    return "".join(f'<polyline points="{path}" {look}/>' for path in paths)
 
 
 def asked(panel: dict[str, Any], layer: dict[str, Any], frames: list[Frame]) -> list[Frame]:
@@ -124,7 +141,8 @@ def label(text: str, x: float, y: float, config: dict[str, Any], pixel: float) -
     left, top = x + pixel * float(config.get("offsetX", 0)), y + pixel * float(config.get("offsetY", 0))
     anchor = {"left": "start", "right": "end"}.get(config.get("textAlign", "center"), "middle")
     lines = text.split("\n")
-    first = top + size / 3 - (len(lines) - 1) / 2 * size * 1.15
+    hangs = config.get("textBaseline") == "top"
+    first = top + (size if hangs else size / 3 - (len(lines) - 1) / 2 * size * 1.15)
     spans = "".join(
         f'<tspan x="{left:.1f}" y="{first + n * size * 1.15:.1f}">{escape(line)}</tspan>'
         for n, line in enumerate(lines)

@@ -112,8 +112,8 @@ def frame_of_chart(panel: dict[str, Any], style: Style, time: Range) -> Figure:
     legend = panel.get("options", {}).get("legend", {})
     right = legend.get("placement") == "right"
     axis = {"gridcolor": GRID, "zeroline": False, "tickfont": {"color": FAINT, "size": 12}, "automargin": True}
-    low, high = style.get("min"), style.get("max")
-    upright = axis | {"ticksuffix": ticks_behind(style)}
+    low, high = style.get("min", style.get("custom.axisSoftMin")), style.get("max")
+    upright = axis | written(style)
     if (low, high) == (0, None):
         upright["rangemode"] = "tozero"
     elif (low, high) != (None, None):
@@ -137,9 +137,14 @@ def clock_of(time: Range) -> str:
     return "%H:%M" if time.end - time.start <= timedelta(days=1) else "%d/%m %H:%M"
 
 
-def ticks_behind(style: Style) -> str:
-    """The unit behind the figures of an axis, where it is a short one."""
-    return SUFFIX.get(style.get("unit", "none"), "")
+def written(style: Style) -> Figure:
+    """How the figures of an axis are written: with their unit, shares in percent."""
+    unit = str(style.get("unit", "none"))
+    if unit == "percentunit":
+        return {"tickformat": ".0%"}
+    if unit.startswith("suffix:"):
+        return {"ticksuffix": f" {unit.removeprefix('suffix:')}"}
+    return {"ticksuffix": SUFFIX.get(unit, "")}
 
 
 def by_name(panel: dict[str, Any], frames: list[Frame]) -> Figure | None:

@@ -76,7 +76,7 @@ def with_unit(number: float, unit: str, decimals: int | None) -> str:
     if unit in SCALED:
         return SCALED[unit](number, decimals)
     if unit.startswith("suffix:"):
-        return rounded(number, decimals) + unit.removeprefix("suffix:")
+        return f"{rounded(number, decimals)} {unit.removeprefix('suffix:')}"
     if unit.startswith("prefix:"):
         return unit.removeprefix("prefix:") + rounded(number, decimals)
     text = rounded(number, decimals, thousands=unit in THOUSANDS)

@@ -19,7 +19,7 @@ LIMIT 100
 -- name: air_trend
 WITH {zone},
 r AS MATERIALIZED (
-    SELECT x.bucket, x.area, max(x.vn_aqi) AS vn_aqi
+    SELECT x.bucket, x.area, max(x.vn_aqi) AS value
     FROM city.air_index_1h x
     WHERE $__timeFilter(x.bucket) AND x.area IN (SELECT area FROM zone) AND {hourly}
     GROUP BY 1, 2
@@ -30,11 +30,7 @@ r AS MATERIALIZED (
     GROUP BY 1, 2
 ),
 {grid}
-SELECT g.bucket AS time, z.name AS metric, r.vn_aqi
-FROM grid g CROSS JOIN zone z LEFT JOIN r ON r.bucket = g.bucket AND r.area = z.area
-WHERE z.area IN (SELECT area FROM r)
-ORDER BY 1, 2
-LIMIT 5000
+{area_lines}
 
 -- name: air_stations
 WITH {zone}

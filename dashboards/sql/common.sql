@@ -1,5 +1,5 @@
 -- What several boards ask. Names in braces are filled in; what begins with a dollar sign is Grafana's. {zone} is the
--- districts that are chosen, {of_board} the families that the board is about.
+-- districts that are chosen and a piece of pieces.sql, {of_board} the families that the board is about.
 -- Every statement reads city.* alone and is bounded by a LIMIT or by the dashboard's time range.
 -- A device's clock may run ahead by minutes, hence least(time, now()): no age is below zero.
 
@@ -9,43 +9,38 @@ SELECT DISTINCT province AS __value, {province_name} AS __text FROM city.plan OR
 -- name: choices.area
 SELECT area AS __value, {name} AS __text FROM city.plan p WHERE {choosable} ORDER BY province, area LIMIT 100
 
--- The districts that are chosen.
-
--- name: zone
-zone AS MATERIALIZED (SELECT area, {name} AS name, lat, lon FROM city.plan p WHERE {chosen} LIMIT 100)
-
 -- name: marks
 SELECT raised AS time, cleared AS timeend, {message} AS text, severity AS tags
-FROM city.alarm
-WHERE $__timeFilter(raised) AND severity IN ('critical', 'major') AND {of_board}
+FROM city.alarm a
+WHERE $__timeFilter(raised) AND severity IN ('critical', 'major') AND {alarms_of_board}
 ORDER BY raised DESC
 LIMIT 200
 
 -- name: alarms_critical
 WITH {zone}
 SELECT count(*) AS critical
-FROM city.alarm
+FROM city.alarm a
 WHERE cleared IS NULL AND severity = 'critical' AND state IN ('unacknowledged', 'acknowledged')
-  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
 LIMIT 1
 
 -- name: alarms_waiting
 WITH {zone}
 SELECT count(*) AS waiting
-FROM city.alarm
+FROM city.alarm a
 WHERE cleared IS NULL AND state = 'unacknowledged' AND severity <> 'info' AND raised < now() - interval '5 minutes'
-  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
 LIMIT 1
 
 -- name: alarms
 WITH {zone}
 SELECT a.severity, extract(epoch FROM now() - a.raised) AS age, {message} AS message, z.name AS district,
-       CASE a.state WHEN 'unacknowledged' THEN 'dothi alarms ack ' || a.id
+       CASE a.state WHEN 'unacknowledged' THEN 'ack ' || a.id
                     WHEN 'acknowledged' THEN {known_by} || a.by ELSE a.state END AS handling,
        a.occurrences, a.device, a.area
 FROM city.alarm a LEFT JOIN zone z ON z.area = a.area
 WHERE a.cleared IS NULL AND a.state IN ('unacknowledged', 'acknowledged') AND (a.area IS NULL OR z.area IS NOT NULL)
-  AND {of_board}
+  AND {alarms_of_board}
 ORDER BY a.state DESC, array_position(ARRAY['critical', 'major', 'minor', 'warning', 'info'], a.severity), a.raised DESC
 LIMIT 50
 
@@ -53,8 +48,8 @@ LIMIT 50
 WITH {zone},
 raised AS (
     SELECT date_trunc('hour', raised) AS hour, severity, count(*) AS alarms
-    FROM city.alarm
-    WHERE $__timeFilter(raised) AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {of_board}
+    FROM city.alarm a
+    WHERE $__timeFilter(raised) AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
     GROUP BY 1, 2
 )
 SELECT g.hour AS time, s.title AS metric, r.alarms
@@ -66,7 +61,7 @@ LIMIT 5000
 
 -- name: reporting
 WITH {zone}
-SELECT now() AS time, sum(online) || ' / ' || sum(online + late + silent + never) AS metric,
+SELECT now() AS time, {thousands[sum(online)]} || ' / ' || {thousands[sum(online + late + silent + never)]} AS metric,
        100.0 * sum(online) / nullif(sum(online + late + silent + never), 0) AS share
 FROM city.connectivity
 WHERE area IN (SELECT area FROM zone) AND {of_board}
@@ -100,8 +95,11 @@ LIMIT 1
 -- name: findings
 WITH {zone}
 SELECT {finding} AS finding, extract(epoch FROM now() - f.since) AS age, f.device, z.name AS district,
-       f.metric, f.value, f.expected, f.area
+       coalesce(m.label, f.metric) AS metric,
+       CASE WHEN f.metric IS NOT NULL THEN f.value END AS value, CASE WHEN f.metric IS NOT NULL THEN f.expected END AS expected,
+       f.area
 FROM city.finding f JOIN zone z ON z.area = f.area
+LEFT JOIN (VALUES {metric_labels}) m(of_family, code, label) ON m.of_family = f.family AND m.code = f.metric
 WHERE f.until IS NULL AND {of_board}
 ORDER BY f.since DESC
 LIMIT 50
@@ -115,9 +113,8 @@ extent AS (
     HAVING count(*) > 0
 )
 SELECT c.lat, c.lon, sum(c.devices) AS devices, sum(c.online) AS online,
-       CASE max(array_position(ARRAY['info', 'warning', 'minor', 'major', 'critical'], c.worst_severity))
-            WHEN 5 THEN 6 WHEN 4 THEN 5 WHEN 3 THEN 4 WHEN 2 THEN 3 WHEN 1 THEN 1
-            ELSE CASE WHEN sum(c.online) < 0.5 * sum(c.devices) THEN 2 ELSE 1 END END AS standing
+       coalesce(max(array_position({standings}, c.worst_severity)),
+                CASE WHEN sum(c.online) < 0.5 * sum(c.devices) THEN 2 ELSE 1 END) AS standing
 FROM extent e
 CROSS JOIN (VALUES {map_families}) f(family)
 CROSS JOIN LATERAL city.map_cells(
@@ -133,11 +130,18 @@ heard AS MATERIALIZED (
     FROM city.connectivity
     WHERE {of_board}
     GROUP BY area
+),
+worst AS MATERIALIZED (
+    SELECT area, max(array_position({standings}, severity)) AS standing
+    FROM city.alarm a
+    WHERE cleared IS NULL AND state IN ('unacknowledged', 'acknowledged') AND {alarms_of_board}
+    GROUP BY area
 )
 SELECT replace(replace(z.name, 'TP ', ''), ' City', '') || CASE WHEN h.reporting < 0.9 * h.expected
                       THEN E'\n' || round(100.0 * h.reporting / h.expected) || ' %' ELSE '' END AS label,
-       z.lat, z.lon, 100.0 * h.reporting / nullif(h.expected, 0) AS share, h.expected, h.reporting, z.area
-FROM zone z LEFT JOIN heard h ON h.area = z.area
+       z.lat, z.lon, coalesce(w.standing, CASE WHEN h.reporting < 0.75 * h.expected THEN 2 WHEN h.expected > 0 THEN 1 ELSE 0 END) AS standing,
+       100.0 * h.reporting / nullif(h.expected, 0) AS share, h.expected, h.reporting, z.area
+FROM zone z LEFT JOIN heard h ON h.area = z.area LEFT JOIN worst w ON w.area = z.area
 ORDER BY z.area
 LIMIT 100
 
@@ -155,28 +159,16 @@ ORDER BY 1
 
 -- name: family.trend
 WITH {zone},
-r AS MATERIALIZED (
-    SELECT r.bucket, r.area, r.{metric}_avg AS average
-    FROM city.{family}_area_1h r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {until} AND {hourly}
-    UNION ALL
-    SELECT r.bucket, r.area, r.{metric}_avg
-    FROM city.{family}_area_1d r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {until} AND {daily}
-),
+{headline_areas},
 {grid}
-SELECT g.bucket AS time, z.name AS metric, r.average
-FROM grid g CROSS JOIN zone z LEFT JOIN r ON r.bucket = g.bucket AND r.area = z.area
-WHERE z.area IN (SELECT area FROM r)
-ORDER BY 1, 2
-LIMIT 5000
+{area_lines}
 
 -- name: family.districts
 WITH {zone},
 r AS MATERIALIZED (
     SELECT DISTINCT ON (r.area) r.area, r.{metric}_avg AS average, r.{metric}_{worst} AS worst
     FROM city.{family}_area_1h r
-    WHERE r.bucket > now() - interval '3 hours' AND r.area IN (SELECT area FROM zone) AND {until}
+    WHERE r.bucket > now() - interval '3 hours' AND r.area IN (SELECT area FROM zone) AND {at_hand_1h}
     ORDER BY r.area, r.bucket DESC
 )
 SELECT z.name AS district, c.online + c.late + c.silent + c.never AS devices,
@@ -202,13 +194,13 @@ LIMIT 100
 
 -- name: family.states
 WITH {zone}
-SELECT s.label AS metric, s.written AS state, count(*) AS devices,
-       100.0 * count(*) / sum(count(*)) OVER (PARTITION BY s.metric) AS share
-FROM city.latest_{family} l
-CROSS JOIN LATERAL (VALUES {states}) s(label, metric, state, written)
-WHERE l.area IN (SELECT area FROM zone) AND s.state IS NOT NULL
-GROUP BY s.label, s.metric, s.state, s.written
-ORDER BY s.metric, devices DESC
+SELECT v.label AS metric, v.written AS state, sum(s.devices) AS devices,
+       100.0 * sum(s.devices) / sum(sum(s.devices)) OVER (PARTITION BY v.place) AS share
+FROM city.state_count s
+JOIN (VALUES {states}) v(metric, state, place, label, written) ON v.metric = s.metric AND v.state = s.state
+WHERE s.family = '{family}' AND s.area IN (SELECT area FROM zone)
+GROUP BY v.place, v.label, v.written
+ORDER BY v.place, devices DESC
 LIMIT 100
 
 -- name: family.troubled
@@ -220,35 +212,13 @@ WHERE {trouble}
 ORDER BY l.time DESC
 LIMIT 50
 
--- Every bucket of the range: what is not there is a gap, not a line across it.
-
--- name: grid
-grid AS (
-    SELECT b AS bucket
-    FROM generate_series(date_trunc('hour', $__timeFrom()::timestamptz), $__timeTo()::timestamptz, interval '1 hour') b
-    WHERE {hourly}
-    UNION ALL
-    SELECT b
-    FROM generate_series(date_trunc('day', $__timeFrom()::timestamptz, 'Asia/Ho_Chi_Minh'), $__timeTo()::timestamptz,
-                         interval '1 day') b
-    WHERE {daily}
-)
-
 -- name: cores
-SELECT $__timeGroupAlias(p.at, $__interval, NULL), p.process AS metric, avg(p.cores) AS cores
-FROM city.process p
-WHERE $__timeFilter(p.at)
-GROUP BY 1, 2
-ORDER BY 1
-LIMIT 5000
+SELECT $__timeGroupAlias(s.at, $__interval, NULL), s.process AS metric, avg(s.cores) AS cores
+{samples_by[process]}
 
 -- name: memory
-SELECT $__timeGroupAlias(p.at, $__interval, NULL), p.process AS metric, avg(p.memory_bytes) AS memory
-FROM city.process p
-WHERE $__timeFilter(p.at)
-GROUP BY 1, 2
-ORDER BY 1
-LIMIT 5000
+SELECT $__timeGroupAlias(s.at, $__interval, NULL), s.process AS metric, avg(s.memory_bytes) AS memory
+{samples_by[process]}
 
 -- name: worst_air
 WITH {zone}
@@ -260,7 +230,7 @@ LIMIT 1
 
 -- name: highest_river
 WITH {zone}
-SELECT now() AS time, {gauge} || ': ' || round(r.water_level::numeric, 2) || ' m, ' || r.{class_} AS metric,
+SELECT now() AS time, CASE WHEN r.river = '' THEN z.name ELSE r.station END || ' ' || round(r.water_level::numeric, 2) || ' m' AS metric,
        CASE r.class WHEN 'above III' THEN 3 WHEN 'above II' THEN 2 WHEN 'above I' THEN 1 ELSE 0 END AS level
 FROM city.river_state r JOIN zone z ON z.area = r.area
 WHERE NOT r.stale

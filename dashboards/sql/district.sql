@@ -25,21 +25,9 @@ LIMIT 60
 
 -- name: district_dust
 WITH {zone},
-r AS MATERIALIZED (
-    SELECT r.bucket, r.area, r.pm25_avg AS pm25
-    FROM city.air_quality_area_1h r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {hourly}
-    UNION ALL
-    SELECT r.bucket, r.area, r.pm25_avg
-    FROM city.air_quality_area_1d r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {daily}
-),
+{areas[air_quality.pm25_avg]},
 {grid}
-SELECT g.bucket AS time, z.name AS metric, r.pm25
-FROM grid g CROSS JOIN zone z LEFT JOIN r ON r.bucket = g.bucket AND r.area = z.area
-WHERE z.area IN (SELECT area FROM r)
-ORDER BY 1, 2
-LIMIT 5000
+{area_lines}
 
 -- name: devices
 SELECT d.device, d.name, {device_family} AS family, d.profile, {device_state} AS state,

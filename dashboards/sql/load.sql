@@ -22,28 +22,16 @@ WHERE l.minute > now() - interval '1 day'
 LIMIT 1
 
 -- name: rates
-SELECT $__timeGroupAlias(f.at, $__interval, NULL), avg(f.rate_per_s) AS rate
-FROM city.flow f
-WHERE $__timeFilter(f.at)
-GROUP BY 1
-ORDER BY 1
-LIMIT 5000
+SELECT $__timeGroupAlias(s.at, $__interval, NULL), avg(s.rate_per_s) AS rate
+{samples[flow]}
 
 -- name: lags
-SELECT $__timeGroupAlias(f.at, $__interval, NULL), max(f.lag_s) AS lag, max(f.behind_s) AS behind
-FROM city.flow f
-WHERE $__timeFilter(f.at)
-GROUP BY 1
-ORDER BY 1
-LIMIT 5000
+SELECT $__timeGroupAlias(s.at, $__interval, NULL), max(s.lag_s) AS lag, max(s.behind_s) AS behind
+{samples[flow]}
 
 -- name: waiting_messages
-SELECT $__timeGroupAlias(f.at, $__interval, NULL), max(f.in_flight) AS in_flight, max(f.broker_messages) AS held
-FROM city.flow f
-WHERE $__timeFilter(f.at)
-GROUP BY 1
-ORDER BY 1
-LIMIT 5000
+SELECT $__timeGroupAlias(s.at, $__interval, NULL), max(s.in_flight) AS in_flight, max(s.broker_messages) AS held
+{samples[flow]}
 
 -- name: ledger_hour
 SELECT l.inbox, sum(l.received) AS received, sum(l.stored) AS stored, sum(l.duplicate) AS duplicate,

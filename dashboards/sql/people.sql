@@ -1,18 +1,7 @@
--- Health, education, industry. Closed hours alone: open ones of so many devices are added up when asked.
+-- Health, education, industry.
 
 -- name: room_air
-WITH {zone}
-SELECT now() AS time, z.name AS metric, r.co2_avg AS co2
-FROM city.classroom_area_1h r JOIN zone z ON z.area = r.area
-WHERE r.bucket > now() - interval '2 hours 10 minutes' AND r.bucket < date_trunc('hour', now()) AND r.co2_avg IS NOT NULL
-ORDER BY r.co2_avg DESC
-LIMIT 1
+{extreme[classroom.co2_avg.DESC]}
 
 -- name: vibration
-WITH {zone}
-SELECT now() AS time, z.name AS metric, r.vibration_velocity_avg AS velocity
-FROM city.machine_area_1h r JOIN zone z ON z.area = r.area
-WHERE r.bucket > now() - interval '2 hours 10 minutes' AND r.bucket < date_trunc('hour', now())
-  AND r.vibration_velocity_avg IS NOT NULL
-ORDER BY r.vibration_velocity_avg DESC
-LIMIT 1
+{extreme[machine.vibration_velocity_avg.DESC]}

@@ -51,12 +51,8 @@ ORDER BY intervals DESC NULLS FIRST
 LIMIT 100
 
 -- name: disk_over_time
-SELECT $__timeGroupAlias(d.at, $__interval, NULL), min(d.free_bytes) AS free
-FROM city.disk d
-WHERE $__timeFilter(d.at)
-GROUP BY 1
-ORDER BY 1
-LIMIT 5000
+SELECT $__timeGroupAlias(s.at, $__interval, NULL), min(s.free_bytes) AS free
+{samples[disk]}
 
 -- name: quarantine_reasons
 SELECT q.reason, q.layer, count(*) AS messages, count(DISTINCT q.device) AS devices,

@@ -43,12 +43,25 @@ WHERE s.device IN (SELECT device FROM r)
 ORDER BY 1, 2
 LIMIT 5000
 
+-- A gauge that does not tell of 24 hours is added up from its counter.
+
 -- name: rain_day
-WITH {zone}
-SELECT z.name AS district, max(l.precipitation_24h) AS highest,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY l.precipitation_24h) AS middle, count(*) AS stations, z.area
-FROM city.latest_rain l JOIN zone z ON z.area = l.area
-WHERE l.precipitation_24h IS NOT NULL AND l.time > now() - interval '2 hours'
+WITH {zone},
+gauge AS MATERIALIZED (
+    SELECT l.device, l.area, l.precipitation_24h AS told
+    FROM city.latest_rain l
+    WHERE l.area IN (SELECT area FROM zone) AND l.time > now() - interval '2 hours'
+),
+counted AS MATERIALIZED (
+    SELECT x.device, sum(x.rain_total_increase) AS rain
+    FROM city.rain_1h x
+    WHERE x.device IN (SELECT device FROM gauge WHERE told IS NULL) AND x.bucket > now() - interval '24 hours'
+    GROUP BY x.device
+)
+SELECT z.name AS district, max(coalesce(g.told, c.rain)) AS highest,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(g.told, c.rain)) AS middle, count(*) AS stations, z.area
+FROM gauge g JOIN zone z ON z.area = g.area LEFT JOIN counted c ON c.device = g.device
+WHERE coalesce(g.told, c.rain) IS NOT NULL
 GROUP BY z.name, z.area
 ORDER BY highest DESC
 LIMIT 100

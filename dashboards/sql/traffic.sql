@@ -34,7 +34,7 @@ LIMIT 12
 -- name: flow
 WITH {zone},
 r AS MATERIALIZED (
-    SELECT time_bucket('1 hour', t.bucket) AS bucket, t.area, avg(t.flow_veh_h) AS flow
+    SELECT time_bucket('1 hour', t.bucket) AS bucket, t.area, avg(t.flow_veh_h) AS value
     FROM city.traffic_1h t
     WHERE $__timeFilter(t.bucket) AND t.area IN (SELECT area FROM zone)
     GROUP BY 1, 2
@@ -45,11 +45,7 @@ grid AS (
     ORDER BY b DESC
     LIMIT 200
 )
-SELECT g.bucket AS time, z.name AS metric, r.flow
-FROM grid g CROSS JOIN zone z LEFT JOIN r ON r.bucket = g.bucket AND r.area = z.area
-WHERE z.area IN (SELECT area FROM r)
-ORDER BY 1, 2
-LIMIT 5000
+{area_lines}
 
 -- name: service
 WITH {zone},

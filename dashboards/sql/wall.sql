@@ -17,17 +17,9 @@ LIMIT 1
 
 -- name: fine_dust
 WITH {zone},
-r AS MATERIALIZED (
-    SELECT r.bucket, r.area, r.pm25_avg AS pm25
-    FROM city.air_quality_area_1h r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {hourly}
-    UNION ALL
-    SELECT r.bucket, r.area, r.pm25_avg
-    FROM city.air_quality_area_1d r
-    WHERE $__timeFilter(r.bucket) AND r.area IN (SELECT area FROM zone) AND {daily}
-),
+{areas[air_quality.pm25_avg]},
 {grid}
-SELECT g.bucket AS time, max(r.pm25) AS highest, percentile_cont(0.5) WITHIN GROUP (ORDER BY r.pm25) AS middle
+SELECT g.bucket AS time, max(r.value) AS highest, percentile_cont(0.5) WITHIN GROUP (ORDER BY r.value) AS middle
 FROM grid g LEFT JOIN r ON r.bucket = g.bucket
 WHERE EXISTS (SELECT FROM r)
 GROUP BY 1

@@ -31,12 +31,6 @@ Numbers = Annotated[list[int] | None, typer.Argument(metavar="ALARM...", help="N
 Said = Annotated[str | None, typer.Option("--reason", help="Why; it is kept in the history.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to `dothi alarms`."""
-    for function in (ack, shelve, unshelve, clear, comment, judge):
-        app.command()(function)
-
-
 def ack(
     numbers: Numbers = None,
     folder: Folder = None,

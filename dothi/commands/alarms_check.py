@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.progress import Progress
 
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import WrongUsage
-from dothi.output import print_json, print_line, print_table, stderr
+from dothi.output import print_json, print_line, print_table
 from dothi.settings import stack_at
 from dothi.times import moment
 
@@ -38,8 +37,11 @@ def check(
 
     Example: dothi alarms check my-rules.yaml --dir .dothi --since 7d --area 213
     """
+    from rich.progress import Progress
+
     from analytics.alarms.rehearsal import rehearse, scores
     from analytics.alarms.stored import Stored
+    from dothi.output import stderr
 
     chosen = rules_of(rules)
     now = datetime.now(UTC)

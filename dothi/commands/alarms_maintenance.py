@@ -7,7 +7,7 @@ import typer
 
 from analytics import alarm_desk
 from dothi.commands.alarms_asked import Area, Asked, By, Lang, ahead, language, person
-from dothi.commands.alarms_shown import print_rows, word
+from dothi.commands.alarms_words import word
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import WrongUsage
 from dothi.output import print_json, print_line, shown
@@ -95,6 +95,8 @@ def list_(
     if as_json:
         print_json(rows)
         return
+    from dothi.commands.alarms_shown import print_rows
+
     number, *heads = HEADS
     times = f"{word(lang, 'since')}\n{word(lang, 'until')}"  # under each other: side by side they leave no room
     lines = [

@@ -1,6 +1,5 @@
 """`dothi alarms routes …` and `dothi alarms deliveries …`: who is told of alarms, and what became of it."""
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,12 +38,6 @@ order by id desc limit %(most)s
 routes = typer.Typer(help="Who is told of which alarms.", no_args_is_help=True)
 deliveries = typer.Typer(help="What receivers were told, and what waits.", invoke_without_command=True)
 RoutesFile = Annotated[Path | None, typer.Option("--file", help="A file of routes; else that of DOTHI_ALARM_ROUTES.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add both groups to `dothi alarms`."""
-    app.add_typer(routes, name="routes")
-    app.add_typer(deliveries, name="deliveries")
 
 
 @routes.callback()
@@ -118,6 +111,8 @@ def try_receiver(
 
     Example: dothi alarms routes test duty-desk --file routes.yaml
     """
+    import asyncio
+
     from analytics.delivery.channel import Undelivered
 
     found = settings.alarm_routes(file)

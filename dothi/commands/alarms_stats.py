@@ -1,9 +1,17 @@
-"""Figures of the alarm desk as people read them."""
+"""`dothi alarms stats`: figures of the alarm desk as people read them."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from dothi.commands.alarms_shown import age, print_rows, word
-from dothi.output import print_line
+import typer
+
+from analytics import alarm_figures
+from dothi.commands.alarms_asked import Area, Asked, Lang, language
+from dothi.commands.alarms_words import age, word
+from dothi.commands.options import AsJson, Folder
+from dothi.errors import WrongUsage
+from dothi.output import print_json, print_line
+from dothi.times import moment
 
 Row = dict[str, Any]
 SAID = {
@@ -50,6 +58,36 @@ TITLES = {
 }
 
 
+def stats(
+    folder: Folder = None,
+    since: Annotated[str, typer.Option("--since", help="From 30m, 12h or 7d ago, or a time, until now.")] = "24h",
+    area: Area = None,
+    most: Annotated[int, typer.Option("--most", help="So many top talkers and hours.", min=1, max=1000)] = 10,
+    lang: Lang = "vi",
+    as_json: AsJson = False,
+) -> None:
+    """How the alarms were: how many an hour, how many taken on in time, how many judged false, who rings most.
+
+    Counted for the centre are all but information. In time: acknowledged within 5 minutes when critical, 15 when
+    major, an hour when minor, 8 hours when a warning (ops.alarm_severity), of those that lasted so long.
+
+    Example: dothi alarms stats --since 7d
+    """
+    language(lang)
+    now = datetime.now(UTC)
+    start = moment("--since", since, now)
+    if start >= now:
+        raise WrongUsage(f"--since {since!r} is not in the past; allowed: 30m, 12h or 7d ago, or a time before now")
+    asked = Asked(folder)
+    code = asked.area(area) if area else None
+    with asked.reading() as connection:
+        document = alarm_figures.figures(connection, start, now, code, most)
+    if as_json:
+        print_json(document)
+    else:
+        print_figures(document, lang)
+
+
 def print_figures(document: Row, lang: str) -> None:
     """One line of the whole, then by severity, the busiest hours and who rings most."""
     said = {**document, "in_time": percent(document["in_time_share"]), "false": percent(document["false_share"])}
@@ -62,6 +100,8 @@ def print_figures(document: Row, lang: str) -> None:
             for row in document["top_talkers"]
         ],
     }
+    from dothi.commands.alarms_shown import print_rows
+
     for name, lines in rows.items():
         if lines:
             print_rows(lang, TITLES[lang][name], HEADS[lang][name], lines)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dothi.commands.dashboards_apply import apply
-from dothi.commands.dashboards_options import ContactFile, contacts_at
+from dothi.commands.dashboards_options import ContactFile, OutlineFile, contacts_at, outlines_at
 from dothi.commands.dashboards_preview import preview
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
@@ -52,6 +52,7 @@ def build(
         str | None, typer.Option(metavar="PATH", help="Where Grafana will see DIR, when that is another place.")
     ] = None,
     contacts: ContactFile = None,
+    outlines: OutlineFile = None,
     check: Annotated[bool, typer.Option("--check", help="Lint first; write nothing when faulty.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,12 +68,12 @@ def build(
 
     database = PLACEHOLDERS if stack is None else reader_database(stack_at(stack).reader)
     place = seen_at(folder, installed_at)
-    told = contacts_at(contacts)
+    told, drawn = contacts_at(contacts), outlines_at(outlines)
     if check:
         refuse_faulty(datasource_type.value)
     refuse_unwritable(folder)
     try:
-        written = write(folder, tree(datasource_type.value, database, place, told), secret=stack is not None)
+        written = write(folder, tree(datasource_type.value, database, place, told, drawn), secret=stack is not None)
     except OSError as error:
         raise Refused(f"DIR: {folder} cannot be written: {error.strerror}; give a folder of your own") from None
     if as_json:

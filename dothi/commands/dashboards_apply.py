@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from dothi.commands.dashboards_options import ContactFile, contacts_at
+from dothi.commands.dashboards_options import ContactFile, OutlineFile, contacts_at, outlines_at
 from dothi.commands.options import AsJson
 from dothi.errors import Refused, WrongUsage
 from dothi.output import print_json, print_line
@@ -29,6 +29,7 @@ def apply(
         typer.Option("--dir", metavar="STACK", help="A running stack: makes the data source as well."),
     ] = None,
     contacts: ContactFile = None,
+    outlines: OutlineFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="As --dry-run, and exit code 1 when anything differs from what is built.")
@@ -52,8 +53,8 @@ def apply(
         raise WrongUsage(f"--url: {url.rpartition('@')[2]} is not allowed, http(s)://host[:port] is needed")
     if not secret:
         raise WrongUsage("--token: none is given; make one for a service account and set DOTHI_GRAFANA_TOKEN")
-    told = contacts_at(contacts)
-    wanted = Wanted(None if stack is None else database_of(stack_at(stack).reader), told)
+    told, drawn = contacts_at(contacts), outlines_at(outlines)
+    wanted = Wanted(None if stack is None else database_of(stack_at(stack).reader), told, drawn)
     done: list[Change] = []
     try:
         with closing(Gateway(url, secret, timeout_s)) as gateway:

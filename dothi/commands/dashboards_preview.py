@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import psycopg
 import typer
 
+from dothi.commands.dashboards_options import OutlineFile, outlines_at
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.output import console, print_json
 from dothi.settings import stack_at
 
 if TYPE_CHECKING:
+    from dashboards.outlines import Outlines
     from dashboards.preview.asking import Asked
 
 
@@ -27,6 +29,7 @@ def preview(
     var: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A choice of a variable; several: VALUE,VALUE.")
     ] = None,
+    outlines: OutlineFile = None,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +44,7 @@ def preview(
     from dashboards.preview.page import page
 
     wanted = choices(var or [])
-    chosen = boards_of(lang, board or [])
+    chosen = boards_of(lang, board or [], outlines_at(outlines))
     now = datetime.now(UTC)
     try:
         database = Database(stack_at(folder).reader)
@@ -66,14 +69,15 @@ def choices(given: list[str]) -> dict[str, list[str]]:
     return {name: value.split(",") for name, _, value in (one.partition("=") for one in given)}
 
 
-def boards_of(lang: str, uids: list[str]) -> list[dict[str, Any]]:
+def boards_of(lang: str, uids: list[str], outlines: "Outlines | None" = None) -> list[dict[str, Any]]:
     """The dashboards of a language, or those with the uids. Raises WrongUsage."""
     from dashboards.tree import dashboards
     from dashboards.words import LANGUAGES
 
     if lang not in LANGUAGES:
         raise WrongUsage(f"--lang: {lang} is not known; allowed are {', '.join(LANGUAGES)}")
-    every = {board["uid"]: board for board in map(json.loads, dashboards("grafana-postgresql-datasource").values())}
+    built = dashboards("grafana-postgresql-datasource", outlines)
+    every = {board["uid"]: board for board in map(json.loads, built.values())}
     suffixes = tuple(f"-{one}" for one in LANGUAGES[1:])
     for uid in uids:
         if uid not in every:

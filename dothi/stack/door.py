@@ -19,7 +19,7 @@ MOST_OF_ONE = 5  # of one device, in so many seconds
 MOST = 300  # of all: somebody who tries any names must not fill the database
 MOST_READ = 1 << 20
 
-SEVERITY = {"refused": "warning", "denied": "warning", "flood": "minor", "taken": "info"}
+SEVERITY = {"refused": "warning", "denied": "warning", "flood": "minor", "taken": "info", "spoof": "major"}
 WHY = {
     "bad_id": "the user name is no device id; expected 3 to 63 of a-z, 0-9 and -",
     "unknown": "no such device has a token; enrol it, then: dothi devices credentials issue",
@@ -66,6 +66,23 @@ def message(said: Said) -> str:
     return f"{said.device} came in while it stood already; two devices with one id, or a broken connection"
 
 
+def under_another_name(said: Said) -> bool:
+    """Whether a device published under the id of another.
+
+    >>> said = {"access": "publish", "topic": "dothi/v1/213/aq-2/up"}
+    >>> under_another_name(Said("denied", "aq-1", said)), under_another_name(Said("denied", "aq-2", said))
+    (True, False)
+    """
+    levels = said.words.get("topic", "").split("/")
+    publishes = said.kind == "denied" and said.device != GATEWAY and said.words.get("access") == "publish"
+    return publishes and len(levels) == 5 and levels[:2] == ["dothi", "v1"] and levels[3] != said.device
+
+
+def spoof_vi(said: Said) -> str:
+    """What the alarm of it says in Vietnamese."""
+    return f"{said.device} gửi vào {said.words['topic']} của thiết bị khác và bị từ chối"
+
+
 def astray(topic: str) -> str:
     """Why a message of a gateway finds nobody, and the way out.
 
@@ -97,7 +114,10 @@ class Door:
                 said = heard(line)
                 if said and self._is_new(said, now):
                     detail = {"from": said.words.get("from")} | said.words
-                    yield Event(now, said.kind, SEVERITY[said.kind], None, message(said), detail, said.device)
+                    kind = said.kind
+                    if under_another_name(said):
+                        kind, detail = "spoof", detail | {"message_vi": spoof_vi(said)}
+                    yield Event(now, kind, SEVERITY[kind], None, message(said), detail, said.device)
 
     def _lines(self, log: Path) -> list[str]:
         """Whole lines since the last time; a log that was begun anew is read from its start."""

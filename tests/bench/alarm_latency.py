@@ -1,186 +1,197 @@
-"""From publish to the row of an alarm, while a stack stores thousands of messages a second.
+"""From publish to an alarm's row and to its MQTT message, while a whole stack stores tens of thousands of readings/s.
 
-    python -m tests.bench.alarm_latency [--rate 20000] [--seconds 60] [--probes 4] [--devices 20000] [--json]
+    python -m tests.bench.alarm_latency [--rate 60000] [--seconds 90] [--single 0.1] [--lengths 10,25,50] [--json]
+    python -m tests.bench.alarm_latency --rate 2000 --single 1
 
-Some devices, each once, send a reading beyond a limit that rings at once and for each device by itself; the row counts
-as there when another session sees it, at looks 20 ms apart. Beside them the others send ordinary readings. CPU is of
-the analyst and of its sessions in the database.
+The stack is as `dothi up` starts it: broker with authentication, workers, database, analyst with all detectors and the
+shipped rules, messenger; the rules have one more, a limit that rings at once for each device by itself. What is sent
+beside is in tests/bench/alarm_mix.py. Three kinds of probes, each of which rings once:
+
+- limit: an air-quality station beyond that limit,
+- flame: a flame detector, 11 km from all others, so that each is a fire of its own,
+- river: a gauge of each district that rises to alarm level I, then II, then III.
+
+A row counts as there when another session sees the step in ops.alarm_history, at looks 20 ms apart; a message when a
+client that listens to dothi/alarms/# gets it. Every reading that was sent is looked for: by device as many rows as it
+sent. CPU is of every process, senders and this one apart.
 """
 
 import argparse
-import json
 import multiprocessing
-import random
-import socket
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import numpy as np
-import psutil
 import psycopg
+import yaml
 
-from devices.area import ZONES
+from analytics.alarms.rules import SHIPPED
 from devices.enroll import Row
 from devices.registry import enroll
 from dothi.output import print_json, print_table
-from ingest import mqtt
-from ingest.mqtt import packet
-from tests.bench.tail import pid, readable, stored
+from tests.bench.alarm_mix import AREAS, FAMILIES, Mix, Sent, send
+from tests.bench.alarm_watch import Probes, Spent, Watch, spread
 from tests.stack import RunningStack, running_stack
 
-RULES = """
-rules:
-  - {name: probe, from: limit, kind: probe, family: air_quality, metric: pm25, when: ">", raise: 900, clear: 800,
-     severity: critical, fold: device, title: {vi: Thử, en: Probe}}
-"""
-SLICES_PER_S = 20
-WARM_S = 10.0
-LOOK_S = 0.02
+LIMIT = {
+    **{"name": "probe", "from": "limit", "kind": "probe", "family": "air_quality", "metric": "pm25", "when": ">"},
+    **{"raise": 900, "clear": 800, "severity": "critical", "fold": "device", "title": {"vi": "Thử", "en": "Probe"}},
+}
+WARM_S = 30.0
 LATE_S = 30.0
-AREAS = [zone.code for zone in ZONES]
+LEVELS = ((4.5, "minor"), (5.5, "major"), (6.5, "critical"))
+FIRST_LAT, FIRST_LON, APART_DEG, IN_A_ROW = 19.0, 105.0, 0.11, 20
+
+ROWS = """
+select d.device, r.n from (select device, count(*) as n from reading.{} group by device) r
+join registry.device d on d.id = r.device
+"""
+
+Figures = dict[str, Any]
 
 
 def main() -> None:
     """Measure, and print a table or one JSON document."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--rate", type=int, default=20_000, help="messages/s of all senders together")
-    arguments.add_argument("--seconds", type=int, default=60)
-    arguments.add_argument("--probes", type=float, default=4.0, help="readings a second that ring")
-    arguments.add_argument("--devices", type=int, default=20_000)
-    arguments.add_argument("--senders", type=int, default=2)
-    arguments.add_argument("--workers", type=int, default=2)
-    arguments.add_argument("--json", action="store_true")
-    asked = arguments.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=60_000, help="readings/s of all senders together")
+    parser.add_argument("--seconds", type=int, default=90, help="in which probes ring, after 30 s")
+    parser.add_argument("--single", type=float, default=0.1, help="share of readings that are messages of their own")
+    parser.add_argument("--lengths", default="10,25,50", help="readings in a list, each of an equal share of devices")
+    parser.add_argument("--devices", type=int, default=60_000)
+    parser.add_argument("--probes", type=float, default=2.0, help="a second of each kind; rivers: 54 in all")
+    parser.add_argument("--senders", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    mix = Mix(asked.rate, asked.single, tuple(int(one) for one in asked.lengths.split(",")), asked.devices)
     with tempfile.TemporaryDirectory() as folder:
-        rules = Path(folder) / "rules.yaml"
-        rules.write_text(RULES)
+        rules, shipped = Path(folder) / "rules.yaml", yaml.safe_load(SHIPPED.read_text())
+        rules.write_text(yaml.safe_dump({"rules": [LIMIT, *shipped["rules"]]}, allow_unicode=True))
         given = {"DOTHI_ALARM_RULES": str(rules)}
         with running_stack(Path(folder), "--workers", str(asked.workers), environment=given) as stack:
-            figures = measured(stack, asked)
+            figures = measured(stack, asked, mix)
     if asked.json:
         print_json(figures)
     else:
-        print_table(("what", "figure"), list(figures.items()))
+        print_table(("what", "figure"), list(flat(figures)))
 
 
-def measured(stack: RunningStack, asked: argparse.Namespace) -> dict[str, float]:
+def measured(stack: RunningStack, asked: argparse.Namespace, mix: Mix) -> Figures:
     """All figures of one run."""
-    probes = [f"probe-{number:05d}" for number in range(int(asked.seconds * asked.probes))]
-    ids = [f"bench-{number:06d}" for number in range(asked.devices)]
+    number = round(asked.seconds * asked.probes)
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
-        enroll(connection, [Row(one, "native-air-quality", area_of(one)) for one in (*ids, *probes)])
-    time.sleep(2.5)
-    seconds = int(asked.seconds + 2 * WARM_S)
-    share = (stack.document["broker"], ids, asked.rate // asked.senders, seconds)
+        enroll(connection, [*mix.rows(), *probe_rows(number)])
+    time.sleep(6)
+    done: multiprocessing.Queue[Sent] = multiprocessing.Queue()
+    share = (asked.senders, stack.document["broker"], mix, WARM_S + asked.seconds + 2, done)
     senders = [multiprocessing.Process(target=send, args=(place, *share)) for place in range(asked.senders)]
     for sender in senders:
         sender.start()
     time.sleep(WARM_S)
-    seen: dict[str, float] = {}
-    done = threading.Event()
-    watcher = threading.Thread(target=watch, args=(stack.document["database"], seen, done))
-    watcher.start()
-    before, cpu, begun = stored(stack), cpu_s(stack), time.monotonic()
-    sent = ring(stack, probes, asked.seconds)
-    rows, spent, took = stored(stack) - before, minus(cpu_s(stack), cpu), time.monotonic() - begun
-    deadline = time.monotonic() + LATE_S
-    while len(seen) < len(sent) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    done.set()
-    watcher.join()
+    watch, spent = Watch(stack), Spent(stack)
+    probes = ring(stack, number, asked.seconds)
+    cpu = spent.so_far()
+    waited = watch.wait(probes, LATE_S)
+    sent = [done.get(timeout=120) for _ in senders]
     for sender in senders:
         sender.join()
-    return figures(sent, seen, rows, spent, took)
-
-
-def area_of(device: str) -> str:
-    """Devices lie all over the zones."""
-    return AREAS[int(device.rpartition("-")[2]) % len(AREAS)]
-
-
-def send(place: int, url: str, ids: list[str], rate: int, seconds: int) -> None:
-    """Publish at a steady rate, QoS 1, until the time is over."""
-    parts, chance = urlsplit(url), random.Random(place)  # noqa: S311 -- the same in every run
-    topics = [f"dothi/v1/{area_of(one)}/{one}/up".encode() for one in ids]
-    begun, sequence = time.monotonic(), place << 32
-    with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
-        connection.sendall(mqtt.connect(f"bench-alarm-{place}", parts.username, parts.password, 60, 60_000))
-        for number in range(seconds * SLICES_PER_S):
-            some = []
-            for _ in range(rate // SLICES_PER_S):
-                sequence += 1
-                topic = topics[chance.randrange(len(topics))]
-                said = b'{"time":%d,"seq":%d,"metrics":{"pm25":%d,"pm10":9}}' % (
-                    *(time.time_ns() // 10**6, sequence, sequence % 40),
-                )
-                some.append(packet(0x32, len(topic).to_bytes(2) + topic + pid(sequence) + b"\x00" + said))
-            connection.sendall(b"".join(some))
-            connection.setblocking(False)
-            while readable(connection):
-                pass
-            connection.setblocking(True)
-            time.sleep(max(begun + (number + 1) / SLICES_PER_S - time.monotonic(), 0))
-
-
-def ring(stack: RunningStack, probes: list[str], seconds: float) -> dict[str, float]:
-    """Publish what rings, evenly; when each was handed over, s since 1970."""
-    sent, begun = {}, time.monotonic()
-    with stack.gateway() as gateway:
-        for number, device in enumerate(probes):
-            time.sleep(max(begun + (number + 1) * seconds / len(probes) - time.monotonic(), 0))
-            sent[device] = time.time()
-            said = {"time": int(sent[device] * 1000), "seq": 1, "metrics": {"pm25": 1000.0}}
-            gateway.publish(f"dothi/v1/{area_of(device)}/{device}/up", json.dumps(said).encode())
-        gateway.settle()
-    return sent
-
-
-def watch(url: str, seen: dict[str, float], done: threading.Event) -> None:
-    """Note when each alarm can be seen."""
-    newest = 0
-    with psycopg.connect(url, autocommit=True) as connection:
-        while not done.wait(LOOK_S):
-            rows: list[Any] = connection.execute(
-                "select l.id, d.device from ops.alarm l join registry.device d on d.id = l.device where l.id > %s",
-                (newest,),
-            ).fetchall()
-            now = time.time()
-            newest = max([newest, *(number for number, _ in rows)])
-            seen |= {device: now for _, device in rows if device not in seen}
-
-
-def cpu_s(stack: RunningStack) -> dict[str, float]:
-    """CPU seconds of the analyst, and of its sessions."""
-    document = json.loads((stack.folder / "stack.json").read_text())
-    rows = stack.query("select pid from pg_stat_activity where application_name = 'dothi analyst'")
-    own = sum(psutil.Process(document["processes"]["analyst"]).cpu_times()[:2])
-    return {"analyst": own, "sessions": sum(sum(psutil.Process(one).cpu_times()[:2]) for (one,) in rows)}
-
-
-def minus(spent: dict[str, float], before: dict[str, float]) -> dict[str, float]:
-    """What was spent meanwhile."""
-    return {name: spent[name] - before[name] for name in spent}
-
-
-def figures(
-    sent: dict[str, float], seen: dict[str, float], rows: float, spent: dict[str, float], took: float
-) -> dict[str, float]:
-    """Of one run, seconds."""
-    late = np.array([seen[device] - at for device, at in sent.items() if device in seen] or [float("nan")])
+    counts = checked(stack, sent, len(probes))
     return {
-        "stored (readings/s)": round(rows / took),
-        "readings that ring": len(sent),
-        "alarms seen": len(seen),
-        "publish to alarm, p50 (s)": round(float(np.percentile(late, 50)), 2),
-        "publish to alarm, p99 (s)": round(float(np.percentile(late, 99)), 2),
-        "publish to alarm, most (s)": round(float(late.max()), 2),
-        "CPU of the analyst (s/100,000 readings)": round(spent["analyst"] / max(rows, 1) * 1e5, 3),
-        "CPU of its sessions (s/100,000 readings)": round(spent["sessions"] / max(rows, 1) * 1e5, 3),
+        "conditions": conditions(asked, mix, spent),
+        "sent": {
+            "messages/s": round(sum(one.messages for one in sent) / (WARM_S + asked.seconds + 2)),
+            "readings/s": round(sum(sum(one.readings.values()) for one in sent) / (WARM_S + asked.seconds + 2)),
+            "most behind its pace (s)": round(max(one.late_s for one in sent), 2),
+            "CPU of the senders (cores)": round(sum(one.cpu_s for one in sent) / (WARM_S + asked.seconds + 2), 2),
+        },
+        "counts": counts,
+        "latency": {kind: spread(probes, watch, kind) for kind in ("limit", "flame", "river")},
+        "waited for the last (s)": round(waited, 1),
+        "age of the oldest batch not taken (s)": watch.lag(),
+        "CPU (cores)": cpu,
+        "analyst, share of the time": spent.followers(),
     }
+
+
+def probe_rows(number: int) -> list[Row]:
+    """Devices that will ring, each once; gauges three times."""
+    limits = [Row(f"limit-{n:05d}", "native-air-quality", AREAS[n % len(AREAS)]) for n in range(number)]
+    flames = [
+        Row(
+            *(f"flame-{n:05d}", "native-fire-watch", AREAS[n % len(AREAS)], None),
+            *(FIRST_LAT + n // IN_A_ROW * APART_DEG, FIRST_LON + n % IN_A_ROW * APART_DEG),
+        )
+        for n in range(number)
+    ]
+    return [*limits, *flames, *(Row(gauge(area), "native-water-level", area) for area in AREAS)]
+
+
+def gauge(area: str) -> str:
+    """A gauge that has the levels of a rehearsal."""
+    return f"wl-{area}-000009"
+
+
+def ring(stack: RunningStack, number: int, seconds: float) -> Probes:
+    """Publish what rings, evenly mixed; when each was handed over."""
+    said: list[tuple[float, str, str, str, str, dict[str, Any]]] = []  # due, kind, device, area, severity, metrics
+    for n in range(number):
+        area, due = AREAS[n % len(AREAS)], n / number
+        said.append((due, "limit", f"limit-{n:05d}", area, "", {"pm25": 1000.0}))
+        said.append((due + 0.5 / number, "flame", f"flame-{n:05d}", area, "", {"flame": "flame"}))
+    steps = [(level, severity, area) for level, severity in LEVELS for area in AREAS]
+    for n, (level, severity, area) in enumerate(steps):
+        said.append(((n + 0.25) / len(steps), "river", gauge(area), area, severity, {"water_level": level}))
+    probes, begun = Probes(), time.monotonic()
+    with stack.gateway() as gateway:
+        for sequence, (due, kind, device, area, severity, metrics) in enumerate(sorted(said, key=lambda one: one[0])):
+            time.sleep(max(begun + due * seconds - time.monotonic(), 0))
+            probes.add(kind, device, area, severity, gateway, sequence + 1, metrics)
+        gateway.settle()
+    return probes
+
+
+def checked(stack: RunningStack, sent: list[Sent], probes: int) -> Figures:
+    """Every reading is a row; how many devices lack some or have too many."""
+    wanted = {device: count for one in sent for device, count in one.readings.items()}
+    total, deadline = sum(wanted.values()) + probes, time.monotonic() + 120
+    while (settled := stack.received()) < total and time.monotonic() < deadline:
+        time.sleep(0.5)
+    found: dict[str, int] = {}
+    for family in FAMILIES:
+        found |= {device: rows for device, rows in stack.query(ROWS.format(family)) if device.startswith("bench-")}
+    ledger = stack.query("select sum(received), sum(stored), sum(duplicate), sum(quarantined) from ops.ledger")[0]
+    different = sum(found.get(device, 0) != count for device, count in wanted.items()) + len(
+        found.keys() - wanted.keys()
+    )
+    return {
+        "readings sent": total,
+        "messages sent less acknowledged": sum(one.messages - one.acknowledged for one in sent),
+        "readings in the ledger": int(settled),
+        **dict(zip(("received", "stored", "duplicate", "quarantined"), map(int, ledger), strict=True)),
+        "devices": len(wanted),
+        "devices whose rows are not what they sent": different,
+    }
+
+
+def conditions(asked: argparse.Namespace, mix: Mix, spent: Spent) -> Figures:
+    """What was asked, and what else the machine had to do."""
+    groups = [f"{devices:,} devices in messages of {length}" for length, devices, _ in mix.groups]
+    return {
+        "asked (readings/s)": asked.rate,
+        "that is (messages/s)": round(mix.messages),
+        "mix": "; ".join(groups) + f"; {len(FAMILIES)} families of three metrics",
+        "load average, 1 min: before, after": spent.loads(),
+        "seconds": asked.seconds,
+    }
+
+
+def flat(figures: Figures, before: str = "") -> list[tuple[str, Any]]:
+    """Rows of a table."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in figures.items():
+        rows += flat(value, f"{before}{name}: ") if isinstance(value, dict) else [(before + name, value)]
+    return rows
 
 
 if __name__ == "__main__":

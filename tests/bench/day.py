@@ -3,6 +3,7 @@
     python -m tests.bench.day load --folder DIR        fills a stack of its own; goes on where it was
     python -m tests.bench.day ask --folder DIR         asks it, while 20,000 messages/s come in; bench/day.json
     python -m tests.bench.day ask --folder DIR --rate 0 --times 50
+    python -m tests.bench.day ask --folder DIR --boards 20                then every query of every board as well
 
 Loading goes through ingest's writer, minute after minute of the city, sorted by receipt; one device in eleven sends as
 often as its profile says, the others four times a day; two metrics of a family are sent. Chunks are as long as the
@@ -20,16 +21,20 @@ import sys
 import time
 from pathlib import Path
 
+from dashboards.preview.database import Database
 from dothi.load.fleet import fleet_of
 from dothi.settings import stack_at
 from tests.bench.day_ask import ask_all, document, questions, told
 from tests.bench.day_fill import CITY, load, say
 from tests.bench.day_rollups import fill
-from tests.bench.day_stack import caught_up, hand_over, sent_to, started
+from tests.bench.day_stack import caught_up, hand_over, sent_to, started, stored_per_s
+from tests.bench.panels import asked_by, measure, plan, table, wants
 from tests.bench.storage import database_in
+from tests.dashboard_questions import boards
 
 READINGS = 100_000_000
 WARM_S = 30.0
+LIMIT_MS = 300.0
 
 
 def main() -> None:
@@ -44,6 +49,9 @@ def main() -> None:
     other.add_argument("--rate", type=float, default=20_000.0, help="messages/s meanwhile; 0: none")
     other.add_argument("--running", action="store_true", help="the stack runs already, and goes on running")
     other.add_argument("--times", type=int, default=200, help="each question; 0: only let the analyst catch up")
+    other.add_argument("--boards", type=int, default=0, help="then every query of every board so many times")
+    other.add_argument("--slowest", type=int, default=3, help="so many plans of boards' queries are printed")
+    other.add_argument("--wait", type=Path, help="begin when this file exists")
     other.add_argument("--out", type=Path, default=Path("bench/day.json"))
     for command in (one, other):
         command.add_argument("--folder", type=Path, required=True)
@@ -78,14 +86,29 @@ def asked(arguments: argparse.Namespace) -> bool:
         say("caught up" if done else "still behind")
         if not arguments.times:
             return done
+        some = questions(fleet_of(CITY), arguments.readings)
+        while arguments.wait and not arguments.wait.exists():
+            time.sleep(1.0)
         with sent_to(folder, arguments.rate):
             time.sleep(WARM_S if arguments.rate else 0)
-            found = ask_all(stack.reader, questions(fleet_of(CITY), arguments.readings), arguments.times, say)
+            found = ask_all(stack.reader, some, arguments.times, say)
+            say(f"asked; load {os.getloadavg()[0]:.1f}, {stored_per_s(stack.database):,.0f} readings/s stored")
+            shown = of_boards(stack.reader, arguments.boards, arguments.slowest) if arguments.boards else ""
+            say(f"load {os.getloadavg()[0]:.1f}, {stored_per_s(stack.database):,.0f} readings/s stored")
     beside = {"cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg(), "rate": arguments.rate}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(document(found, beside))
-    sys.stdout.write("\n".join(told(found)) + "\n")
+    sys.stdout.write("\n".join([*told(found), "", shown]) + "\n")
     return all("failed" not in one and (not one["aim_ms"] or one["p95"] < one["aim_ms"]) for one in found.values())
+
+
+def of_boards(reader: str, runs: int, slowest: int) -> str:
+    """What every query of every board takes, as a table, and the plans of the slowest."""
+    with contextlib.closing(Database(reader)) as database:
+        chosen = [board for uid, board in boards().items() if wants(uid, [], english=False)]
+        found = measure(database, asked_by(chosen, database, {}), runs)
+        first = [one.question for one in found if one.error is None][:slowest]
+        return "\n\n".join([table(found, LIMIT_MS), *(f"{one.where}\n{plan(database, one)}" for one in first)])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ BEHIND = """
 select count(*)::int from ops.batch
 where xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0')
 """
+STORED = """
+select coalesce(sum(stored), 0) / 60.0 from ops.ledger where minute = date_trunc('minute', now()) - interval '1 minute'
+"""
 BORDERS = """
 update rollup.closed set until = greatest(until, case width
     when '1d' then date_trunc('day', now() at time zone 'Asia/Ho_Chi_Minh') at time zone 'Asia/Ho_Chi_Minh'
@@ -33,6 +36,14 @@ def hand_over(owner: str) -> None:
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute(TAKEN)
         connection.execute(BORDERS)
+
+
+def stored_per_s(database: str) -> float:
+    """Readings that were stored in a second, in the last whole minute."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        row = connection.execute(STORED).fetchone()
+    assert row is not None  # an aggregate always gives a row
+    return float(row[0])
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dashboards.preview.asking import QueryError
 from dashboards.preview.database import Database
@@ -75,6 +76,11 @@ def wants(uid: str, named: list[str], english: bool) -> bool:
     return uid in named if named else english or not uid.endswith("-en")
 
 
+def asked_by(chosen: list[dict[str, Any]], database: Database, wanted: Mapping[str, Sequence[str]]) -> list[Question]:
+    """Every query of some boards; `wanted` replaces the choices that their variables begin with."""
+    return [one for board in chosen for one in questions(board, database.ask, None, wanted)]
+
+
 def figures_of(one: Timed) -> dict[str, object]:
     """One query's entry in the file."""
     figures = {"query": one.question.where, "rows": one.rows, "p50_ms": one.at(0.5), "p95_ms": one.at(0.95)}
@@ -100,8 +106,7 @@ def main() -> None:
     if not given.board and not given.english:
         chosen = [board for uid, board in boards().items() if wants(uid, given.board, given.english)]
     with closing(Database(given.database)) as database:
-        asked = [one for board in chosen for one in questions(board, database.ask, None, wanted)]
-        found = measure(database, asked, given.runs)
+        found = measure(database, asked_by(chosen, database, wanted), given.runs)
         print(table(found, given.limit_ms))  # noqa: T201 - this is what it is for
         for one in [one for one in found if one.error is None][: given.slowest]:
             print(f"\n## {one.question.where}\n\n{plan(database, one.question)}")  # noqa: T201
