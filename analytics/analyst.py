@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import psycopg
@@ -19,6 +20,7 @@ from analytics.detectors.engine import Detectors
 from analytics.heard import Heard
 from analytics.meters import Meters
 from analytics.newest import Newest
+from analytics.read_ahead import Ahead
 from analytics.rollup.follower import Rollups
 from analytics.states import States
 
@@ -105,7 +107,8 @@ def run(analyst: Analyst) -> None:
                 backoff_s = 0.05
                 answers(analyst.meters)
                 analyst.ready()
-                follow(connection, analyst)
+                with session(analyst.database) as other, Ahead(other) as ahead:
+                    follow(connection, analyst, ahead)
         except Busy:
             stand_by(analyst)
         except Exception as error:  # a fault of one follower must not end the others: all begin anew and it is said
@@ -116,13 +119,20 @@ def run(analyst: Analyst) -> None:
 
 @contextmanager
 def connected(url: str) -> Iterator[psycopg.Connection]:
-    """A connection as the analyst, in autocommit mode."""
+    """A connection as the analyst, the only one that follows. Raises Busy."""
+    with session(url) as connection:
+        if connection.execute("select pg_try_advisory_lock(%s)", (ALONE,)).fetchone() != (True,):
+            raise Busy("another analyst follows this database")
+        yield connection
+
+
+@contextmanager
+def session(url: str) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit mode."""
     with psycopg.connect(
         url, autocommit=True, connect_timeout=5, application_name="dothi analyst", **NETWORK
     ) as connection:
         connection.execute(SESSION)
-        if connection.execute("select pg_try_advisory_lock(%s)", (ALONE,)).fetchone() != (True,):
-            raise Busy("another analyst follows this database")
         connection.prepare_threshold = None  # each statement names its batches, so none comes twice
         yield connection
 
@@ -137,12 +147,12 @@ def reset(connection: psycopg.Connection, analyst: Analyst) -> None:
                 follower.reset(connection)
 
 
-def follow(connection: psycopg.Connection, analyst: Analyst) -> None:
+def follow(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead | None = None) -> None:
     """Rounds, one a second; at once where more is waiting than one round takes."""
     indexed = 0.0
     while not analyst.stop.is_set():
         began = time.monotonic()
-        taken = one_round(connection, analyst)
+        taken = one_round(connection, analyst, ahead)
         for follower in analyst.followers:
             with analyst.meters.working(follower.name), connection.transaction():
                 follower.tick(connection, datetime.now(UTC))
@@ -153,8 +163,8 @@ def follow(connection: psycopg.Connection, analyst: Analyst) -> None:
         analyst.stop.wait(0.0 if rows > MOST_ROWS // 2 else max(0.0, began + ROUND_S - time.monotonic()))
 
 
-def one_round(connection: psycopg.Connection, analyst: Analyst) -> list[Taken]:
-    """Take the next batches and give their rows to every follower, all in one transaction."""
+def one_round(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead | None = None) -> list[Taken]:
+    """Take the next batches and give their rows to every follower, all in one transaction. `ahead`: reads beside it."""
     meters = analyst.meters
     waiting = peek(connection, CONSUMER, MOST_ROWS)
     meters.waiting(waiting.age_s)
@@ -163,9 +173,12 @@ def one_round(connection: psycopg.Connection, analyst: Analyst) -> list[Taken]:
     rows = 0
     with connection.transaction():
         taken = take(connection, CONSUMER, waiting.most)
-        for batches in taken:
+        reads = (
+            (future.result for future in ahead.each(taken)) if ahead else (partial(read, connection, t) for t in taken)
+        )
+        for columns_read in reads:
             with meters.working("read"):
-                columns = read(connection, batches)
+                columns = columns_read()
             rows += len(columns.device)
             for follower in analyst.followers if len(columns.device) else ():
                 with meters.working(follower.name):

@@ -180,6 +180,12 @@ def crash_at() -> str | None:
 ALARM_ROUTES = "DOTHI_ALARM_ROUTES"
 
 
+def routes_file() -> Path | None:
+    """DOTHI_ALARM_ROUTES: the file of routes; None: there is none."""
+    value = os.environ.get(ALARM_ROUTES)
+    return Path(value) if value else None
+
+
 def alarm_routes(given: Path | None = None) -> "Routes":
     """DOTHI_ALARM_ROUTES, or a file given: who is told of which alarms; without one MQTT alone. Raises WrongUsage."""
     from analytics.delivery.letter import kinds, limits
@@ -187,12 +193,12 @@ def alarm_routes(given: Path | None = None) -> "Routes":
     from analytics.delivery.routes_file import RoutesRefused, read_routes
     from devices.area import ZONES
 
-    value = str(given) if given else os.environ.get(ALARM_ROUTES)
-    if not value:
+    file = given or routes_file()
+    if file is None:
         return NOBODY
     known = {*kinds(), *limits(), *rule_kinds()}
     try:
-        return read_routes(Path(value), [zone.code for zone in ZONES], known, os.environ.get)
+        return read_routes(file, [zone.code for zone in ZONES], known, os.environ.get)
     except RoutesRefused as error:
         raise WrongUsage(str(error) if given else f"{ALARM_ROUTES}: {error}") from None
 

@@ -9,20 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dothi.runtime import Runtime, find_runtime
+from dothi.stack.gate import compile_polling
 from dothi.stack.ports import answers, free_port
 
 OPEN = "allow_anonymous true\n"
 
 
 class Mosquitto:
-    """A broker whose files lie in `folder`; `lines` are added to its configuration."""
+    """A broker whose files lie in `folder`; `lines` are added to its configuration. `plain`: without what the stack
+    loads before it."""
 
-    def __init__(self, folder: Path, lines: str = OPEN, port: int | None = None) -> None:
+    def __init__(self, folder: Path, lines: str = OPEN, port: int | None = None, plain: bool = False) -> None:
         self.port = port or free_port(set())
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._runtime: Runtime = find_runtime()
         self._file = folder / f"mosquitto-{self.port}.conf"
+        self._polling = None if plain else folder / f"polling-{self.port}.so"
+        if self._polling:
+            compile_polling(self._runtime, self._polling)
         self.configure(lines)
 
     def configure(self, lines: str) -> None:
@@ -35,7 +40,8 @@ class Mosquitto:
     def start(self) -> None:
         """Until it answers."""
         command = [str(self._runtime.mosquitto), "-c", str(self._file)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        before = {"LD_PRELOAD": str(self._polling)} if self._polling else {}
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **before})
         while not answers(self.port):
             assert self.process.poll() is None, "mosquitto does not start"
             time.sleep(0.02)
@@ -53,9 +59,9 @@ class Mosquitto:
 
 
 @contextmanager
-def mosquitto(folder: Path, lines: str = OPEN) -> Iterator[Mosquitto]:
+def mosquitto(folder: Path, lines: str = OPEN, plain: bool = False) -> Iterator[Mosquitto]:
     """A running one."""
-    broker = Mosquitto(folder, lines)
+    broker = Mosquitto(folder, lines, plain=plain)
     broker.start()
     try:
         yield broker

@@ -411,3 +411,29 @@ def test_the_process_stops_when_it_is_told_to(record: Record, tmp_path: Path) ->
         running.terminate()
         assert running.wait(WAIT_S) == 0
         assert record.states("desk") == Counter(answered=1), "what was under way is told to its end"
+
+
+def test_other_routes_hold_when_the_file_changes_and_a_faulty_one_does_not(record: Record, tmp_path: Path) -> None:
+    raised: list[int] = []
+
+    def told_to() -> set[str]:
+        """Who is told of an alarm that is raised now."""
+        time.sleep(0.1)
+        raised.append(record.raised(f"alarm {len(raised)}"))
+        record.until(lambda: record.one("select exists (select from ops.delivery where alarm = %s)", raised[-1]))
+        found = record.admin.execute("select receiver from ops.delivery where alarm = %s", (raised[-1],))
+        return {row[0] for row in found}
+
+    file = tmp_path / "routes.yaml"
+    with http_receiver() as desk, http_receiver() as other, process(tmp_path, record, document({"desk": desk})):
+        assert told_to() == {"desk"}
+        file.write_text("receivers: [")
+        time.sleep(2.5)
+        assert told_to() == {"desk"}, "a file that cannot be used changes nothing"
+        for receivers in ({"desk": desk, "other": other}, {"other": other}, {"desk": desk}):
+            file.write_text(json.dumps(document(dict(receivers))))
+            record.until(lambda receivers=receivers: told_to() == set(receivers))  # type: ignore[misc]
+        record.until(lambda: record.one("select bool_and(state = 'answered') from ops.delivery"))
+        got = [*desk.got, *other.got]
+    assert {one.document["alarm"]["id"] for one in got} == set(raised), "none is lost"
+    assert max(Counter(one.key for one in got).values()) == 1, "nobody hears anything twice"

@@ -6,6 +6,7 @@ Killed anywhere, it takes out the same again and raises the same. What it cannot
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -15,6 +16,7 @@ from analytics.alarms import air, signs
 from analytics.alarms.engine import Engine, World, only
 from analytics.alarms.events import clear_events, raise_events
 from analytics.alarms.hearing import Hearing
+from analytics.alarms.late import Late, newest_of
 from analytics.alarms.limits import in_use
 from analytics.alarms.outage import There
 from analytics.alarms.record import Kept
@@ -58,6 +60,7 @@ class Alarms:
     def _forget(self) -> None:
         self.engine = Engine(self._rules, World(self._population, self._fleet, self._danger))
         self.hearing = Hearing(self.engine.silences.rule.warm_up_s if self.engine.silences else 0.0)
+        self.late = Late()
         self._connection: psycopg.Connection | None = None
         self._look, self._slow = Every(LOOK_EVERY), Every(SLOW_EVERY)
         self._refusals = Refusals()
@@ -98,19 +101,20 @@ class Alarms:
         if look:
             self._closed_by_hand(connection)
             self.hearing.listen(connection, at)
-        self._take(connection)
+            self.engine.take(self.late.ripe(at, partial(newest_of, connection)))
+        self._take(connection, at)
         raise_events(record, self._rules, self._events(connection))
         self.engine.settle(record, at, self.hearing.known(at) if look else None)
         if slow:
             clear_events(connection, record, self._rules, at)
             self._judge_air(connection)
 
-    def _take(self, connection: psycopg.Connection) -> None:
+    def _take(self, connection: psycopg.Connection, at: int) -> None:
         deadline = time.monotonic() + self._budget_s
         while True:
             full = self.engine.folding.held + self._portion > self._most_held
             some = signs.take_findings(connection, self._portion, only_over=full)
-            self.engine.take(some)
+            self.engine.take(self.late.sift(some, at, partial(newest_of, connection)))
             self.taken += len(some)
             if not some or time.monotonic() > deadline:
                 return

@@ -14,13 +14,15 @@ from analytics.delivery.mirror import Mirror
 from analytics.delivery.outbox import Pace
 from analytics.delivery.routes import Routes
 from analytics.delivery.store import AWAY, Busy, Connection, Store, connect
-from analytics.delivery.teller import Teller, channel_to, first_of
+from analytics.delivery.teller import first_of
+from analytics.delivery.tellers import Tellers
 
 log = structlog.get_logger("analytics.delivery")
 
 CHANNEL = "dothi_alarm"
 LOOK_EVERY_S = 1.0
 REMIND_EVERY_S = 5.0
+REREAD_EVERY_S = 2.0
 COUNT_EVERY_S = 5.0
 TIDY_EVERY_S = 600.0
 LAST_WORDS_S = 10.0
@@ -32,7 +34,8 @@ from ops.delivery where state = 'waiting' group by receiver
 
 
 class Messenger(NamedTuple):
-    """What the process is told. `ready` is called once; `stop` ends it. `brokers`: addresses by name."""
+    """What the process is told. `ready` is called once; `stop` ends it. `brokers`: addresses by name; `reread`: other
+    routes than before, None while there are none."""
 
     database: str
     brokers: dict[str, str]
@@ -41,16 +44,16 @@ class Messenger(NamedTuple):
     stop: asyncio.Event
     ready: Callable[[], None] = lambda: None
     pace: Pace = Pace()
+    reread: Callable[[], Routes | None] = lambda: None
 
 
 async def run(messenger: Messenger) -> None:
     """Tell until `stop` is set; then what is under way is told to its end, for a few seconds at most."""
     async with Store(messenger.database) as store, Store(messenger.database, alone=False, name="mirror") as seen:
-        tellers = tellers_of(messenger, store)
+        tellers = Tellers(store, messenger.meters)
         mirrors = [Mirror(url, seen, messenger.meters, name) for name, url in messenger.brokers.items()]
-        works: list[Coroutine[Any, Any, None]] = [one.run(messenger.stop) for one in tellers.values()]
-        works += [one.run(messenger.stop) for one in mirrors]
-        works.append(Desk(messenger, store, tellers, mirrors).run())
+        works: list[Coroutine[Any, Any, None]] = [one.run(messenger.stop) for one in mirrors]
+        works += [Desk(messenger, store, tellers, mirrors).run(), tellers.run(messenger.stop)]
         tasks = [asyncio.create_task(work) for work in works]
         stopped = asyncio.create_task(messenger.stop.wait())
         done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -63,26 +66,17 @@ async def run(messenger: Messenger) -> None:
             task.result()  # whatever ended one by itself is a fault of ours, and ends the process
 
 
-def tellers_of(messenger: Messenger, store: Store) -> dict[str, Teller]:
-    """One for each receiver."""
-    routes, meters = messenger.routes, messenger.meters
-    return {
-        name: Teller(name, receiver, channel_to(receiver, routes.secrets[name]), store, meters, messenger.pace)
-        for name, receiver in routes.receivers.items()
-    }
-
-
 class Desk:
     """Takes news, wakes who is concerned, and does what is to be done from time to time."""
 
-    def __init__(
-        self, messenger: Messenger, store: Store, tellers: dict[str, Teller], mirrors: Sequence[Mirror]
-    ) -> None:
+    def __init__(self, messenger: Messenger, store: Store, tellers: Tellers, mirrors: Sequence[Mirror]) -> None:
         self._messenger = messenger
+        self._routes, self._pace = messenger.routes, messenger.pace
+        tellers.lead(self._routes, self._pace)
         self._store = store
         self._tellers = tellers
         self._mirrors = mirrors
-        self._done = dict.fromkeys(("remind", "count", "tidy"), 0.0)
+        self._done = dict.fromkeys(("reread", "remind", "count", "tidy"), 0.0)
         self._announced = False
 
     async def run(self) -> None:
@@ -120,12 +114,13 @@ class Desk:
     async def _round(self) -> None:
         """All news that there is now, and whatever is due."""
         meters = self._messenger.meters
+        if self._due("reread", REREAD_EVERY_S):
+            await self._reread()
         try:
             while not self._messenger.stop.is_set():
-                taken, receivers = await self._store.run(lambda c: outbox.fan_out(c, self._messenger.routes))
+                taken, receivers = await self._store.run(lambda c: outbox.fan_out(c, self._routes))
                 meters.news += taken
-                for name in receivers:
-                    self._tellers[name].wake.set()
+                self._tellers.wake(receivers)
                 if taken < outbox.PORTION:
                     break
             await self._now_and_then()
@@ -139,6 +134,14 @@ class Desk:
             self._announced = True
             self._messenger.ready()
 
+    async def _reread(self) -> None:
+        """Other routes hold for whatever news is taken from now on; what waits for a receiver waits on."""
+        routes = await asyncio.to_thread(self._messenger.reread)
+        if routes is not None:
+            self._routes = routes
+            self._pace = self._pace._replace(give_up_s=routes.give_up_after_h * 3600.0)
+            self._tellers.lead(routes, self._pace)
+
     def _stands_by(self, standing: bool) -> None:
         if standing and not self._messenger.meters.standing_by:
             log.info("another messenger tells the receivers of this database; standing by")
@@ -150,7 +153,7 @@ class Desk:
         if self._due("count", COUNT_EVERY_S):
             await self._count()
         if self._due("tidy", TIDY_EVERY_S):
-            give_up_s = self._messenger.pace.give_up_s
+            give_up_s = self._pace.give_up_s
             while await self._store.run(lambda c: outbox.tidy(c, give_up_s)) >= outbox.TIDY_PORTION:
                 pass
 
@@ -168,5 +171,5 @@ class Desk:
 
         rows = await self._store.run(ask)
         meters = self._messenger.meters
-        meters.waiting = dict.fromkeys(self._tellers, 0) | {name: count for name, count, _ in rows}
-        meters.oldest_s = dict.fromkeys(self._tellers, 0.0) | {name: age for name, _, age in rows}
+        meters.waiting = dict.fromkeys(self._routes.receivers, 0) | {name: count for name, count, _ in rows}
+        meters.oldest_s = dict.fromkeys(self._routes.receivers, 0.0) | {name: age for name, _, age in rows}

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, Ints
+from analytics.detectors.rows import Bools, Floats, Ints, joined
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
 
@@ -70,6 +70,42 @@ class Implausible(Detector):
         self._straight = np.array([metric.unit != "deg" for metric in metrics])  # 359 deg are not far from 1 deg
         self._least = np.array([bound(metric, "low") for metric in metrics], np.float32)
         self._most = np.array([bound(metric, "high") for metric in metrics], np.float32)
+
+    def update(self, rows: Rows) -> Changes:
+        """As every detector; the rows of devices of which all lie where their series have been are taken at once."""
+        if len(rows.rounds()) == 1:
+            return self._round(rows)
+        quiet = self._quiet(rows)
+        if quiet.any():
+            self._count(rows.of(quiet))
+        some = rows.of(~quiet)
+        return joined([self._round(some.of(places)) for places in some.rounds()])
+
+    def _quiet(self, rows: Rows) -> Bools:
+        """Rows of devices that say nothing new: between what was lowest and highest, and long before counts halve."""
+        state, slot, value = self.state, rows.slot, self.short(rows)
+        low = np.maximum(state["low"][slot], self._least)
+        high = np.minimum(state["high"][slot], self._most)
+        odd = (value < low) | (value > high) | (state["hold"][slot] > 0)
+        odd |= state["readings"][slot] >= FULL - 1 - len(rows.rounds())
+        loud = slot[odd.any(axis=1)]
+        return ~np.isin(slot, loud) if len(loud) else np.ones(len(slot), np.bool_)
+
+    def _count(self, rows: Rows) -> None:
+        """Readings, repetitions and the last value of devices whose rows say nothing new; rows are sorted by slot."""
+        state, value = self.state, self.short(rows)
+        begins = np.flatnonzero(np.r_[True, rows.slot[1:] != rows.slot[:-1]])
+        lengths, slot, told = np.diff(np.r_[begins, len(value)]), rows.slot[begins], value == value
+        # By row and column the newest row up to it that has a value, of whichever device.
+        newest = np.maximum.accumulate(np.where(told, np.arange(len(value))[:, None], -1), axis=0)
+        before = np.vstack([newest[:1] * 0 - 1, newest[:-1]])
+        last = state["last"][slot]
+        known = before >= np.repeat(begins, lengths)[:, None]
+        previous = np.where(known, np.take_along_axis(value, before, axis=0), np.repeat(last, lengths, axis=0))
+        state["readings"][slot] += np.add.reduceat(told.astype("u2"), begins, axis=0)
+        state["same"][slot] += np.add.reduceat((value == previous).astype("u2"), begins, axis=0)
+        final = newest[begins + lengths - 1]
+        state["last"][slot] = np.where(final >= begins[:, None], np.take_along_axis(value, final, axis=0), last)
 
     def _round(self, rows: Rows) -> Changes:
         """Most values lie where the series has been: of these hardly anything is noted."""

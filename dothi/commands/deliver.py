@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import structlog
 import typer
 
 from dothi import log, settings
+from dothi.errors import Refused
 from dothi.settings import stack_at
 
 if TYPE_CHECKING:
@@ -49,7 +51,38 @@ async def delivering(document: dict[str, Any], folder: Path, routes: "Routes") -
         shown = Pages(lambda: prometheus_text(meters), meters.trouble)
         pages = asyncio.create_task(serve(int(url.rpartition(":")[2]), shown))
     pace = Pace(give_up_s=routes.give_up_after_h * 3600.0)
-    await run(Messenger(document["analyst"], brokers, routes, meters, stop, ready, pace))
+    told = Messenger(document["analyst"], brokers, routes, meters, stop, ready, pace, rereading(settings.routes_file()))
+    await run(told)
     structlog.get_logger("dothi.analytics").info("messenger leaves")
     if pages:
         pages.cancel()
+
+
+def rereading(file: Path | None) -> "Callable[[], Routes | None]":
+    """Reads the routes again when their file has changed. A faulty one is said in one line, and the old ones hold."""
+    log = structlog.get_logger("dothi.analytics")
+    seen = stamp(file)
+
+    def reread() -> "Routes | None":
+        nonlocal seen
+        before, seen = seen, stamp(file)
+        if file is None or before == seen:
+            return None
+        try:
+            routes = settings.alarm_routes()
+        except Refused as refusal:
+            log.error("routes refused, those from before hold", reason=str(refusal))
+            return None
+        log.info("routes read again", receivers=len(routes.receivers), routes=len(routes.routes))
+        return routes
+
+    return reread
+
+
+def stamp(file: Path | None) -> tuple[int, int, int] | None:
+    """What changes when a file does; None: it is not there."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None

@@ -11,7 +11,7 @@ from dothi.runtime import Runtime
 from dothi.stack.account import Account, starter
 from dothi.stack.certificates import Certificates
 from dothi.stack.cluster import ENVIRONMENT
-from dothi.stack.gate import compile_gate
+from dothi.stack.gate import compile_gate, compile_polling
 from dothi.stack.parts import Part
 from dothi.stack.passwords import password_line, write_private
 from dothi.stack.ports import answers
@@ -202,6 +202,8 @@ def part(
         account.give(own / name)
     compile_gate(runtime, own / "gate.so")
     account.give(own / "gate.so")
+    compile_polling(runtime, own / "polling.so")
+    account.give(own / "polling.so")
     lay_table(table_path(folder, shard), account, areas)
     return Part(
         name=f"broker {shard}",
@@ -214,5 +216,5 @@ def part(
         log=folder / f"log/broker-{shard}.log",
         folder=folder,
         ready=lambda: answers(port) and answers(tls.port, reached(tls.address)),
-        environment=ENVIRONMENT,
+        environment={**ENVIRONMENT, "LD_PRELOAD": str(own / "polling.so")},
     )

@@ -1,4 +1,4 @@
-"""The gate's plugin, compiled where it is needed: by the tiny compiler of the private runtime, or the host's own."""
+"""What the broker loads, compiled where it is needed: by the private runtime's tiny compiler, or the host's own."""
 
 import shutil
 import struct
@@ -8,7 +8,7 @@ from pathlib import Path
 from dothi.errors import Refused
 from dothi.runtime import Runtime
 
-SOURCE = Path(__file__).parents[2] / "devices/gate/gate.c"
+SOURCES = Path(__file__).parents[2] / "devices/gate"
 COMPILERS = ("tcc", "cc", "gcc", "clang")
 PT_GNU_STACK, PF_READ_WRITE = 0x6474E551, 6
 PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
@@ -16,15 +16,25 @@ PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
 def compile_gate(runtime: Runtime, target: Path) -> None:
     """Compile the plugin into `target`. Raises Refused when there is no compiler, or it refuses."""
+    compile_c(runtime, SOURCES / "gate.c", target)
+
+
+def compile_polling(runtime: Runtime, target: Path) -> None:
+    """Compile what makes the broker poll at less cost, to be loaded before it, into `target`. Raises Refused."""
+    compile_c(runtime, SOURCES / "polling.c", target)
+
+
+def compile_c(runtime: Runtime, source: Path, target: Path) -> None:
+    """One source into a shared object. Raises Refused when there is no compiler, or it refuses."""
     made = subprocess.run(
-        [*compiler(runtime), "-shared", "-nostdlib", "-fPIC", "-o", str(target), str(SOURCE)],
+        [*compiler(runtime), "-shared", "-nostdlib", "-fPIC", "-o", str(target), str(source)],
         capture_output=True,
         text=True,
         check=False,
     )
     if made.returncode:
         reason = made.stderr.strip().splitlines() or ["no reason given"]
-        raise Refused(f"the broker's gate cannot be compiled: {reason[-1]}")
+        raise Refused(f"the broker's {source.stem} cannot be compiled: {reason[-1]}")
     target.write_bytes(without_executable_stack(target.read_bytes()))
 
 

@@ -38,7 +38,7 @@ LIMIT = {
     **{"name": "probe", "from": "limit", "kind": "probe", "family": "air_quality", "metric": "pm25", "when": ">"},
     **{"raise": 900, "clear": 800, "severity": "critical", "fold": "device", "title": {"vi": "Thử", "en": "Probe"}},
 }
-WARM_S = 20.0
+WARM_S = 30.0
 LATE_S = 30.0
 LEVELS = ((4.5, "minor"), (5.5, "major"), (6.5, "critical"))
 FIRST_LAT, FIRST_LON, APART_DEG, IN_A_ROW = 19.0, 105.0, 0.11, 20
@@ -55,7 +55,7 @@ def main() -> None:
     """Measure, and print a table or one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=60_000, help="readings/s of all senders together")
-    parser.add_argument("--seconds", type=int, default=90, help="in which probes ring, after 20 s")
+    parser.add_argument("--seconds", type=int, default=90, help="in which probes ring, after 30 s")
     parser.add_argument("--single", type=float, default=0.1, help="share of readings that are messages of their own")
     parser.add_argument("--lengths", default="10,25,50", help="readings in a list, each of an equal share of devices")
     parser.add_argument("--devices", type=int, default=60_000)

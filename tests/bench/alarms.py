@@ -130,6 +130,7 @@ def ask(url: str, folder: Path) -> None:
             "history": lambda: alarm_desk.history(connection, None, None, 200),
             "stats --since 24h": lambda: alarm_figures.figures(connection, now - timedelta(days=1), now, None, 10),
             "stats --since 7d": lambda: alarm_figures.figures(connection, now - timedelta(days=7), now, None, 10),
+            "stats --since 366d": lambda: alarm_figures.figures(connection, now - timedelta(days=366), now, None, 10),
             "status: how many are active": lambda: connection.execute(
                 "select count(*) from city.alarm where cleared is null"
             ).fetchone(),

@@ -104,7 +104,7 @@ class Bench:
     def platform(self) -> Figures:
         """Workers as they are."""
         with contextlib.ExitStack() as held:
-            brokers = [held.enter_context(mosquitto(self.folder, QUEUES)) for _ in self.areas]
+            brokers = [held.enter_context(mosquitto(self.folder, QUEUES, self.asked.plain_broker)) for _ in self.areas]
             workers = [held.enter_context(self.worker(place, broker)) for place, broker in enumerate(brokers)]
             seen = held.enter_context(Seen(self.database.owner, self.sent)) if self.asked.rate else None
             figures = self.measured(brokers, [one.pid for one in workers], self.stored)
@@ -201,7 +201,7 @@ class Bench:
         rows = min(self.share, MOST_BARE // len(self.areas))
         files = [self.streams(place, rows) for place in range(len(self.areas))]
         with contextlib.ExitStack() as held:
-            brokers = [held.enter_context(mosquitto(self.folder, QUEUES)) for _ in self.areas]
+            brokers = [held.enter_context(mosquitto(self.folder, QUEUES, self.asked.plain_broker)) for _ in self.areas]
             readers = [
                 held.enter_context(
                     self.part("bare", place, broker, {"messages": self.share, "done": f"{self.folder}/done-{place}"})
@@ -348,6 +348,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="json")
     parser.add_argument("--garbage", type=float, default=0.0, help="share of messages that are no JSON")
     parser.add_argument("--no-bare", dest="bare", action="store_false", help="without the raw ceiling")
+    parser.add_argument("--plain-broker", action="store_true", help="without what the stack loads before mosquitto")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("bench/ingest.json"))
     asked = parser.parse_args()

@@ -4,8 +4,8 @@
 
 The whole way: simulator, broker, ingest, detectors and indices, the engine of alarms, the record. Devices send `speed`
 times as often as their profiles say, and the registry expects them as often, so that silence is noticed that much
-sooner; what is told in seconds or hours (rules, detectors, the hour of the air index) is as shipped. Tracks run
-side by side, the scenarios of one after another; `--second` plays in Bắc Kạn, the rest in Bắc Giang.
+sooner; what is told in seconds or hours elsewhere (rules, detectors, the hour of the air index) is as shipped. Tracks
+run side by side, the scenarios of one after another; `--second` plays in Bắc Kạn, the rest in Bắc Giang.
 """
 
 import argparse
@@ -148,9 +148,8 @@ def platform_restart(folder: Path) -> None:
 def say_alarms(stack: RunningStack, what: str, begun: object) -> None:
     """What the record noted since."""
     rows = stack.query(
-        "select a.id, a.kind, a.severity, h.what, a.message "
-        "from city.alarm_history h join city.alarm a on a.id = h.alarm "
-        "where h.recorded > %s and h.what in ('raised', 'reopened')",
+        "select a.id, a.kind, a.severity, h.what, a.message from city.alarm_history h "
+        "join city.alarm a on a.id = h.alarm where h.recorded > %s and h.what in ('raised', 'reopened')",
         begun,
     )
     sys.stdout.write(f"{what}: {len(rows)} alarms {rows}\n")
