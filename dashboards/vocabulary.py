@@ -151,7 +151,8 @@ def rows_of(pen: Pen, key: str, columns: Sequence[Column], w: int) -> grafana.Pa
 
 
 def state_timeline(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
-    """A band per series whose colour is its state: what nobody said is a gap."""
+    """A band per series whose colour is its state, a number that the column has a word for: Grafana makes no series of
+    texts. What nobody said is a gap."""
     options = statetimeline.Options(
         show_value=common.VisibilityMode.AUTO, legend=placement(), tooltip=common.VizTooltipOptions(), per_page=None
     )
