@@ -94,7 +94,8 @@ def top(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
     )
     defaults = written(pen.words, column)
     defaults.min_val = 0
-    return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, defaults, named=True))
+    # Its column has no title of its own, which Grafana would write at every bar.
+    return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, defaults))
 
 
 def trend(
