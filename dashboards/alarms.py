@@ -27,12 +27,12 @@ def alarm_table(pen: Pen, w: int) -> grafana.Panel:
     """Active alarms, the worst unanswered first: severity in words and colour, age, how to acknowledge."""
     narrow = w < 10
     columns = [
-        Column("severity", TEXT, width=118, shown=severities(pen), cell="fill"),
-        Column("age", CLOCK, width=82),
+        Column("severity", TEXT, width=116, shown=severities(pen), cell="fill"),
+        Column("age", CLOCK, width=80),
         plain("message", link="dothi-device"),
         # On a narrow one the message has the room: it names the device, and the map the district.
         Column("district", TEXT, width=115, link="dothi-district", hidden=narrow),
-        plain("handling", width=92),
+        plain("handling", width=84),
         Column("occurrences", width=70, hidden=w < 12),
         plain("device", hidden=True),
         plain("area", hidden=True),

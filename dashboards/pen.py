@@ -62,8 +62,8 @@ class Pen:
 
     def text(self, name: str) -> str:
         """A statement of the board's own file, else of the common one, filled in. KeyError: there is none."""
-        own, common_ones = statements(self.file), statements("common")
-        text = own[name] if name in own else common_ones[name]
+        own, shared = statements(self.file), statements("common") | statements("families")
+        text = own[name] if name in own else shared[name]
         return text.format_map(Pieces(self.fill))
 
     def rows(self, name: str, ref_id: str = "A") -> Sql:

@@ -94,7 +94,8 @@ def top(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
     )
     defaults = written(pen.words, column)
     defaults.min_val = 0
-    return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, defaults, named=True))
+    # Its column has no title of its own, which Grafana would write at every bar.
+    return panel(pen, key, [pen.rows(key)], [column], w, Look("bargauge", options, defaults))
 
 
 def trend(
@@ -151,7 +152,8 @@ def rows_of(pen: Pen, key: str, columns: Sequence[Column], w: int) -> grafana.Pa
 
 
 def state_timeline(pen: Pen, key: str, column: Column, w: int) -> grafana.Panel:
-    """A band per series whose colour is its state: what nobody said is a gap."""
+    """A band per series whose colour is its state, a number that the column has a word for: Grafana makes no series of
+    texts. What nobody said is a gap."""
     options = statetimeline.Options(
         show_value=common.VisibilityMode.AUTO, legend=placement(), tooltip=common.VizTooltipOptions(), per_page=None
     )

@@ -108,6 +108,9 @@ def answer_faults(question: Question, names: Any, rows: Any) -> Iterator[str]:
         row[list(names).index("time")] for row in rows
     ):
         yield "is not in order of time"
+    if question.form == "time_series":
+        values = [place for place, name in enumerate(names) if name not in ("time", "metric")]
+        yield from (f"has text in {names[n]}" for n in values if any(isinstance(row[n], str) for row in rows))
     if question.panel:
         yield from (f"has no column {name}" for name in named(question.panel) - set(names))
 

@@ -27,6 +27,10 @@ from devices.family import FAMILIES
 LATE: Steps = ((None, QUIET), (3, ORANGE), (10, RED))  # intervals
 SKEW: Steps = ((None, QUIET), (60, ORANGE), (300, RED))  # s
 BATTERY = too_low(30, 15)  # %
+# Grafana makes series of numbers alone: a state is a number with a word for it.
+STATES = sorted({state for family in FAMILIES.values() for metric in family.metrics for state in metric.states})
+CODES = {state: code for code, state in enumerate(STATES, 1)}
+BANDS = ("#5A6270", "#8A93A0", "#434B55", "#A3ABB6", "#6F7885")
 LIFE = ("planned", "enrolled", "active", "maintenance", "retired")
 
 
@@ -49,7 +53,7 @@ def device(words: Words, source: Source) -> grafana.Dashboard:
         ),
         row(4, rows_of(pen, "identity", IDENTITY, 24)),
         row(9, series),
-        row(5, state_timeline(pen, "states", Column("state", TEXT), 24)),
+        row(5, state_timeline(pen, "states", Column("state", shown=coded(words)), 24)),
         row(10, rows_of(pen, "last_readings", READINGS, 12), rows_of(pen, "last_refusals", REFUSALS, 12)),
         row(
             8,
@@ -137,6 +141,7 @@ def device_pen(words: Words, source: Source) -> Pen:
         metrics=metrics(words),
         limits=limits(words),
         states=states(words),
+        state_codes=values([*CODES.items()]),
     )
 
 
@@ -162,6 +167,11 @@ def limits(words: Words) -> str:
             if alarm.raise_at is not None
         ]
     )
+
+
+def coded(words: Words) -> dict[str, Shown]:
+    """Codes of states as words, neighbours in different greys."""
+    return {str(code): Shown(words.state(state), BANDS[code % len(BANDS)]) for state, code in CODES.items()}
 
 
 def states(words: Words) -> str:

@@ -38,13 +38,13 @@ def traffic(words: Words, source: Source) -> grafana.Dashboard:
         row(
             9,
             trend(pen, "flow", [Column("flow", VEHICLES, 0)], 12, finest="1h"),
-            state_timeline(pen, "service", Column("service", TEXT, shown=SERVED), 12),
+            state_timeline(pen, "service", Column("service", shown=SERVED), 12),
         ),
     ]
     return sector_board(pen, "traffic", figures, own)
 
 
-SERVED = {letter: Shown(letter, color or "#5A6270") for letter, color in SERVICE.items()}
+SERVED = {str(n): Shown(letter, color or "#5A6270") for n, (letter, color) in enumerate(SERVICE.items(), 1)}
 ROADS = [
     plain("road", link="dothi-device"),
     plain("district", width=140, link="dothi-district"),

@@ -61,7 +61,8 @@ def tiles(panel: dict[str, Any], frames: list[Frame]) -> Iterator[Tile]:
             for field in columns:
                 style = style_of(panel, field)
                 own = title_of(style, field)
-                name = str(names.values[row]) if names and names is not field else own
+                told = names is not None and names is not field and not style.get("displayName")
+                name = str(names.values[row]) if names and told else own
                 yield tile(style, field.values[row], name if len(columns) < 2 else f"{name} {own}", field.values)
 
 

@@ -59,4 +59,4 @@ def ticks(time: Range) -> str:
     """Times below the bands."""
     step = (time.end - time.start) / TICKS
     form = "%H:%M" if time.end - time.start <= timedelta(days=1) else "%d/%m %H:%M"
-    return "".join(f"<span>{(time.start + n * step).astimezone(LOCAL).strftime(form)}</span>" for n in range(TICKS))
+    return "".join(f"<span>{(time.start + n * step).astimezone(LOCAL).strftime(form)}</span>" for n in range(TICKS + 1))

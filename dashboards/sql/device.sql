@@ -104,10 +104,11 @@ LIMIT 5000
 
 -- name: states
 SELECT $__timeGroupAlias(r.time, $__interval, NULL), coalesce(l.label, s.key) AS metric,
-       (array_agg(s.value ORDER BY r.time DESC))[1] AS state
+       (array_agg(c.code ORDER BY r.time DESC))[1] AS state
 FROM city.device_readings(${{device:sqlstring}}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 5000) r
 CROSS JOIN LATERAL jsonb_each_text(r.metrics) s
 JOIN (VALUES {states}) l(metric, label) ON l.metric = s.key
+JOIN (VALUES {state_codes}) c(state, code) ON c.state = s.value
 GROUP BY 1, 2
 ORDER BY 1
 LIMIT 5000

@@ -55,7 +55,7 @@ busy AS MATERIALIZED (
     ORDER BY t.travel_index DESC NULLS LAST, t.flow_pcu_h DESC NULLS LAST, t.device
     LIMIT 12
 )
-SELECT $__timeGroupAlias(t.bucket, $__interval, NULL), b.road AS metric, max(t.level_of_service) AS service
+SELECT $__timeGroupAlias(t.bucket, $__interval, NULL), b.road AS metric, max(ascii(t.level_of_service) - 64) AS service
 FROM city.traffic_5m t JOIN busy b ON b.device = t.device
 WHERE $__timeFilter(t.bucket)
 GROUP BY 1, 2
