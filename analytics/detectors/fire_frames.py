@@ -68,21 +68,20 @@ class Frames(Marked):
     def agreeing(self, values: Floats) -> Bools:
         """Which values of the judged metrics speak of a fire."""
         found = np.zeros(values.shape, np.bool_)
-        for column, mark in enumerate(self.marks[self.family.name].values()):
-            if isinstance(mark, tuple):
-                states = self.family.metrics[int(self.judged[column])].states
-                found[:, column] = np.isin(values[:, column], [states.index(state) for state in mark])
-            else:
-                found[:, column] = values[:, column] >= mark
+        for column, (metric, mark) in enumerate(self.marks[self.family.name].items()):
+            told = values[:, column]
+            found[:, column] = self.one_of(metric, told, mark) if isinstance(mark, tuple) else told >= mark
         return found
 
     def concluded(self, values: Floats) -> Bools:
         """Which values of the judged metrics need no second reading."""
-        found = np.zeros(values.shape, np.bool_)
-        for column, metric in enumerate(self.marks[self.family.name]):
-            states = self.family.metrics[int(self.judged[column])].states
-            found[:, column] = np.isin(values[:, column], [states.index(state) for state in self.sure.get(metric, ())])
-        return found
+        metrics = enumerate(self.marks[self.family.name])
+        return np.column_stack([self.one_of(metric, values[:, n], self.sure.get(metric, ())) for n, metric in metrics])
+
+    def one_of(self, metric: str, values: Floats, states: tuple[str, ...]) -> Bools:
+        """Which values of a metric are one of these states."""
+        known = self.family.metrics[self.family.index[metric]].states
+        return np.isin(values, [known.index(state) for state in states])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
