@@ -4,10 +4,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.anomaly_score import evidence
-from analytics.detectors.anomaly_state import DEFAULTS, WEEK_S, Kept, brief, kept_of
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, compiled, i8
+from analytics.detectors.anomaly_score import evidence_of, score
+from analytics.detectors.anomaly_state import DEFAULTS, WEEK_S, brief
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.rows import joined
 from devices.family import Family
 
 BRIEF = brief()
@@ -46,41 +46,22 @@ class Anomaly(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        kept = kept_of({name: self.state[name][:, 0] for name in BRIEF})
-        given = rows.slot, rows.time, rows.values, int(self.judged[0]), kept, self.kept(Held)
-        return self.changes(sweep(*given, self.parameters, float(self.least)))
+        there = rows.of(np.isfinite(rows.values[:, self.judged[0]]))
+        return joined([self._round(there.of(places)) for places in there.rounds()])
 
-
-class Held(NamedTuple):
-    """As `Anomaly` declares it."""
-
-    hold: Array
-    on: Array
-    score: Array
-
-
-@compiled
-def sweep(
-    slots: Array, times: Array, values: Array, place: int, kept: Kept, held: Held, asked: Parameters, least: Number
-) -> Told:
-    """Every value is judged."""
-    told = []
-    for i in range(len(slots)):
-        at, time, value = (slots[i], 0), times[i], values[i, place]
-        if not np.isfinite(value):
-            continue
-        found = evidence(kept, at[0], time, value, DEFAULTS, least)
-        score, hold = found / (1 + found), i8(held.hold[at])
-        if score >= asked.threshold and time // SECOND_US - kept.begun[at[0]] >= asked.learning_s:
-            hold = asked.hold_rows
-        else:
-            hold = max(hold - 1, 0)
-        held.hold[at], held.score[at], on = hold, score, hold > 0
-        if on != held.on[at]:
-            held.on[at] = on
-            expected = kept.origin[at[0]] + kept.level[at[0]]
-            told.append(change(at[0], 0, on, time, time, held.score[at], value, expected))
-    return told
+    def _round(self, rows: Rows) -> Changes:
+        slot, time, value = rows.slot, rows.time, rows.values[:, self.judged[0]]
+        kept = {name: self.state[name][:, 0] for name in BRIEF}
+        evidence = evidence_of(kept, slot, time, value, DEFAULTS, self.least)
+        scored = score(evidence)
+        old_enough = time // 1_000_000 - kept["begun"][slot] >= self.parameters.learning_s
+        found = (scored >= self.parameters.threshold) & old_enough
+        hold = self.state["hold"][slot, 0]
+        hold = np.where(found, self.parameters.hold_rows, np.where(hold > 0, hold - 1, 0)).astype("u1")
+        self.state["hold"][slot, 0], self.state["score"][slot, 0] = hold, scored
+        expected = kept["origin"][slot] + kept["level"][slot]
+        columns = (time[:, None], time[:, None], value[:, None], expected[:, None])
+        return self.switched(slot, (hold > 0)[:, None], *columns)
 
 
 DETECTORS = (Anomaly,)

@@ -10,19 +10,21 @@ score 0.5, is worth a look, and 0.99 is as far beyond the record again as all th
 it is within the range: an event that lasts is told once. For a while after it only stronger evidence counts.
 """
 
-from collections.abc import Mapping
+from functools import reduce
 
 import numpy as np
 
 from analytics.detectors.anomaly_season import usual_at
 from analytics.detectors.anomaly_state import (
     DEFAULTS,
+    FEW,
     LASTING,
     LEVEL,
     MOST,
     PREDICTED,
     RUN,
     SEASON,
+    SEASONAL,
     SIGNS,
     SUDDEN,
     TAPS,
@@ -32,32 +34,33 @@ from analytics.detectors.anomaly_state import (
     Ints,
     Kept,
     Parameters,
-    kept_of,
 )
-from analytics.detectors.compiled import SECOND_US, Array, Number, compiled, f4, f8, i8
+from analytics.detectors.rows import Bools
 
 LARGEST = 1e15
 """Differences from the first value are kept as 32-bit numbers, and squared."""
-TINY = f4(1e-37)
-ALL = len(SIGNS)
+TINY = 1e-37
 
 
 def evidence_of(
-    arrays: Mapping[str, Array],
-    series: Ints,
-    time: Ints,
-    values: Floats,
-    parameters: Parameters = DEFAULTS,
-    least: float = 0.0,
+    kept: Kept, series: Ints, time: Ints, values: Floats, parameters: Parameters = DEFAULTS, least: float = 0.0
 ) -> Floats:
-    """Evidence (0: nothing new, ≥ 1: unusual) of values, in their order, which are taken in.
+    """Evidence (0: nothing new, ≥ 1: unusual) of one more value of each of some series, which it takes in.
 
-    `series`: places in the arrays; `time`: µs since 1970 UTC; `values`: NaN and infinite ones are passed over, with
-    evidence 0; `least`: ranges below it, in the unit of the values, count as so wide.
+    `series`: places in the arrays of `kept`, each once; `time`: µs since 1970 UTC; `values`: NaN and infinite ones are
+    passed over, with evidence 0; `least`: ranges below it, in the unit of the values, count as so wide.
     """
-    found = np.zeros(len(values))
-    sweep(kept_of(arrays), series, time, np.asarray(values, np.float64), parameters, float(least), found)
-    return found
+    there = np.isfinite(values)
+    if not there.all():
+        found = np.zeros(len(values))
+        found[there] = evidence_of(kept, series[there], time[there], values[there], parameters, least)
+        return found
+    if not len(series):
+        return np.zeros(0)
+    second = np.maximum(time // 1_000_000, 0)
+    value = _from_origin(kept, series, second, values)
+    signs, known = _signs(kept, series, second, value, parameters)
+    return _rested(kept, series, _beyond(kept, series, second, signs, known, parameters, least), parameters)
 
 
 def score(evidence: Floats) -> Floats:
@@ -65,139 +68,131 @@ def score(evidence: Floats) -> Floats:
     return evidence / (1 + evidence)
 
 
-@compiled
-def sweep(
-    kept: Kept, series: Array, times: Array, values: Array, asked: Parameters, least: Number, found: Array
-) -> None:
-    """Put the evidence of each value in its place."""
-    for i in range(len(series)):
-        if np.isfinite(values[i]):
-            found[i] = evidence(kept, series[i], times[i], values[i], asked, least)
+def _from_origin(kept: Kept, series: Ints, time: Ints, values: Floats) -> Floats:
+    """Values as differences from the first of their series, rounded as they are kept."""
+    origin = kept["origin"][series]
+    fresh = np.isnan(origin)
+    if fresh.any():
+        new = series[fresh]
+        kept["origin"][new] = origin[fresh] = values[fresh]
+        kept["begun"][new] = kept["span_begun"][new] = time[fresh]
+    return np.clip(values - origin, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
 
-@compiled
-def evidence(kept: Kept, at: int, time_us: int, value: Number, asked: Parameters, least: Number) -> Number:
-    """Evidence of one more value of a series."""
-    time = max(time_us // SECOND_US, 0)
-    if np.isnan(kept.origin[at]):
-        kept.origin[at] = value
-        kept.begun[at] = kept.span_begun[at] = time
-    off = f8(f4(min(max(value - kept.origin[at], -LARGEST), LARGEST)))
-    signs = np.empty(ALL, np.float32)
-    known = read_signs(kept, at, time, off, asked, signs)
-    turn_spans(kept, at, time, asked)
-    return rested(kept, at, beyond(kept, at, signs, known, asked, least), asked)
+def _signs(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Parameters) -> tuple[Floats, Bools]:
+    """The signs of one row of each series, rows × SIGNS, and whether the seasonal ones are known (0 where not)."""
+    by_day, nearer = usual_at(kept, series, time, value, parameters)
+    known = ~np.isnan(by_day)
+    rows = np.minimum(kept["seasons"][series] + 1.0, parameters.lasting_rows)
+    lasting = kept["lasting"][series].astype(np.float64)
+    lasting = np.where(known, lasting + (value - by_day - lasting) / rows, lasting)
+    level = _run_mean(kept, "level", series, value, parameters.level_rows)
+    signs = np.empty((len(series), kept["low"].shape[-1]), np.float32)
+    signs[:, VALUE] = value
+    signs[:, SEASON] = np.where(known, value - nearer, 0.0)
+    signs[:, LEVEL] = level
+    signs[:, LASTING] = kept["lasting"][series] = lasting
+    signs[:, RUN] = _run(kept, series, value > level)
+    if signs.shape[1] > FEW:
+        signs[:, PREDICTED] = _foretold(kept, series, value, parameters)
+        signs[:, SUDDEN] = value
+    return signs, known
 
 
-@compiled
-def read_signs(kept: Kept, at: int, time: int, value: Number, asked: Parameters, signs: Array) -> Number:
-    """Put the signs of a value in place; returns whether the seasonal ones are known (0 where not)."""
-    by_day, nearer = usual_at(kept, at, time, value, asked)
-    known = by_day == by_day
-    if known:
-        lasting = f8(kept.lasting[at])
-        kept.lasting[at] = lasting + (value - by_day - lasting) / min(kept.seasons[at] + 1.0, asked.lasting_rows)
-    level = run_mean(kept.level, at, value, asked.level_rows)
-    above = value > level
-    kept.run[at] = min(i8(kept.run[at]) + 1, 65_535) if above == kept.above[at] else 1
-    kept.above[at] = above
-    signs[VALUE] = signs[SUDDEN] = value
-    signs[SEASON] = value - nearer if known else 0.0
-    signs[LEVEL], signs[LASTING], signs[RUN] = level, kept.lasting[at], kept.run[at]
-    if kept.weights.size:
-        signs[PREDICTED] = foretold(kept, at, value, asked)
-    return known
-
-
-@compiled
-def run_mean(means: Array, at: int, value: Number, rows: Number) -> Number:
+def _run_mean(kept: Kept, name: str, series: Ints, value: Floats, rows: float) -> Floats:
     """Exponential mean, from the origin on."""
-    mean = f8(means[at])
+    mean = kept[name][series].astype(np.float64)
     mean += (value - mean) / rows
-    means[at] = mean
+    kept[name][series] = mean
     return mean
 
 
-@compiled
-def foretold(kept: Kept, at: int, value: Number, asked: Parameters) -> Number:
+def _run(kept: Kept, series: Ints, above: Bools) -> Floats:
+    """Rows on one side of the level."""
+    length = np.where(above == kept["above"][series], np.minimum(kept["run"][series] + 1.0, 65_535), 1.0)
+    kept["above"][series] = above
+    kept["run"][series] = length
+    return length
+
+
+def _foretold(kept: Kept, series: Ints, value: Floats, parameters: Parameters) -> Floats:
     """Difference from the linear prediction out of the last rows (normalised least mean squares, Widrow & Hoff)."""
-    last, weights = kept.last[at], kept.weights[at]
-    wrong = about = f4(value - kept.centre[at])
-    power = f4(1e-12) * about * about
-    for tap in range(TAPS):
-        wrong -= last[tap] * weights[tap]
-        power += last[tap] * last[tap]
-    pace = f4(asked.pace) * wrong / max(power, TINY)
-    for tap in range(TAPS):
-        weights[tap] += pace * last[tap]
-    for tap in range(TAPS - 1, 0, -1):
-        last[tap] = last[tap - 1]
-    last[0] = about
-    run_mean(kept.centre, at, value, asked.centre_rows)
-    return wrong
+    last, weights = kept["last"][series], kept["weights"][series]
+    about = (value - kept["centre"][series]).astype(np.float32)
+    wrong = about - np.einsum("ij,ij->i", last, weights)
+    power = np.einsum("ij,ij->i", last, last)
+    weights += (parameters.pace * wrong / np.maximum(power + 1e-12 * about * about, TINY))[:, None] * last
+    kept["weights"][series] = weights
+    last[:, 1:] = last[:, : TAPS - 1].copy()
+    last[:, 0] = about
+    kept["last"][series] = last
+    _run_mean(kept, "centre", series, value, parameters.centre_rows)
+    return np.asarray(wrong)
 
 
-@compiled
-def beyond(kept: Kept, at: int, signs: Array, known: bool, asked: Parameters, least: Number) -> Number:
-    """How far signs are beyond their records, which they then are themselves."""
-    seasonal, counts = kept.seasons[at] >= asked.grace, kept.rows[at] >= asked.grace
-    kept.seasons[at] += known and kept.seasons[at] < 255
-    kept.rows[at] += kept.rows[at] < 255
-    most, moves = f4(0), True
-    for sign in range(kept.low.shape[2]):
-        here = signs[sign]
-        low, high = (
-            min(kept.low[at, 0, sign], kept.low[at, 1, sign]),
-            max(kept.high[at, 0, sign], kept.high[at, 1, sign]),
-        )
-        excess, width = max(here - high, low - here), max(high - low, kept.range[at, sign])
-        kept.low[at, 0, sign] = min(kept.low[at, 0, sign], here)
-        kept.high[at, 0, sign] = max(kept.high[at, 0, sign], here)
-        if sign != RUN:
-            width = max(width, f4(least))
-        if sign == VALUE:
-            moves = width > 0
-        if excess <= 0 or (sign == RUN and not moves) or (not seasonal and (sign in (SEASON, LASTING))):
-            continue  # what never moves has no level to be on one side of
-        # A first movement has no range to be measured by: it counts as one.
-        ranges = min(excess / width, MOST[sign]) if width > 0 else f4(1)
-        most = max(most, ranges / USUAL[sign])
-    return f8(most) if counts else 0.0
+def _beyond(
+    kept: Kept, series: Ints, time: Ints, signs: Floats, known: Bools, parameters: Parameters, least: float
+) -> Floats:
+    """Evidence of each row: how far signs are beyond their records, which they then are themselves."""
+    _turn_spans(kept, series, time, parameters)
+    lows, highs = kept["low"][series], kept["high"][series]
+    low, high = np.minimum(lows[:, 0], lows[:, 1]), np.maximum(highs[:, 0], highs[:, 1])
+    excess = np.maximum(signs - high, low - signs)
+    width = np.maximum(high - low, kept["range"][series])
+    width[:, :RUN] = np.maximum(width[:, :RUN], least)
+    width[:, FEW:] = np.maximum(width[:, FEW:], least)
+    moves = width[:, VALUE] > 0
+    still = width <= 0  # a first movement has no range to be measured by: it counts as one
+    np.copyto(width, np.where(excess > 0, excess, 1), where=still)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.minimum(excess / width, MOST[: width.shape[1]]) / USUAL[: width.shape[1]]
+    lows[:, 0], highs[:, 0] = np.minimum(lows[:, 0], signs), np.maximum(highs[:, 0], signs)
+    kept["low"][series], kept["high"][series] = lows, highs
+    found[:, RUN] *= moves  # what never moves has no level to be on one side of
+    found[:, SEASONAL] *= _counted(kept, "seasons", series, known, parameters)[:, None]
+    most = reduce(np.maximum, found.T)
+    return np.where(_counted(kept, "rows", series, True, parameters) & (most > 0), most, 0.0)
 
 
-@compiled
-def turn_spans(kept: Kept, at: int, time: int, asked: Parameters) -> None:
+def _counted(kept: Kept, name: str, series: Ints, there: Bools | bool, parameters: Parameters) -> Bools:
+    """Whether enough rows came before; counts this one."""
+    count = kept[name][series]
+    kept[name][series] = count + ((count < 255) & there)
+    return np.asarray(count >= parameters.grace)
+
+
+def _turn_spans(kept: Kept, series: Ints, time: Ints, parameters: Parameters) -> None:
     """Begin a new span of records where one is over."""
-    rows = min(i8(kept.span_rows[at]) + 1, 65_535)
-    if rows > asked.memory_rows and time - kept.span_begun[at] >= asked.memory_s:
-        turn(kept, at, 0, min(SUDDEN, kept.low.shape[2]), asked)
-        rows, kept.span_begun[at] = 0, time
-    kept.span_rows[at] = rows
-    if kept.sudden_rows.size:
-        rows = i8(kept.sudden_rows[at]) + 1
-        if rows > asked.sudden_rows:
-            turn(kept, at, SUDDEN, ALL, asked)
-            rows = 0
-        kept.sudden_rows[at] = rows
+    rows = np.minimum(kept["span_rows"][series].astype(np.int64) + 1, 65_535)
+    over = (rows > parameters.memory_rows) & (time - kept["span_begun"][series] >= parameters.memory_s)
+    kept["span_rows"][series] = rows
+    if over.any():
+        ended = series[over]
+        _turn(kept, ended, slice(0, SUDDEN), parameters)
+        kept["span_rows"][ended] = 0
+        kept["span_begun"][ended] = time[over]
+    if "sudden_rows" in kept:
+        rows = kept["sudden_rows"][series] + 1
+        over = rows > parameters.sudden_rows
+        kept["sudden_rows"][series] = np.where(over, 0, rows)
+        if over.any():
+            _turn(kept, series[over], slice(SUDDEN, len(SIGNS)), parameters)
 
 
-@compiled
-def turn(kept: Kept, at: int, first: int, end: int, asked: Parameters) -> None:
-    """Put the records of some signs behind those of the span that is over, whose own fade."""
-    low, high = kept.low[at], kept.high[at]
-    for sign in range(first, end):
-        width = max(high[0, sign], high[1, sign]) - min(low[0, sign], low[1, sign])
-        kept.range[at, sign] = f4(asked.fading) * max(kept.range[at, sign], width)
-        low[1, sign], high[1, sign] = low[0, sign], high[0, sign]
-        low[0, sign], high[0, sign] = np.inf, -np.inf
+def _turn(kept: Kept, series: Ints, signs: slice, parameters: Parameters) -> None:
+    low, high = kept["low"], kept["high"]
+    width = high[series, :, signs].max(axis=1) - low[series, :, signs].min(axis=1)
+    kept["range"][series, signs] = parameters.fading * np.maximum(kept["range"][series, signs], width)
+    for record, none in ((low, np.inf), (high, -np.inf)):
+        record[series, 1, signs] = record[series, 0, signs]
+        record[series, 0, signs] = none
 
 
-@compiled
-def rested(kept: Kept, at: int, evidence: Number, asked: Parameters) -> Number:
+def _rested(kept: Kept, series: Ints, evidence: Floats, parameters: Parameters) -> Floats:
     """After evidence was told, only stronger counts until the rest is over."""
-    since = i8(kept.since_peak[at])
-    if evidence > 0 and (evidence > kept.peak[at] or since >= asked.rest_rows):
-        kept.since_peak[at], kept.peak[at] = 0, evidence
-        return evidence
-    kept.since_peak[at] = min(since + 1, 65_535)
-    return 0.0
+    evidence = evidence.astype(np.float32).astype(np.float64)
+    since = kept["since_peak"][series]
+    told = (evidence > 0) & ((evidence > kept["peak"][series]) | (since >= parameters.rest_rows))
+    kept["since_peak"][series] = np.where(told, 0, np.minimum(since.astype(np.int64) + 1, 65_535))
+    kept["peak"][series] = np.where(told, evidence, kept["peak"][series])
+    return np.where(told, evidence, 0.0)

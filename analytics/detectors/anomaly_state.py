@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.compiled import Array
 from analytics.detectors.detector import State
 from analytics.detectors.rows import Floats, Ints
+
+Kept = Mapping[str, npt.NDArray[Any]]
+"""Arrays by name, first axis: the series."""
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
@@ -41,6 +43,7 @@ SIGNS = (
 )
 VALUE, SEASON, LEVEL, LASTING, RUN, PREDICTED, SUDDEN = range(len(SIGNS))
 FEW = RUN + 1
+SEASONAL = [SEASON, LASTING]
 USUAL = np.array([sign.usual for sign in SIGNS], np.float32)
 MOST = np.array([sign.most for sign in SIGNS], np.float32)
 
@@ -101,43 +104,6 @@ ARRAYS: dict[str, State] = {
 RECORDS = ("low", "high", "range")
 
 
-class Kept(NamedTuple):
-    """ARRAYS, for compiled loops; first axis: the series. Those that are not kept are empty."""
-
-    origin: Array
-    begun: Array
-    hour: Array
-    hour_mean: Array
-    hour_rows: Array
-    day: Array
-    week: Array
-    level: Array
-    lasting: Array
-    centre: Array
-    last: Array
-    weights: Array
-    above: Array
-    run: Array
-    low: Array
-    high: Array
-    range: Array
-    rows: Array
-    seasons: Array
-    span_begun: Array
-    span_rows: Array
-    sudden_rows: Array
-    peak: Array
-    since_peak: Array
-
-
-EMPTY = {name: np.zeros((0, *state.shape), np.dtype(state.kind)) for name, state in ARRAYS.items()}
-
-
-def kept_of(arrays: Mapping[str, Array]) -> Kept:
-    """Arrays by name, all or those of the brief form."""
-    return Kept(**{name: arrays.get(name, empty) for name, empty in EMPTY.items()})
-
-
 def brief() -> dict[str, State]:
     """Arrays of the brief form, for millions of series: the first FEW signs, and of the season the day alone."""
     left_out = ("week", "centre", "last", "weights", "sudden_rows")
@@ -165,6 +131,5 @@ __all__ = [
     "Parameters",
     "brief",
     "bytes_per_series",
-    "kept_of",
     "new_series",
 ]

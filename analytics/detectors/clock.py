@@ -2,7 +2,7 @@
 
 from typing import ClassVar, NamedTuple
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, compiled, f4, i8, latched
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8, latched
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -84,7 +84,7 @@ def sweep(slots: Array, times: Array, receipts: Array, kept: Kept, asked: Parame
         if on != was:
             kept.on[at] = on
             told.append(change(at[0], 0, on, received, kept.since[at], kept.score[at], least, 0.0))
-    return told
+    return columns(told)
 
 
 DETECTORS = (Clock,)

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import Array, Told, change, compiled, f4, i8, latched
+from analytics.detectors.compiled import Array, Told, change, columns, compiled, f4, i8, latched
 from analytics.detectors.detector import Changes, Rows, State
 from analytics.detectors.fire_frames import MINUTE_US, SECOND_US, Marked, expired
 from devices.family import Family
@@ -132,7 +132,7 @@ def sweep(
                 kept.on[at] = on
                 since = i8(kept.since[at]) * SECOND_US
                 told.append(change(slot, j, on, times[i], since, score, value, level))
-    return told
+    return columns(told)
 
 
 class Smoke(Rise):

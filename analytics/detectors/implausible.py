@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, compiled, f4, i8
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
@@ -150,7 +150,7 @@ def sweep(
             if on != kept.on[at]:
                 kept.on[at] = on
                 told.append(change(slot, j, on, times[i], i8(kept.since[at]) * SECOND_US, on, value, np.nan))
-    return told
+    return columns(told)
 
 
 DETECTORS = (Implausible,)

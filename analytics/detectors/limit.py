@@ -7,7 +7,7 @@ is on; it is over when it is back past `clear`. Between the two nothing changes,
 from typing import ClassVar, NamedTuple
 
 from analytics.alarms.limits import Arrays, Limits, in_use
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, compiled, i8
+from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, i8, inlined
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -86,10 +86,10 @@ def sweep(
                 kept.on[at] = now
                 expected = limits.low_raise[limit] if side == LOW else limits.high_raise[limit]
                 told.append(change(slot, j, now, times[i], since * SECOND_US, kept.score[at], value, expected))
-    return told
+    return columns(told)
 
 
-@compiled
+@inlined
 def beyond(value: Number, limit: tuple[int, int], limits: Arrays) -> Number:
     """Beyond which limit a value is; 0: none."""
     if limits.states and limits.state_raise[limit] & place(value):
@@ -99,7 +99,7 @@ def beyond(value: Number, limit: tuple[int, int], limits: Arrays) -> Number:
     return HIGH if value > limits.high_raise[limit] else 0
 
 
-@compiled
+@inlined
 def back(value: Number, was: int, limit: tuple[int, int], limits: Arrays) -> Number:
     """Whether a value is past the limit at which the side it was beyond is over."""
     if limits.state_clear[limit] & place(value):
@@ -107,7 +107,7 @@ def back(value: Number, was: int, limit: tuple[int, int], limits: Arrays) -> Num
     return value > limits.low_clear[limit] if was == LOW else value < limits.high_clear[limit]
 
 
-@compiled
+@inlined
 def place(value: Number) -> Number:
     """A bit for the number of a state."""
     return i8(1) << i8(min(max(value, 0.0), 62.0))

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, compiled, i8
+from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, i8, inlined
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -116,10 +116,10 @@ def sweep(
                 kept.on[at] = on
                 since = i8(kept.since[at]) * SECOND_US
                 told.append(change(slot, j, on, times[i], since, kept.score[at], without, np.nan))
-    return told
+    return columns(told)
 
 
-@compiled
+@inlined
 def too_many(share: Number, longest: int, asked: Parameters) -> Number:
     """Readings without a metric in a row that are no ordinary run; `share`: of the readings that lack it."""
     by_chance = np.log(asked.chance) / np.log(min(max(share, asked.least_share), 0.999))

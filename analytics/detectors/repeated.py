@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import Array, Told, change, compiled, i8
+from analytics.detectors.compiled import Array, Told, change, columns, compiled, i8
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -67,7 +67,7 @@ def sweep(slots: Array, times: Array, kept: Kept, asked: Parameters) -> Told:
         if on != kept.on[at]:
             kept.on[at] = on
             told.append(change(at[0], 0, on, time, kept.since[at], on, np.nan, np.nan))
-    return told
+    return columns(told)
 
 
 DETECTORS = (Repeated,)

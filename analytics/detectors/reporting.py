@@ -2,7 +2,7 @@
 
 from typing import ClassVar, NamedTuple
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, compiled, f8, i8, latched
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f8, i8, latched
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -75,7 +75,7 @@ def sweep(slots: Array, receipts: Array, interval_s: Array, kept: Kept, asked: P
         if on != was:
             kept.on[at] = on
             told.append(change(at[0], 0, on, received, received, kept.score[at], share, 1.0))
-    return told
+    return columns(told)
 
 
 DETECTORS = (Reporting,)

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, compiled, f4, i8
+from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, f4, i8, inlined
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -156,10 +156,10 @@ def sweep(
             if on != kept.on[at]:
                 kept.on[at] = on
                 told.append(change(slot, j, on, time, since * SECOND_US, kept.score[at], value, before))
-    return told
+    return columns(told)
 
 
-@compiled
+@inlined
 def fade(slot: int, kept: Kept) -> None:
     """Half of what was is forgotten now and then."""
     for j in range(kept.low.shape[1]):
@@ -170,7 +170,7 @@ def fade(slot: int, kept: Kept) -> None:
         kept.step[slot, j] /= f4(2)
 
 
-@compiled
+@inlined
 def beyond(at: tuple[int, int], step: Number, n: int, interval_s: Number, kept: Kept, asked: Parameters) -> Number:
     """Whether a step is too large for its series."""
     size, width = abs(step), kept.high[at] - kept.low[at]

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, compiled, f4, i8
+from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, f4, i8, inlined
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -135,10 +135,10 @@ def sweep(
                 kept.on[at] = on
                 since = i8(kept.since[at]) * SECOND_US
                 told.append(change(slot, j, on, time, since, kept.score[at], one, one - e))
-    return told
+    return columns(told)
 
 
-@compiled
+@inlined
 def limit(at: tuple[int, int], kept: Kept, asked: Parameters) -> Number:
     """How far off is too far, in the metric's unit."""
     grain = ZERO if np.isinf(kept.grain[at]) else kept.grain[at]
@@ -147,7 +147,7 @@ def limit(at: tuple[int, int], kept: Kept, asked: Parameters) -> Number:
     return max(far, max(f4(asked.spread) * np.sqrt(max(kept.square[at], ZERO)), LEAST))
 
 
-@compiled
+@inlined
 def learn(at: tuple[int, int], value: Number, step: Number, size: Number, kept: Kept) -> None:
     """What the series does by itself: steps are cut at five times the mean, so that one leap does not move it."""
     n = f4(kept.readings[at]) + ONE
@@ -169,7 +169,7 @@ def learn(at: tuple[int, int], value: Number, step: Number, size: Number, kept: 
     kept.readings[at] = min(n, f4(60_000))
 
 
-@compiled
+@inlined
 def excursion(newest: Number, ring: Array) -> Number:
     """How far the first of the ring (4) stands alone between the newest value and the three before it; signed."""
     one, a, b, c = ring[0], ring[1], ring[2], ring[3]

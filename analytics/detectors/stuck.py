@@ -4,7 +4,19 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, compiled, f4, i8, latched
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    i8,
+    inlined,
+    latched,
+)
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.implausible import bound
 from devices.family import Family
@@ -161,16 +173,16 @@ def sweep(
             if on != was:
                 kept.on[at] = on
                 told.append(change(slot, j, on, time, i8(kept.since[at]) * SECOND_US, score, value, np.nan))
-    return told
+    return columns(told)
 
 
-@compiled
+@inlined
 def fading(passed_s: int, memory_days: Number) -> Number:
     """What is left of the longest ordinary run."""
     return np.exp(-max(passed_s, 0) / (memory_days * 86_400))
 
 
-@compiled
+@inlined
 def judged(at: tuple[int, int], run: int, longest: Number, interval_s: Number, kept: Kept, asked: Parameters) -> Number:
     """Score of a long run, as a share of the run that no ordinary one of its series reaches. It is no witness for
     itself, and once found it teaches nothing."""
@@ -191,7 +203,7 @@ def judged(at: tuple[int, int], run: int, longest: Number, interval_s: Number, k
     return score
 
 
-@compiled
+@inlined
 def rare_length(reached: Array, chance: Number) -> Number:
     """How long a run must be to be no more likely than `chance`.
 

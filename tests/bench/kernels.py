@@ -52,11 +52,21 @@ def stuck_at(kept: State, x: npt.NDArray[np.float32]) -> State:
     return {"a": x, "b": (kept["b"] + ONE) * (x == kept["a"])}
 
 
+def holt_winters(kept: State, x: npt.NDArray[np.float32]) -> State:
+    """Level, trend and a season of 24, additive (Winters 1960), at one place of the season."""
+    apart = x - kept["season"][:, 0]
+    level = np.float32(0.2) * apart + np.float32(0.8) * (kept["a"] + kept["b"])
+    trend = kept["b"] + np.float32(0.05) * (level - kept["a"] - kept["b"])
+    season = kept["season"][:, 0] + np.float32(0.1) * (x - level - kept["season"][:, 0])
+    return {"a": level, "b": trend, "season": season[:, None]}
+
+
 def hampel(kept: State, x: npt.NDArray[np.float32]) -> State:
     """Distance to the median of the last 15 in median distances (Hampel 1974)."""
     ring = np.concatenate((kept["ring"][:, 1:], x[:, None]), axis=1)
     middle = np.median(ring, axis=1, keepdims=True)
-    return {"ring": ring, "a": np.abs(x - middle[:, 0]) / np.median(np.abs(ring - middle), axis=1)}
+    usual = np.maximum(np.median(np.abs(ring - middle), axis=1), np.float32(1e-9))
+    return {"ring": ring, "a": np.abs(x - middle[:, 0]) / usual}
 
 
 KERNELS: dict[str, Kernel] = {
@@ -66,6 +76,7 @@ KERNELS: dict[str, Kernel] = {
     "Page-Hinkley": page_hinkley,
     "frugal quantile": frugal,
     "stuck-at": stuck_at,
+    "Holt-Winters": holt_winters,
     "Hampel, 15": hampel,
 }
 BUILT_AROUND = {
@@ -80,6 +91,10 @@ BUILT_AROUND = {
     "implausible": "Page-Hinkley",
     "shift": "Page-Hinkley",
     "fire-smoke": "CUSUM",
+    "limit-major": "stuck-at",
+    "limit-minor": "stuck-at",
+    "limit-warning": "stuck-at",
+    "anomaly": "Holt-Winters",
     "spike": "Hampel, 15",
 }
 """The kernel that does what a detector does at every value."""
@@ -93,6 +108,7 @@ def measure(series: int, sweeps: int = 9) -> dict[str, dict[str, float]]:
     found = {}
     for name, kernel in KERNELS.items():
         kept: State = {column: np.zeros(series, np.float32) for column in "abc"}
+        kept["season"] = np.zeros((series, 1), np.float32)
         kept["ring"] = random.standard_normal((series, 15)).astype(np.float32)
         used = [column for column in kernel(kept, x) if column != "a" or name != "Hampel, 15"]
         state = {column: kept[column] for column in used}
