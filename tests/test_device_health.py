@@ -131,10 +131,11 @@ def test_values_that_all_come_three_times_are_stuck_at_the_sixth() -> None:
     assert on(told) == [404 * 3600]
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.integers(0, 500), min_size=REACH + 1, max_size=REACH + 1), st.floats(1e-9, 1e-3))
 def test_the_rarer_a_run_must_be_the_longer_it_is(reached: list[int], chance: float) -> None:
-    runs = np.array([np.sort(np.array(reached))[::-1]])  # no more runs are long than short
-    longer, shorter = (float(rare_length(runs, np.array([one]))[0]) for one in (chance / 10, chance))
+    runs = np.sort(np.array(reached))[::-1].copy()  # no more runs are long than short
+    longer, shorter = (rare_length(runs, one) for one in (chance / 10, chance))
     assert 2 <= shorter <= longer
 
 
@@ -173,11 +174,12 @@ def test_a_spike_is_found_and_a_step_is_none() -> None:
     assert made(Spike).update(temperatures(step)).size == 0
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.floats(-100, 100), min_size=5, max_size=5), st.floats(0.1, 50), st.floats(-20, 20))
 def test_an_excursion_scales_with_the_series(values: list[float], factor: float, offset: float) -> None:
     newest, *ring = values
-    one = excursion(np.array([newest]), np.array([ring]))
-    other = excursion(np.array([newest * factor + offset]), np.array([ring]) * factor + offset)
+    one = excursion(newest, np.array(ring))
+    other = excursion(newest * factor + offset, np.array(ring) * factor + offset)
     assert other == pytest.approx(one * factor, abs=1e-9 * (1 + abs(factor) * 300))
 
 

@@ -2,9 +2,8 @@
 
 from typing import ClassVar, NamedTuple
 
-import numpy as np
-
-from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8, latched
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
 
@@ -42,28 +41,50 @@ class Clock(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
 
-    def _round(self, rows: Rows) -> Changes:
-        """Most readings are on time, as those before: of these nothing is noted."""
-        wrong = np.abs(rows.received - rows.time) > self.parameters.wrong_s * 1e6
-        places = np.flatnonzero(wrong | (self.state["run"][rows.slot, 0] > 0))
-        return self._off(rows.of(places)) if len(places) else NO_CHANGES
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
+        return self.changes(sweep(rows.slot, rows.time, rows.received, self.kept(Kept), self.parameters))
 
-    def _off(self, rows: Rows) -> Changes:
-        """Readings that are off, and those that end a run of them."""
-        state, slot, asked = self.state, rows.slot, self.parameters
-        offset = ((rows.received - rows.time) / 1e6)[:, None]
-        least, run, since = state["offset"][slot], state["run"][slot], state["since"][slot]
-        wrong = np.abs(offset) > asked.wrong_s
-        goes_on = wrong & (run > 0) & (offset * least > 0) & (np.abs(offset) >= asked.nearer * np.abs(least) - 30.0)
-        run = np.where(goes_on, np.minimum(run, 250) + 1, wrong).astype("u1")
-        since = np.where(goes_on, since, rows.received[:, None])
-        least = np.where(goes_on & (np.abs(least) < np.abs(offset)), least, offset)
-        long = (rows.received[:, None] - since) / 1e6 >= asked.seconds
-        score = np.minimum(run / asked.readings, np.where(long, 1.0, 0.99))
-        was = state["on"][slot]
-        score = np.where(was & wrong, np.maximum(score, 0.6), score)  # a smaller error is an error still
-        state["offset"][slot], state["run"][slot], state["since"][slot], state["score"][slot] = least, run, since, score
-        return self.switched(slot, latched(was, score), rows.received[:, None], since, least, 0.0)
+
+class Kept(NamedTuple):
+    """As `Clock` declares them."""
+
+    offset: Array
+    run: Array
+    since: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(slots: Array, times: Array, receipts: Array, kept: Kept, asked: Parameters) -> Told:
+    """Most readings are on time, as those before: of these nothing is noted."""
+    told = []
+    for i in range(len(slots)):
+        at, received = (slots[i], 0), receipts[i]
+        offset, run = (received - times[i]) / SECOND_US, i8(kept.run[at])
+        wrong = abs(offset) > asked.wrong_s
+        if not wrong and run == 0:
+            continue
+        least = kept.offset[at]
+        near = f4(asked.nearer) * abs(least) - f4(30)
+        if wrong and run > 0 and offset * least > 0 and abs(offset) >= near:
+            run = min(run, 250) + 1
+            if abs(offset) < abs(least):
+                least = f4(offset)
+        else:
+            run, least = i8(wrong), f4(offset)
+            kept.since[at] = received
+        long = (received - kept.since[at]) / SECOND_US >= asked.seconds
+        score, was = min(run / asked.readings, 1.0 if long else 0.99), kept.on[at]
+        if was and wrong:
+            score = max(score, 0.6)  # a smaller error is an error still
+        kept.offset[at], kept.run[at], kept.score[at] = least, run, score
+        on = latched(was, score)
+        if on != was:
+            kept.on[at] = on
+            told.append(change(at[0], 0, on, received, kept.since[at], kept.score[at], least, 0.0))
+    return columns(told)
 
 
 DETECTORS = (Clock,)

@@ -4,15 +4,17 @@ A new one is a module of this folder with a class below in its `DETECTORS`; `rep
 runs it, saves and restores its arrays, and keeps what it finds; tests/test_detectors_laws.py holds it to the laws.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from analytics.detectors.compiled import Told, changes_of
 from analytics.detectors.rows import NO_CHANGES, WHOLE_DEVICE, Bools, Changes, Fleet, Floats, Ints, Rows, joined
 from devices.family import Family
 
 Values = Floats | Ints | float
+Kept = TypeVar("Kept", bound=tuple[Any, ...])
 
 
 class State(NamedTuple):
@@ -58,7 +60,6 @@ class Detector:
     def __init__(self, family: Family) -> None:
         self.family = family
         self.judged = np.array(self.judges(family), np.int64)
-        self._whole_rows = self.judged.tolist() == list(range(len(family.metrics)))
         self.fleet: Fleet | None = None
         self.state: dict[str, npt.NDArray[Any]] = {name: self._new(state, 0) for name, state in self.declared().items()}
 
@@ -97,9 +98,13 @@ class Detector:
         """Take in rows of different devices."""
         raise NotImplementedError
 
-    def short(self, rows: Rows) -> Floats:
-        """The judged values of rows as float32, rows × judged; not to be written to."""
-        return rows.short if self._whole_rows else rows.short[:, self.judged]
+    def kept(self, kind: type[Kept]) -> Kept:
+        """The arrays that a named tuple names, for a compiled loop."""
+        return kind(*(self.state[name] for name in getattr(kind, "_fields")))  # noqa: B009 - of any named tuple
+
+    def changes(self, told: Told) -> Changes:
+        """What a compiled loop told."""
+        return changes_of(told, self.judged)
 
     def tick(self, now_us: int) -> Changes:
         """What time alone brings; called every few seconds. Nothing here decides what `update` will say later."""
@@ -131,29 +136,6 @@ class Detector:
             score.astype("f8"),
             each(value, "f8"),
             each(expected, "f8"),
-        )
-
-    def settled(
-        self, slot: Ints, column: Ints, score: Floats, on: Bools, at: Ints, since: Ints, value: Floats, expected: Values
-    ) -> Changes:
-        """As `switched`, for single entries (slot, column), each once: note their scores and what is on, and tell what
-        changed. What is not among them stays as it is."""
-        state = self.state
-        state["score"][slot, column] = score
-        changed = np.flatnonzero(on != state["on"][slot, column])
-        if not len(changed):
-            return NO_CHANGES
-        slot, column, on = slot[changed], column[changed], on[changed]
-        state["on"][slot, column] = on
-        return Changes(
-            slot.astype(np.int64),
-            self.judged[column],
-            on,
-            at[changed].astype("i8"),
-            since[changed].astype("i8"),
-            state["score"][slot, column].astype("f8"),
-            value[changed].astype("f8"),
-            np.broadcast_to(expected, score.shape)[changed].astype("f8"),
         )
 
 

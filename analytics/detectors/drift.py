@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analytics.detectors.compiled import Array, compiled, f4
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import Floats, Ints, joined
 from analytics.indices.neighbours import NOBODY, nearest
@@ -99,20 +100,9 @@ class Drift(Detector):
         self._patience = np.where(slow, self.parameters.patience, 1.0)
         self._asked = -1
 
-    def _round(self, rows: Rows) -> Changes:
-        state, slot = self.state, rows.slot
-        value = rows.values[:, self.judged]
-        told = ~np.isnan(value)
-        hour = (rows.time // HOUR_US).astype("i4")
-        over = hour > state["hour"][slot]
-        if over.any():
-            done = slot[over]
-            n = state["readings"][done]
-            state["mean"][done] = np.where(n > 0, state["sum"][done] / np.maximum(n, 1), np.nan)
-            state["closed"][done], state["hour"][done] = state["hour"][done], hour[over]
-            state["sum"][done] = state["readings"][done] = 0.0
-        state["sum"][slot] += np.where(told, value, 0.0)
-        state["readings"][slot] = np.minimum(state["readings"][slot] + told, 60_000)
+    def update(self, rows: Rows) -> Changes:
+        """As every detector; the hours are judged by `tick`."""
+        sum_up(rows.slot, rows.time, rows.short, self.judged, self.kept(Kept))
         return NO_CHANGES
 
     def tick(self, now_us: int) -> Changes:
@@ -231,6 +221,35 @@ class Drift(Detector):
         state["since"][slots], state["score"][slots] = since, score
         on = latched(state["on"][slots], score)
         return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since * HOUR_US, value, usual + offset)
+
+
+class Kept(NamedTuple):
+    """Of what `Drift` declares, what each reading moves."""
+
+    hour: Array
+    closed: Array
+    sum: Array
+    readings: Array
+    mean: Array
+
+
+@compiled
+def sum_up(slots: Array, times: Array, values: Array, places: Array, kept: Kept) -> None:
+    """Add readings to the sums of their hours; a new hour closes the one before."""
+    for i in range(len(slots)):
+        slot, hour = slots[i], times[i] // HOUR_US
+        over = hour > kept.hour[slot]
+        if over:
+            kept.closed[slot], kept.hour[slot] = kept.hour[slot], hour
+        for j in range(len(places)):
+            at, value = (slot, j), values[i, places[j]]
+            if over:
+                n = kept.readings[at]
+                kept.mean[at] = kept.sum[at] / f4(n) if n > 0 else f4(np.nan)
+                kept.sum[at] = kept.readings[at] = 0
+            if value == value:
+                kept.sum[at] += value
+                kept.readings[at] = min(kept.readings[at] + 1, 60_000)
 
 
 def summed(was: Floats, z: Floats, allowed: Floats, weight: Floats, limit: Floats) -> Floats:

@@ -8,13 +8,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import NO_CHANGES, Changes, Rows, State, latched
-from analytics.detectors.fire_frames import MINUTE_US, SECOND_US, Marked, expired, whole
-from analytics.detectors.rows import Floats, Ints
+from analytics.detectors.compiled import Array, Told, change, columns, compiled, f4, i8, latched
+from analytics.detectors.detector import Changes, Rows, State
+from analytics.detectors.fire_frames import MINUTE_US, SECOND_US, Marked, expired
 from devices.family import Family
 
-ZERO = np.float32(0)
-SIGMA = 1.2533
+ZERO, ONE, THREE = f4(0), f4(1), f4(3)
+SIGMA = f4(1.2533)
 """Standard deviation of a normal distribution, as a multiple of its mean absolute deviation."""
 
 
@@ -59,54 +59,80 @@ class Rise(Marked):
         self.least = np.array([mark.least for mark in marks], np.float32)
         self.memory = np.array([mark.memory_us / SECOND_US for mark in marks], np.float32)
 
-    def _round(self, rows: Rows) -> Changes:
-        """In 32-bit numbers throughout: all of it is reckoned for every value."""
-        state, slot, asked = self.state, rows.slot, self.parameters
-        value, received = self.short(rows), whole(rows.received)
-        there = value == value
-        level, spread, seen, heard = (state[name][slot] for name in ("level", "spread", "seen", "heard"))
-        apart = np.where(there, value - level, ZERO)
-        known = seen >= self.grace - 1
-        usual = np.maximum(np.float32(SIGMA) * spread, self.least)
-        passed_s = np.maximum(received.astype("i8") - heard, 0).astype("f4")
-        sum_before = state["sum"][slot]
-        before = np.where(passed_s > asked.apart_us / SECOND_US, ZERO, sum_before)
-        most, enough = np.float32(asked.most), np.float32(asked.enough)
-        more = np.minimum(np.maximum(apart / usual, -most), most) - np.float32(asked.slack)
-        grown = np.minimum(np.maximum(before + more, ZERO), np.float32(1.25) * enough)
-        total = np.where(there & known, grown, before)
-        # What is odd moves the usual no more than what is rare, and hardly at all while it lasts.
-        part = -np.expm1(-passed_s / self.memory)
-        part = np.where(total > np.float32(0.25) * enough, part / np.float32(asked.slower), part)
-        part = np.where(known, part, 1 / (seen + np.float32(1)))
-        part = np.where(there, part, ZERO)
-        near = np.where(known, np.minimum(np.maximum(apart, -3 * usual), 3 * usual), apart)
-        state["level"][slot] = level + part * near
-        state["spread"][slot] = spread + part * (np.where(seen > 0, np.abs(near), ZERO) - spread)
-        if (seen < self.grace).any():
-            state["seen"][slot] = np.minimum(seen + there, self.grace).astype("u1")
-        state["heard"][slot] = np.where(there, received, heard)
-        state["sum"][slot] = total
-        row, column = np.nonzero((total > 0) | (sum_before > 0) | state["on"][slot])
-        return self._rising(rows, row, column, before[row, column], total[row, column], value, level)
-
-    def _rising(
-        self, rows: Rows, row: Ints, column: Ints, before: Floats, total: Floats, value: Floats, level: Floats
-    ) -> Changes:
-        """Values by which something rises or is over, given by row and column."""
-        if not len(row):
-            return NO_CHANGES
-        state, at = self.state, (rows.slot[row], column)
-        begun = (before <= 0) & (total > 0)
-        state["since"][at] = since = np.where(begun, rows.time[row] // SECOND_US, state["since"][at].astype("i8"))
-        score = np.minimum(total / self.parameters.enough, 1.0)
-        on = latched(state["on"][at], score)
-        seen = (value[row, column], level[row, column])
-        return self.settled(*at, score, on, rows.time[row], since * SECOND_US, *seen)
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
+        given = rows.slot, rows.time, rows.received, rows.short, self.judged
+        return self.changes(sweep(*given, self.least, self.memory, self.grace, self.kept(Kept), self.parameters))
 
     def tick(self, now_us: int) -> Changes:
         """A device that fell silent is no evidence any more."""
         return expired(self, "sum", now_us - self.parameters.apart_us, now_us)
+
+
+class Kept(NamedTuple):
+    """As `Rise` declares them."""
+
+    level: Array
+    spread: Array
+    seen: Array
+    sum: Array
+    since: Array
+    heard: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(
+    slots: Array,
+    times: Array,
+    receipts: Array,
+    values: Array,
+    places: Array,
+    least: Array,
+    memory: Array,
+    grace: int,
+    kept: Kept,
+    asked: Parameters,
+) -> Told:
+    """In 32-bit numbers throughout: all of it is reckoned for every value."""
+    told = []
+    most, enough = f4(asked.most), f4(asked.enough)
+    for i in range(len(slots)):
+        slot, received = slots[i], receipts[i] // SECOND_US
+        for j in range(len(places)):
+            at, value = (slot, j), values[i, places[j]]
+            level, seen, sum_before = kept.level[at], i8(kept.seen[at]), kept.sum[at]
+            passed_s = f4(max(received - i8(kept.heard[at]), 0))
+            before = ZERO if passed_s > asked.apart_us / SECOND_US else sum_before
+            total, known = before, seen >= grace - 1
+            if value == value:
+                off, usual = value - level, max(SIGMA * kept.spread[at], least[j])
+                if known:
+                    more = min(max(off / usual, -most), most) - f4(asked.slack)
+                    total = min(max(before + more, ZERO), f4(1.25) * enough)
+                    off = min(max(off, -THREE * usual), THREE * usual)
+                    part = -np.expm1(-passed_s / memory[j])
+                    # What is odd moves the usual no more than what is rare, and hardly at all while it lasts.
+                    if total > f4(0.25) * enough:
+                        part /= f4(asked.slower)
+                else:
+                    part = ONE / f4(seen + 1)
+                kept.level[at] = level + part * off
+                kept.spread[at] += part * ((abs(off) if seen > 0 else ZERO) - kept.spread[at])
+                kept.seen[at], kept.heard[at] = min(seen + 1, grace), received
+            kept.sum[at] = total
+            if total <= 0 and sum_before <= 0 and not kept.on[at]:
+                continue
+            if before <= 0 and total > 0:
+                kept.since[at] = times[i] // SECOND_US
+            kept.score[at] = score = min(total / enough, ONE)
+            on = latched(kept.on[at], score)
+            if on != kept.on[at]:
+                kept.on[at] = on
+                since = i8(kept.since[at]) * SECOND_US
+                told.append(change(slot, j, on, times[i], since, score, value, level))
+    return columns(told)
 
 
 class Smoke(Rise):

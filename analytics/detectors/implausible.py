@@ -6,8 +6,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, Ints, joined
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
 
@@ -72,93 +72,85 @@ class Implausible(Detector):
         self._most = np.array([bound(metric, "high") for metric in metrics], np.float32)
 
     def update(self, rows: Rows) -> Changes:
-        """As every detector; the rows of devices of which all lie where their series have been are taken at once."""
-        if len(rows.rounds()) == 1:
-            return self._round(rows)
-        quiet = self._quiet(rows)
-        if quiet.any():
-            self._count(rows.of(quiet))
-        some = rows.of(~quiet)
-        return joined([self._round(some.of(places)) for places in some.rounds()])
-
-    def _quiet(self, rows: Rows) -> Bools:
-        """Rows of devices that say nothing new: between what was lowest and highest, and long before counts halve."""
-        state, slot, value = self.state, rows.slot, self.short(rows)
-        low = np.maximum(state["low"][slot], self._least)
-        high = np.minimum(state["high"][slot], self._most)
-        odd = (value < low) | (value > high) | (state["hold"][slot] > 0)
-        odd |= state["readings"][slot] >= FULL - 1 - len(rows.rounds())
-        loud = slot[odd.any(axis=1)]
-        return ~np.isin(slot, loud) if len(loud) else np.ones(len(slot), np.bool_)
-
-    def _count(self, rows: Rows) -> None:
-        """Readings, repetitions and the last value of devices whose rows say nothing new; rows are sorted by slot."""
-        state, value = self.state, self.short(rows)
-        begins = np.flatnonzero(np.r_[True, rows.slot[1:] != rows.slot[:-1]])
-        lengths, slot, told = np.diff(np.r_[begins, len(value)]), rows.slot[begins], value == value
-        # By row and column the newest row up to it that has a value, of whichever device.
-        newest = np.maximum.accumulate(np.where(told, np.arange(len(value))[:, None], -1), axis=0)
-        before = np.vstack([newest[:1] * 0 - 1, newest[:-1]])
-        last = state["last"][slot]
-        known = before >= np.repeat(begins, lengths)[:, None]
-        previous = np.where(known, np.take_along_axis(value, before, axis=0), np.repeat(last, lengths, axis=0))
-        state["readings"][slot] += np.add.reduceat(told.astype("u2"), begins, axis=0)
-        state["same"][slot] += np.add.reduceat((value == previous).astype("u2"), begins, axis=0)
-        final = newest[begins + lengths - 1]
-        state["last"][slot] = np.where(final >= begins[:, None], np.take_along_axis(value, final, axis=0), last)
-
-    def _round(self, rows: Rows) -> Changes:
-        """Most values lie where the series has been: of these hardly anything is noted."""
-        state, slot, value = self.state, rows.slot, self.short(rows)
-        low, high, last, n = (state[name][slot] for name in ("low", "high", "last", "readings"))
-        told = value == value
-        hold = state["hold"][slot]
-        odd = told & ~((value >= low) & (value <= high) & (value >= self._least) & (value <= self._most))
-        row, column = np.nonzero(odd | (told & (hold > 0)))
-        state["readings"][slot] = np.minimum(n, FULL - 1) + told
-        repeated = np.nonzero(value == last)
-        state["same"][slot[repeated[0]], repeated[1]] += 1
-        state["last"][slot] = np.where(told, value, last)
-        if (n >= FULL - 1).any():  # what is long ago counts half
-            full = np.nonzero(n >= FULL - 1)
-            for name in ("readings", "same"):
-                state[name][slot[full[0]], full[1]] //= 2
-        if not len(row):
-            return NO_CHANGES
-        at = (row, column)
-        return self._odd(rows, row, column, value[at], low[at], high[at], last[at], n[at])
-
-    def _odd(
-        self, rows: Rows, row: Ints, column: Ints, value: Floats, low: Floats, high: Floats, last: Floats, n: Ints
-    ) -> Changes:
-        """Values outside of what was before, and those after one that could not be, given by row and column."""
-        state, asked, slot = self.state, self.parameters, rows.slot[row]
-        at = (slot, column)
-        hold, again = state["hold"][at], state["row"][at]
-        impossible = (value < self._least[column]) | (value > self._most[column])
-        unheard = self._unheard_of(slot, column, value, low, high, n)
-        found = (impossible | (unheard & (again < asked.settle))) & (n > 0)
-        state["row"][at] = np.where(found, np.minimum(again, 250) + 1, 0)
-        now_s = rows.time[row] // 1_000_000
-        state["since"][at] = since = np.where(found & (hold == 0), now_s, state["since"][at].astype("i8"))
-        state["hold"][at] = hold = np.where(found, asked.hold, hold - (hold > 0)).astype("u1")
-        state["low"][at] = np.where(found, low, np.minimum(low, value))
-        state["high"][at] = np.where(found, high, np.maximum(high, value))
-        # What cannot be is no reading to learn from, nor one to be repeated.
-        state["last"][at] = np.where(found, last, value)
-        state["same"][at] -= found & (value == last) & (state["same"][at] > 0)
-        on = hold > 0
-        return self.settled(slot, column, on.astype("f4"), on, rows.time[row], since * 1_000_000, value, np.nan)
-
-    def _unheard_of(self, slot: Ints, column: Ints, value: Floats, low: Floats, high: Floats, n: Ints) -> Bools:
-        """Far outside of all that the series has said, where that says something."""
-        asked = self.parameters
+        """As every detector."""
         assert self.fleet is not None
-        a_while = np.clip(asked.days * 86_400 / self.fleet.interval_s[slot], asked.evidence, FULL // 2 - 1)
-        idle = self.state["same"][slot, column] / np.maximum(n, 1)
-        known = (n >= a_while) & (idle < asked.idle) & self._straight[column]
-        width = asked.beyond * np.where(known, high - low, 0.0)
-        return np.asarray(known & ((value < low - width) | (value > high + width)))
+        given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
+        return self.changes(sweep(*given, self._straight, self._least, self._most, self.kept(Kept), self.parameters))
+
+
+class Kept(NamedTuple):
+    """As `Implausible` declares them."""
+
+    low: Array
+    high: Array
+    last: Array
+    same: Array
+    readings: Array
+    row: Array
+    hold: Array
+    since: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(
+    slots: Array,
+    times: Array,
+    values: Array,
+    places: Array,
+    interval_s: Array,
+    straight: Array,
+    least: Array,
+    most: Array,
+    kept: Kept,
+    asked: Parameters,
+) -> Told:
+    """Most values lie where the series has been: of these hardly anything is noted."""
+    told = []
+    for i in range(len(slots)):
+        slot = slots[i]
+        for j in range(len(places)):
+            at, value = (slot, j), values[i, places[j]]
+            if value != value:
+                continue
+            low, high, last, n = kept.low[at], kept.high[at], kept.last[at], i8(kept.readings[at])
+            kept.readings[at] = n + 1
+            kept.same[at] += value == last
+            if n >= FULL - 1:  # what is long ago counts half
+                kept.readings[at] //= 2
+                kept.same[at] //= 2
+            kept.last[at] = value
+            impossible = value < least[j] or value > most[j]
+            hold = i8(kept.hold[at])
+            if low <= value <= high and not impossible and hold == 0:
+                continue
+            again = i8(kept.row[at])
+            idle = kept.same[at] / max(n, 1)
+            a_while = min(max(asked.days * 86_400 / interval_s[slot], asked.evidence), FULL // 2 - 1)
+            width = f4(0)
+            known = straight[j] and n >= a_while and idle < asked.idle
+            if known:
+                width = f4(asked.beyond) * (high - low)
+            unheard = known and (value < low - width or value > high + width)
+            found = n > 0 and (impossible or (unheard and again < asked.settle))
+            kept.row[at] = min(again, 250) + 1 if found else 0
+            if found and hold == 0:
+                kept.since[at] = times[i] // SECOND_US
+            if found:  # what cannot be is no reading to learn from, nor one to be repeated
+                hold = asked.hold
+                kept.last[at] = last
+                kept.same[at] -= value == last and kept.same[at] > 0
+            else:
+                hold = max(hold - 1, 0)
+                kept.low[at] = min(low, value)
+                kept.high[at] = max(high, value)
+            kept.hold[at] = hold
+            kept.score[at] = on = hold > 0
+            if on != kept.on[at]:
+                kept.on[at] = on
+                told.append(change(slot, j, on, times[i], i8(kept.since[at]) * SECOND_US, on, value, np.nan))
+    return columns(told)
 
 
 DETECTORS = (Implausible,)

@@ -4,8 +4,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, Ints
+from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, i8, inlined
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
 KINDS = ("gauge", "counter")
@@ -55,40 +55,75 @@ class Missing(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
 
-    def _round(self, rows: Rows) -> Changes:
-        """Most metrics are there as they were before: of these nothing is noted."""
-        state, slot, evidence = self.state, rows.slot, self.parameters.evidence
-        state["readings"][slot] = readings = state["readings"][slot] + np.uint32(1)
-        value = self.short(rows)
-        gone: Bools = value != value
-        without, seen = state["without"][slot], state["seen"][slot]
-        young = ~gone & (seen < evidence)
-        if young.any():
-            state["seen"][slot] = seen + young
-        row, column = np.nonzero(np.where(gone, seen > 0, (without > 0) | (seen == 0)))
-        if not len(row):
-            return NO_CHANGES
-        at = (slot[row], column)
-        gone, without, seen, readings = gone[row, column], without[row, column], seen[row, column], readings[row]
-        back = ~gone & (without > 0)
-        state["longest"][at] = np.where(back, np.maximum(state["longest"][at], without), state["longest"][at])
-        state["first"][at] = first = np.where(seen == 0, readings, state["first"][at])
-        state["lacking"][at] = lacking = state["lacking"][at] + gone
-        now_s = rows.time[row] // 1_000_000
-        state["since"][at] = since = np.where(gone & (without == 0), now_s, state["since"][at].astype("i8"))
-        state["without"][at] = without = np.where(gone, np.minimum(without, 59_999) + 1, 0)
-        known = np.maximum(readings.astype("i8") - first - without, 1)
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
         assert self.fleet is not None
-        judged = gone & (seen >= evidence) & (known * self.fleet.interval_s[at[0]] >= self.parameters.days * 86_400)
-        score = np.where(judged, self._score(at, (lacking - without) / known, without), 0.0)
-        on = np.where(state["on"][at], gone, score >= 1)
-        return self.settled(*at, score, on, rows.time[row], since * 1_000_000, without.astype("f8"), np.nan)
+        given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
+        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
 
-    def _score(self, at: tuple[Ints, Ints], share: Floats, without: Ints) -> Floats:
-        asked = self.parameters
-        by_chance = np.log(asked.chance) / np.log(np.clip(share, asked.least_share, 0.999))
-        too_many = np.maximum(np.ceil(by_chance), asked.times * self.state["longest"][at] + 1.0)
-        return np.asarray(np.minimum(without / too_many, 1.0))
+
+class Kept(NamedTuple):
+    """As `Missing` declares them."""
+
+    without: Array
+    longest: Array
+    seen: Array
+    lacking: Array
+    first: Array
+    since: Array
+    readings: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(
+    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Kept, asked: Parameters
+) -> Told:
+    """Most metrics are there as they were before: of these nothing is noted."""
+    told = []
+    for i in range(len(slots)):
+        slot = slots[i]
+        readings = i8(kept.readings[slot]) + 1
+        kept.readings[slot] = readings
+        for j in range(len(places)):
+            at, value = (slot, j), values[i, places[j]]
+            gone = value != value
+            seen, without = i8(kept.seen[at]), i8(kept.without[at])
+            if not gone and seen < asked.evidence:
+                kept.seen[at] = seen + 1
+            if (gone and seen == 0) or (not gone and without == 0 and seen > 0):
+                continue
+            if gone:
+                if without == 0:
+                    kept.since[at] = times[i] // SECOND_US
+                kept.lacking[at] += 1
+                without = min(without, 59_999) + 1
+            else:
+                if seen == 0:
+                    kept.first[at] = readings
+                kept.longest[at] = max(i8(kept.longest[at]), without)
+                without = 0
+            kept.without[at] = without
+            score = 0.0
+            known = max(readings - i8(kept.first[at]) - without, 1)
+            if gone and seen >= asked.evidence and known * interval_s[slot] >= asked.days * 86_400:
+                share = (i8(kept.lacking[at]) - without) / known
+                score = min(without / too_many(share, kept.longest[at], asked), 1.0)
+            kept.score[at] = score
+            on = gone if kept.on[at] else score >= 1
+            if on != kept.on[at]:
+                kept.on[at] = on
+                since = i8(kept.since[at]) * SECOND_US
+                told.append(change(slot, j, on, times[i], since, kept.score[at], without, np.nan))
+    return columns(told)
+
+
+@inlined
+def too_many(share: Number, longest: int, asked: Parameters) -> Number:
+    """Readings without a metric in a row that are no ordinary run; `share`: of the readings that lack it."""
+    by_chance = np.log(asked.chance) / np.log(min(max(share, asked.least_share), 0.999))
+    return max(np.ceil(by_chance), asked.times * longest + 1.0)
 
 
 DETECTORS = (Missing,)

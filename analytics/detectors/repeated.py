@@ -4,7 +4,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
+from analytics.detectors.compiled import Array, Told, change, columns, compiled, i8
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
 
@@ -33,22 +34,40 @@ class Repeated(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
 
-    def _round(self, rows: Rows) -> Changes:
-        """Most times are new: of these nothing but the time is noted."""
-        state, slot = self.state, rows.slot
-        before = state["time"][slot, 0]
-        state["time"][slot, 0] = rows.time
-        found = rows.time == before
-        hold = state["hold"][slot, 0]
-        places = np.flatnonzero(found | (hold > 0))
-        if not len(places):
-            return NO_CHANGES
-        slot, time, found, hold = slot[places], rows.time[places], found[places], hold[places]
-        column = np.zeros(len(places), np.int64)
-        state["since"][slot, 0] = since = np.where(found & (hold == 0), time, state["since"][slot, 0])
-        state["hold"][slot, 0] = hold = np.where(found, self.parameters.hold, hold - (hold > 0)).astype("u1")
-        on = hold > 0
-        return self.settled(slot, column, on.astype("f4"), on, time, since, np.full(len(places), np.nan), np.nan)
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
+        return self.changes(sweep(rows.slot, rows.time, self.kept(Kept), self.parameters))
+
+
+class Kept(NamedTuple):
+    """As `Repeated` declares them."""
+
+    time: Array
+    hold: Array
+    since: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(slots: Array, times: Array, kept: Kept, asked: Parameters) -> Told:
+    """Most times are new: of these nothing but the time is noted."""
+    told = []
+    for i in range(len(slots)):
+        at, time = (slots[i], 0), times[i]
+        found, hold = time == kept.time[at], i8(kept.hold[at])
+        kept.time[at] = time
+        if not found and hold == 0:
+            continue
+        if found and hold == 0:
+            kept.since[at] = time
+        hold = asked.hold if found else hold - 1
+        kept.hold[at] = hold
+        kept.score[at] = on = hold > 0
+        if on != kept.on[at]:
+            kept.on[at] = on
+            told.append(change(at[0], 0, on, time, kept.since[at], on, np.nan, np.nan))
+    return columns(told)
 
 
 DETECTORS = (Repeated,)

@@ -2,9 +2,8 @@
 
 from typing import ClassVar, NamedTuple
 
-import numpy as np
-
-from analytics.detectors.detector import Changes, Detector, Rows, State, latched
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f8, i8, latched
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
 
@@ -37,19 +36,46 @@ class Reporting(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
 
-    def _round(self, rows: Rows) -> Changes:
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
         assert self.fleet is not None
-        state, slot, asked = self.state, rows.slot, self.parameters
-        received, heard, n = rows.received[:, None], state["heard"][slot], state["readings"][slot]
-        gap = np.minimum((received - heard) / 1e6 / self.fleet.interval_s[slot][:, None], asked.most)
-        counts = (gap >= asked.burst) & (n > 0)
-        mean = state["gap"][slot] + np.where(counts, (gap - state["gap"][slot]) / asked.memory, 0.0)
-        n = np.minimum(n + (counts | (n == 0)), 250)
-        share = 1.0 / np.maximum(mean, 1e-3)
-        score = np.clip((1.0 - share) / (1.0 - asked.least), 0.0, 1.0) * (n >= asked.evidence)
-        state["heard"][slot], state["gap"][slot], state["readings"][slot] = np.maximum(heard, received), mean, n
-        state["score"][slot] = score
-        return self.switched(slot, latched(state["on"][slot], score), received, received, share, 1.0)
+        given = rows.slot, rows.received, self.fleet.interval_s
+        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
+
+
+class Kept(NamedTuple):
+    """As `Reporting` declares them."""
+
+    heard: Array
+    gap: Array
+    readings: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(slots: Array, receipts: Array, interval_s: Array, kept: Kept, asked: Parameters) -> Told:
+    """Every receipt counts."""
+    told = []
+    for i in range(len(slots)):
+        at, received = (slots[i], 0), receipts[i]
+        n, mean = i8(kept.readings[at]), f8(kept.gap[at])
+        gap = min((received - kept.heard[at]) / SECOND_US / interval_s[slots[i]], asked.most)
+        kept.heard[at] = max(kept.heard[at], received)
+        if n == 0:
+            n = 1
+        elif gap >= asked.burst:
+            mean += (gap - mean) / asked.memory
+            n = min(n + 1, 250)
+        kept.gap[at], kept.readings[at] = mean, n
+        share = 1.0 / max(mean, 1e-3)
+        score = min(max((1.0 - share) / (1.0 - asked.least), 0.0), 1.0) * (n >= asked.evidence)
+        kept.score[at], was = score, kept.on[at]
+        on = latched(was, score)
+        if on != was:
+            kept.on[at] = on
+            told.append(change(at[0], 0, on, received, received, kept.score[at], share, 1.0))
+    return columns(told)
 
 
 DETECTORS = (Reporting,)

@@ -41,7 +41,7 @@ class Rows:
     @cached_property
     def short(self) -> Floats:
         """The values as detectors keep them, float32: made once for all who ask."""
-        return self.values.astype(np.float32)
+        return self.values.astype(np.float32, order="C")
 
     def rounds(self) -> list[Ints]:
         """Places of rows, in portions in which each slot occurs once at most: the first rows of all slots, their second
@@ -76,7 +76,7 @@ class Rows:
 
     def narrowed(self, family: Family, places: list[int]) -> "Rows":
         """With some of the metrics alone, which are those of `family`."""
-        narrow = Rows(family, self.slot, self.time, self.received, self.values[:, places])
+        narrow = Rows(family, self.slot, self.time, self.received, np.take(self.values, places, axis=1))
         narrow.__dict__["_rounds"] = self._rounds
         return narrow
 

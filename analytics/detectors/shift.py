@@ -4,8 +4,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, Ints
+from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, f4, i8, inlined
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
 SWITCHED = ("battery_", "precipitation", "rain", "altitude", "disk_", "backup_", "fuel_", "filling_")
@@ -75,74 +75,109 @@ class Shift(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
 
-    def _round(self, rows: Rows) -> Changes:
-        """Most values are near the one before and within what was: of these nothing but the value is noted."""
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
         assert self.fleet is not None
-        state, slot, value, before = self.state, rows.slot, self.short(rows), self.state["time"][rows.slot]
-        state["time"][slot] = np.maximum(before, rows.time)
-        apart = (rows.time - before) / 1e6 > self.parameters.contiguous * self.fleet.interval_s[slot]
-        self._fade(slot, rows.time)
-        last, half, n = state["last"][slot], state["half"][slot], state["readings"][slot]
-        told = (value == value) & (rows.time > before)[:, None]
-        size = np.abs(value - last)
-        size[apart] = 0.0
-        odd = (size > state["step"][slot]) | ~((value >= state["low"][slot]) & (value <= state["high"][slot]))
-        state["last"][slot] = np.where(told, value, last)
-        state["readings"][slot] = np.minimum(n, FULL - 1) + told
-        repeated = np.nonzero(told & (value == last))
-        state["same"][slot[repeated[0]], repeated[1]] += 1
-        if (n >= FULL - 1).any():  # what is long ago counts half
-            full = np.nonzero(n >= FULL - 1)
-            for name in ("readings", "same"):
-                state[name][slot[full[0]], full[1]] //= 2
-        row, column = np.nonzero(told & (odd | (half != 0)))
-        if not len(row):
-            return NO_CHANGES
-        step = np.where(apart[row] | np.isnan(last[row, column]), 0.0, value[row, column] - last[row, column])
-        return self._odd(rows, row, column, value[row, column], step, n[row, column])
+        given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
+        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
 
-    def _fade(self, slot: Ints, time: Ints) -> None:
-        """Half of what was is forgotten now and then."""
-        state = self.state
-        span = (time // int(self.parameters.memory_days * 86_400_000_000)).astype("u2")
-        over = slot[span != state["span"][slot]]
-        state["span"][slot] = span
-        if len(over):
-            quarter = np.nan_to_num((state["high"][over] - state["low"][over]) / 4, posinf=0.0, neginf=0.0)
-            state["low"][over] += quarter
-            state["high"][over] -= quarter
-            state["step"][over] /= 2
 
-    def _odd(self, rows: Rows, row: Ints, column: Ints, value: Floats, step: Floats, n: Ints) -> Changes:
-        """New records and what comes after a jump, given by row and column."""
-        state, asked, slot = self.state, self.parameters, rows.slot[row]
-        at = (slot, column)
-        half, stayed, now_s = state["half"][at], state["stayed"][at].astype("i4"), rows.time[row] // 1_000_000
-        jumped = (half == 0) & self._beyond(slot, column, step, n)
-        state["before"][at] = before = np.where(jumped, value - step, state["before"][at])
-        state["since"][at] = since = np.where(jumped, now_s, state["since"][at].astype("i8"))
-        half = np.where(jumped, step / 2, half)
-        away = half != 0
-        beyond = (value - before - half) * half > 0
-        stayed = np.where(away & beyond, np.minimum(stayed + 1, asked.stays), 0)
-        over = away & (~beyond | (now_s - since > asked.settled_days * 86_400))
-        half, stayed = np.where(over, 0.0, half), np.where(over, 0, stayed)
-        state["half"][at], state["stayed"][at] = half, stayed
-        learn = half == 0
-        state["step"][at] = np.where(learn, np.maximum(state["step"][at], np.abs(step)), state["step"][at])
-        state["low"][at] = np.where(learn, np.minimum(state["low"][at], value), state["low"][at])
-        state["high"][at] = np.where(learn, np.maximum(state["high"][at], value), state["high"][at])
-        score = stayed / asked.stays
-        return self.settled(slot, column, score, score >= 1, rows.time[row], since * 1_000_000, value, before)
+class Kept(NamedTuple):
+    """As `Shift` declares them."""
 
-    def _beyond(self, slot: Ints, column: Ints, step: Floats, n: Ints) -> Bools:
-        """Steps that are too large for their series."""
-        state, asked = self.state, self.parameters
-        assert self.fleet is not None
-        at, size = (slot, column), np.abs(step)
-        large = (size > asked.times * state["step"][at]) & (size > asked.share * (state["high"][at] - state["low"][at]))
-        a_while = np.clip(asked.days * 86_400 / self.fleet.interval_s[slot], asked.evidence, FULL // 2 - 1)
-        return np.asarray(large & (n >= a_while) & (state["same"][at] < asked.idle * n))
+    last: Array
+    step: Array
+    low: Array
+    high: Array
+    readings: Array
+    same: Array
+    before: Array
+    half: Array
+    stayed: Array
+    since: Array
+    time: Array
+    span: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(
+    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Kept, asked: Parameters
+) -> Told:
+    """Most values are near the one before and within what was: of these nothing but the value is noted."""
+    told = []
+    memory_us = i8(asked.memory_days * 86_400_000_000)
+    for i in range(len(slots)):
+        slot, time = slots[i], times[i]
+        newest = kept.time[slot]
+        span = np.uint16(time // memory_us)
+        if span != kept.span[slot]:
+            kept.span[slot] = span
+            fade(slot, kept)
+        if time <= newest:
+            continue
+        kept.time[slot] = time
+        apart = (time - newest) / 1e6 > f4(asked.contiguous) * interval_s[slot]
+        for j in range(len(places)):
+            at, value = (slot, j), values[i, places[j]]
+            if value != value:
+                continue
+            last, n = kept.last[at], i8(kept.readings[at])
+            kept.last[at] = value
+            kept.readings[at] = n + 1
+            kept.same[at] += value == last
+            if n >= FULL - 1:  # what is long ago counts half
+                kept.readings[at] //= 2
+                kept.same[at] //= 2
+            step = f4(0) if apart or last != last else value - last
+            half = kept.half[at]
+            if half == 0 and abs(step) <= kept.step[at] and kept.low[at] <= value <= kept.high[at]:
+                continue
+            now_s, stayed = time // SECOND_US, i8(kept.stayed[at])
+            if half == 0 and beyond(at, step, n, interval_s[slot], kept, asked):
+                kept.before[at] = value - step
+                kept.since[at] = now_s
+                half = step / f4(2)
+            before, since = kept.before[at], i8(kept.since[at])
+            if half != 0 and (value - before - half) * half > 0:
+                stayed = min(stayed + 1, asked.stays)
+                if now_s - since > asked.settled_days * 86_400:
+                    half, stayed = f4(0), 0
+            else:
+                half, stayed = f4(0), 0
+            kept.half[at], kept.stayed[at] = half, stayed
+            if half == 0:
+                kept.step[at] = max(kept.step[at], abs(step))
+                kept.low[at] = min(kept.low[at], value)
+                kept.high[at] = max(kept.high[at], value)
+            kept.score[at] = stayed / asked.stays
+            on = stayed >= asked.stays
+            if on != kept.on[at]:
+                kept.on[at] = on
+                told.append(change(slot, j, on, time, since * SECOND_US, kept.score[at], value, before))
+    return columns(told)
+
+
+@inlined
+def fade(slot: int, kept: Kept) -> None:
+    """Half of what was is forgotten now and then."""
+    for j in range(kept.low.shape[1]):
+        if kept.high[slot, j] > kept.low[slot, j]:
+            quarter = (kept.high[slot, j] - kept.low[slot, j]) / f4(4)
+            kept.low[slot, j] += quarter
+            kept.high[slot, j] -= quarter
+        kept.step[slot, j] /= f4(2)
+
+
+@inlined
+def beyond(at: tuple[int, int], step: Number, n: int, interval_s: Number, kept: Kept, asked: Parameters) -> Number:
+    """Whether a step is too large for its series."""
+    size, width = abs(step), kept.high[at] - kept.low[at]
+    if size <= f4(asked.times) * kept.step[at] or size <= f4(asked.share) * width:
+        return False
+    a_while = min(max(asked.days * 86_400 / interval_s, asked.evidence), FULL // 2 - 1)
+    return n >= a_while and kept.same[at] < asked.idle * n
 
 
 DETECTORS = (Shift,)

@@ -4,6 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from analytics.detectors.compiled import Array, Number, compiled, f4
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import Bools, Floats
 from devices.family import Family
@@ -48,17 +49,10 @@ class Silent(Detector):
         self._listening = -1
         self._stalled = False
 
-    def _round(self, rows: Rows) -> Changes:
+    def update(self, rows: Rows) -> Changes:
+        """As every detector; nobody is silent who is heard, but that is for `tick` to tell."""
         assert self.fleet is not None
-        state, slot, asked = self.state, rows.slot, self.parameters
-        heard, received = state["heard"][slot, 0], rows.received
-        usual, interval = state["usual"][slot, 0], self.fleet.interval_s[slot]
-        known = state["readings"][slot, 0] > 0
-        longer = (received - heard) / US > usual
-        moved = usual + asked.step * interval * (longer - 0.05)
-        state["usual"][slot, 0] = np.where(known, np.clip(moved, 0, 100 * interval), interval)
-        state["heard"][slot, 0] = np.maximum(heard, received)
-        state["readings"][slot, 0] = np.minimum(state["readings"][slot, 0] + 1, 100)
+        listen(rows.slot, rows.received, self.fleet.interval_s, self.kept(Kept), self.parameters.step)
         return NO_CHANGES
 
     def tick(self, now_us: int) -> Changes:
@@ -102,6 +96,30 @@ class Silent(Detector):
         if self._stalled and not stalled:
             self._listening = now_us
         self._stalled = stalled
+
+
+class Kept(NamedTuple):
+    """As `Silent` declares them."""
+
+    heard: Array
+    usual: Array
+    readings: Array
+
+
+@compiled
+def listen(slots: Array, receipts: Array, interval_s: Array, kept: Kept, step: Number) -> None:
+    """Note who was heard, and follow the gaps between receipts."""
+    for i in range(len(slots)):
+        at, received, interval = (slots[i], 0), receipts[i], interval_s[slots[i]]
+        heard, usual = kept.heard[at], kept.usual[at]
+        if kept.readings[at] == 0:
+            kept.usual[at] = interval
+        else:
+            longer = 1.0 if (received - heard) / US > usual else 0.0
+            moved = usual + f4(step) * interval * (longer - 0.05)
+            kept.usual[at] = min(max(moved, 0.0), f4(100) * interval)
+        kept.heard[at] = max(heard, received)
+        kept.readings[at] = min(kept.readings[at] + 1, 100)
 
 
 DETECTORS = (Silent,)

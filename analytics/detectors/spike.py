@@ -1,16 +1,15 @@
 """Single readings that are far off and back at once: what a loose contact or a disturbed line leaves in a series."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State
-from analytics.detectors.rows import Bools, Floats, Ints
+from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, f4, i8, inlined
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
-Kept = dict[str, npt.NDArray[Any]]
-ZERO, NEARLY, LEAST = np.float32(0), np.float32(0.99), np.float32(1e-30)
+ZERO, ONE, FIVE = f4(0), f4(1), f4(5)
+NEARLY, LEAST, FADING = f4(0.99), f4(1e-30), f4(1 - 1 / 5000)
 
 
 class Parameters(NamedTuple):
@@ -69,87 +68,115 @@ class Spike(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
 
-    def _round(self, rows: Rows) -> Changes:
-        """In 32-bit numbers throughout: all of it is reckoned for every value."""
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
         assert self.fleet is not None
-        state, slot, asked = self.state, rows.slot, self.parameters
-        value, before = self.short(rows), state["time"][slot]
-        fresh = (rows.time > before)[:, None]
-        state["time"][slot] = np.maximum(before, rows.time)
-        ring = state["ring"][slot]
-        ring[(rows.time - before) / 1e6 > asked.contiguous * self.fleet.interval_s[slot]] = np.nan
-        one, e = ring[..., 0].copy(), excursion(value, ring)
-        step = np.abs(value - one)
-        usable, paced = fresh & (e == e), fresh & (step == step)
-        size = np.where(usable, np.abs(e), ZERO)
-        kept = {name: state[name][slot] for name in ("step", "tail", "grain", "mean", "square", "idle", "readings")}
-        limit = self._limit(kept)
-        judged = usable & (kept["readings"] >= asked.evidence) & (kept["idle"] < asked.idle)
-        found = judged & (size >= limit)
-        self._learn(slot, kept, value, step, np.where(found, ZERO, size), paced)
-        told = fresh & (value == value)
-        ring[..., 1:] = np.where(told[..., None], ring[..., :3], ring[..., 1:])
-        ring[..., 0] = np.where(told, value, one)
-        state["ring"][slot] = ring
-        state["score"][slot] = np.where(judged, np.minimum(size / limit, NEARLY), ZERO)
-        row, column = np.nonzero(found | (told & (state["hold"][slot] > 0)))
-        if not len(row):
-            return NO_CHANGES
-        return self._told(rows, row, column, found[row, column], before[row], one[row, column], e[row, column])
-
-    def _told(
-        self, rows: Rows, row: Ints, column: Ints, found: Bools, before: Ints, value: Floats, e: Floats
-    ) -> Changes:
-        """Spikes and the readings after them, given by row and column."""
-        state, at = self.state, (rows.slot[row], column)
-        hold = state["hold"][at]
-        since = np.where(found & (hold == 0), before // 1_000_000, state["since"][at].astype("i8"))
-        state["since"][at] = since
-        state["hold"][at] = hold = np.where(found, self.parameters.hold, hold - (hold > 0)).astype("u1")
-        on = hold > 0
-        score = np.where(on, 1.0, state["score"][at])
-        return self.settled(*at, score, on, rows.time[row], since * 1_000_000, value, value - e)
-
-    def _limit(self, kept: Kept) -> Floats:
-        """How far off is too far, in the metric's unit."""
-        asked = self.parameters
-        grain = np.where(np.isinf(kept["grain"]), ZERO, kept["grain"])
-        limit = np.maximum(np.float32(asked.steps) * kept["step"], np.float32(asked.tail) * kept["tail"])
-        limit = np.maximum(limit, np.float32(asked.grains) * grain)
-        spread = np.sqrt(np.maximum(kept["square"], ZERO))
-        return np.asarray(np.maximum(limit, np.maximum(np.float32(asked.spread) * spread, LEAST)))
-
-    def _learn(self, slot: Ints, kept: Kept, value: Floats, step: Floats, size: Floats, paced: Bools) -> None:
-        """What the series does by itself: steps are cut at five times the mean, so that one leap does not move it."""
-        n = kept["readings"].astype("f4") + np.float32(1)
-        young, share = n <= 8, 1 / n
-        weight, slow = np.maximum(share, np.float32(0.02)), np.maximum(share, np.float32(0.002))
-        mean_step, square = kept["step"], kept["square"]
-        cut = np.where(young, step, np.minimum(step, 5 * mean_step + LEAST))
-        off = value - kept["mean"]
-        wide = 5 * np.sqrt(np.maximum(square, ZERO)) + LEAST
-        off = np.where(young, off, np.minimum(np.maximum(off, -wide), wide))
-        moved = {
-            "step": mean_step + weight * (cut - mean_step),
-            "tail": np.maximum(kept["tail"] * np.float32(1 - 1 / 5000), size),
-            "grain": np.where(step > 0, np.minimum(kept["grain"], step), kept["grain"]),
-            "mean": kept["mean"] + slow * off,
-            "square": (1 - slow) * (square + slow * off * off),
-            "idle": kept["idle"] + slow * ((step == 0) - kept["idle"]),
-            "readings": np.minimum(n, np.float32(60_000)),
-        }
-        all_paced = bool(paced.all())
-        for name, column in moved.items():
-            self.state[name][slot] = column if all_paced else np.where(paced, column, kept[name])
+        given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
+        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
 
 
-def excursion(newest: Floats, ring: Floats) -> Floats:
-    """How far the first of the ring (…, 4) stands alone between the newest value and the three before it; signed."""
-    one, a, b, c = (ring[..., place] for place in range(4))
-    usual = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
-    up, back = one - usual, one - newest
-    nearer = np.where(np.abs(up) < np.abs(back), up, back)
-    return np.where(up * back > 0, nearer, 0.0 * nearer)
+class Kept(NamedTuple):
+    """As `Spike` declares them."""
+
+    ring: Array
+    step: Array
+    tail: Array
+    grain: Array
+    mean: Array
+    square: Array
+    idle: Array
+    readings: Array
+    hold: Array
+    since: Array
+    time: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(
+    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Kept, asked: Parameters
+) -> Told:
+    """In 32-bit numbers throughout: all of it is reckoned for every value."""
+    told = []
+    for i in range(len(slots)):
+        slot, time = slots[i], times[i]
+        before = kept.time[slot]
+        fresh = time > before
+        apart = (time - before) / 1e6 > f4(asked.contiguous) * interval_s[slot]
+        if fresh:
+            kept.time[slot] = time
+        for j in range(len(places)):
+            at, value, ring = (slot, j), values[i, places[j]], kept.ring[slot, j]
+            kept.score[at] = ZERO
+            if apart:
+                ring[:] = np.nan
+            if value != value or not fresh:
+                continue
+            one, e = ring[0], excursion(value, ring)
+            size, far = abs(e), limit(at, kept, asked)
+            judged = kept.readings[at] >= asked.evidence and kept.idle[at] < f4(asked.idle)
+            found = judged and size >= far  # never where e is NaN
+            if judged and size == size:
+                kept.score[at] = min(size / far, NEARLY)
+            if one == one:
+                learn(at, value, abs(value - one), ZERO if found or size != size else size, kept)
+            ring[3], ring[2], ring[1], ring[0] = ring[2], ring[1], one, value
+            hold = i8(kept.hold[at])
+            if not found and hold == 0:
+                continue
+            if found and hold == 0:
+                kept.since[at] = before // SECOND_US
+            hold = asked.hold if found else hold - 1
+            kept.hold[at], on = hold, hold > 0
+            if on:
+                kept.score[at] = 1
+            if on != kept.on[at]:
+                kept.on[at] = on
+                since = i8(kept.since[at]) * SECOND_US
+                told.append(change(slot, j, on, time, since, kept.score[at], one, one - e))
+    return columns(told)
+
+
+@inlined
+def limit(at: tuple[int, int], kept: Kept, asked: Parameters) -> Number:
+    """How far off is too far, in the metric's unit."""
+    grain = ZERO if np.isinf(kept.grain[at]) else kept.grain[at]
+    far = max(f4(asked.steps) * kept.step[at], f4(asked.tail) * kept.tail[at])
+    far = max(far, f4(asked.grains) * grain)
+    return max(far, max(f4(asked.spread) * np.sqrt(max(kept.square[at], ZERO)), LEAST))
+
+
+@inlined
+def learn(at: tuple[int, int], value: Number, step: Number, size: Number, kept: Kept) -> None:
+    """What the series does by itself: steps are cut at five times the mean, so that one leap does not move it."""
+    n = f4(kept.readings[at]) + ONE
+    share = ONE / n
+    weight, slow = max(share, f4(0.02)), max(share, f4(0.002))
+    mean_step, square = kept.step[at], kept.square[at]
+    off = value - kept.mean[at]
+    cut = step
+    if n > 8:
+        wide = FIVE * np.sqrt(max(square, ZERO)) + LEAST
+        cut, off = min(step, FIVE * mean_step + LEAST), min(max(off, -wide), wide)
+    kept.step[at] = mean_step + weight * (cut - mean_step)
+    kept.tail[at] = max(kept.tail[at] * FADING, size)
+    if step > 0:
+        kept.grain[at] = min(kept.grain[at], step)
+    kept.mean[at] += slow * off
+    kept.square[at] = (ONE - slow) * (square + slow * off * off)
+    kept.idle[at] += slow * ((ONE if step == 0 else ZERO) - kept.idle[at])
+    kept.readings[at] = min(n, f4(60_000))
+
+
+@inlined
+def excursion(newest: Number, ring: Array) -> Number:
+    """How far the first of the ring (4) stands alone between the newest value and the three before it; signed."""
+    one, a, b, c = ring[0], ring[1], ring[2], ring[3]
+    up, back = one - max(min(a, b), min(max(a, b), c)), one - newest
+    if a != a or b != b or c != c or not up * back > 0:
+        return ZERO * back
+    return up if abs(up) < abs(back) else back
 
 
 DETECTORS = (Spike,)

@@ -4,9 +4,21 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    i8,
+    inlined,
+    latched,
+)
+from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.implausible import bound
-from analytics.detectors.rows import Bools, Floats, Ints
 from devices.family import Family
 
 REACH = 6
@@ -69,117 +81,146 @@ class Stuck(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
         metrics = [family.metrics[place] for place in self.judged]
-        self._low = np.array([metric.low for metric in metrics], np.float32)
-        self._high = np.array([metric.high for metric in metrics], np.float32)
+        low = np.array([metric.low for metric in metrics], np.float32)
+        high = np.array([metric.high for metric in metrics], np.float32)
         least = np.array([bound(metric, "low") for metric in metrics], np.float32)
         most = np.array([bound(metric, "high") for metric in metrics], np.float32)
-        self._least = np.where(least > self._low, np.nextafter(least, np.float32(-np.inf)), self._low)
-        self._most = np.where(most < self._high, np.nextafter(most, np.float32(np.inf)), self._high)
+        least = np.where(least > low, np.nextafter(least, f4(-np.inf)), low)
+        self._ends = Ends(low, high, least, np.where(most < high, np.nextafter(most, f4(np.inf)), high))
 
-    def _round(self, rows: Rows) -> Changes:
-        """Most values differ from the one before, which differed, too: of these nothing but the value is noted."""
-        state, slot, value = self.state, rows.slot, self.short(rows)
-        before = state["time"][slot]
-        state["time"][slot] = rows.time
-        fresh = (rows.time > before)[:, None]
-        last, run, first = state["last"][slot], state["run"][slot], state["first"][slot]
-        told = fresh & (value == value)
-        plausible = told & (value > self._least) & (value < self._most)
-        first += plausible & (value != last)
-        state["first"][slot] = first
-        state["last"][slot] = np.where(told, value, last)
-        row, column = np.nonzero(told & ((value == last) | (run != 1)))
-        if not len(row):
-            return NO_CHANGES
-        if (first > MOST).any():  # what is long ago counts half
-            full = np.nonzero(first > MOST)
-            for name in ("first", "reached"):
-                state[name][slot[full[0]], full[1]] //= 2
-        at = (row, column)
-        return self._runs(rows, row, column, value[at], last[at], run[at], before[row], plausible[at])
-
-    def _runs(
-        self, rows: Rows, row: Ints, column: Ints, value: Floats, last: Floats, run: Ints, before: Ints, learn: Bools
-    ) -> Changes:
-        """Values that repeat the one before, or end such a run, each given by its row and column."""
-        state, slot = self.state, rows.slot[row]
-        at = (slot, column)
-        was = state["on"][at]
-        same = (value == last) & (value > self._low[column]) & (value < self._high[column])
-        now_s = rows.time[row] // 1_000_000
-        ended = ~same & ~was & (run > 1) & (last > self._least[column]) & (last < self._most[column])
-        longest = self._longest(at, now_s)
-        if ended.any():
-            longest[ended] = np.maximum(longest[ended], run[ended])
-            over = (slot[ended], column[ended])
-            state["longest"][over], state["longest_at"][over] = longest[ended], now_s[ended]
-        # A run begins with the reading before its second value.
-        since = np.where(same, np.where(run == 1, before // 1_000_000, state["since"][at].astype("i8")), now_s)
-        state["since"][at] = since
-        run = np.where(same, np.minimum(run.astype("i4") + 1, 60_000), 1)
-        state["run"][at] = run
-        counted = same & learn & ~was
-        state["reached"][slot[counted], column[counted], np.minimum(run[counted], REACH + 1) - 2] += 1
-        score = np.zeros(len(run), np.float32)
-        long = np.flatnonzero(run >= self.parameters.least)
-        if len(long):
-            score[long] = self._judge(slot[long], column[long], run[long], longest[long], was[long])
-        on = latched(was, score)
-        return self.settled(slot, column, score, on, rows.time[row], since * 1_000_000, value, np.nan)
-
-    def _longest(self, at: tuple[Ints, Ints], now_s: Ints) -> Floats:
-        """The longest ordinary run, of which less and less is left."""
-        passed_s = np.maximum(now_s - self.state["longest_at"][at].astype("i8"), 0)
-        return np.asarray(self.state["longest"][at] * np.exp(-passed_s / (self.parameters.memory_days * 86_400)))
-
-    def _judge(self, slot: Ints, column: Ints, run: Ints, longest: Floats, was: Bools) -> Floats:
-        """Scores of long runs; one that is found teaches nothing."""
+    def update(self, rows: Rows) -> Changes:
+        """As every detector."""
         assert self.fleet is not None
-        state = self.state
-        reached = np.column_stack((state["first"][slot, column], state["reached"][slot, column])).astype("i4")
-        others = np.maximum(reached - witnessed(run), 0)
-        score = self._score(self.fleet.interval_s[slot], run, others, longest)
-        found = (score >= 1) & ~was
-        state["reached"][slot[found], column[found]] = others[found, 1:]
-        return score
-
-    def _score(self, interval_s: Floats, run: Ints, others: Ints, longest: Floats) -> Floats:
-        """Of runs of equal values, as shares of the run that no ordinary one of their series reaches. `others`:
-        what was reached without these runs, which are no witnesses for themselves."""
-        asked = self.parameters
-        hours = interval_s / 3600.0
-        chance = np.clip(asked.chance * hours, asked.least_chance, 10 * asked.chance)
-        too_long = np.maximum(np.ceil(rare_length(others, chance)), asked.least)
-        beyond = longest * (1.0 + asked.beyond * np.clip(1.0 - hours, 0.0, 1.0)) + 1.0
-        a_while = np.maximum(asked.evidence, np.minimum(asked.days * 86_400 / interval_s, 4000))
-        return np.asarray(np.minimum(run / np.maximum(too_long, beyond), 1.0) * (others.sum(axis=1) > a_while))
+        given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
+        return self.changes(sweep(*given, self._ends, self.kept(Kept), self.parameters))
 
 
-def witnessed(run: Ints) -> Ints:
-    """What runs of so many values have added to what was reached (runs × REACH + 1)."""
-    own = np.clip(run[:, None] - np.arange(REACH + 1), 0, 1)
-    own[:, REACH] = np.maximum(run - REACH, 0)
-    return np.asarray(own)
+class Ends(NamedTuple):
+    """Of the range of each judged metric: the legal one, and the plausible one, which teaches; exclusive."""
+
+    low: Array
+    high: Array
+    least: Array
+    most: Array
 
 
-def rare_length(reached: Ints, chance: Floats) -> Floats:
-    """How long a run must be to be no more likely than `chance` (series).
+class Kept(NamedTuple):
+    """As `Stuck` declares them."""
 
-    `reached` (series × REACH + 1): how many runs had 1, 2, … REACH values at least, and by how many values the longest
-    went beyond. A length that was hardly ever reached is taken to go on as the one before, or as all do, whichever is
-    less likely.
+    last: Array
+    run: Array
+    first: Array
+    reached: Array
+    longest: Array
+    longest_at: Array
+    since: Array
+    time: Array
+    on: Array
+    score: Array
+
+
+@compiled
+def sweep(
+    slots: Array,
+    times: Array,
+    values: Array,
+    places: Array,
+    interval_s: Array,
+    ends: Ends,
+    kept: Kept,
+    asked: Parameters,
+) -> Told:
+    """Most values differ from the one before, which differed, too: of these nothing but the value is noted."""
+    told = []
+    for i in range(len(slots)):
+        slot, time = slots[i], times[i]
+        before = kept.time[slot]
+        if time <= before:
+            continue
+        kept.time[slot] = time
+        for j in range(len(places)):
+            at, value = (slot, j), values[i, places[j]]
+            if value != value:
+                continue
+            last, run = kept.last[at], i8(kept.run[at])
+            learn = ends.least[j] < value < ends.most[j]
+            kept.last[at] = value
+            kept.first[at] += learn and value != last
+            if value != last and run == 1:
+                continue
+            if kept.first[at] > MOST:  # what is long ago counts half
+                kept.first[at] //= 2
+                for place in range(REACH):
+                    kept.reached[slot, j, place] //= 2
+            now_s, was = time // SECOND_US, kept.on[at]
+            longest = kept.longest[at] * fading(now_s - i8(kept.longest_at[at]), asked.memory_days)
+            score = f4(0)
+            if value == last and ends.low[j] < value < ends.high[j]:
+                if run == 1:  # a run begins with the reading before its second value
+                    kept.since[at] = before // SECOND_US
+                run = min(run + 1, 60_000)
+                if learn and not was:
+                    kept.reached[slot, j, min(run, REACH + 1) - 2] += 1
+                if run >= asked.least:
+                    score = judged(at, run, longest, interval_s[slot], kept, asked)
+            else:
+                if run > 1 and not was and ends.least[j] < last < ends.most[j]:
+                    kept.longest[at], kept.longest_at[at] = max(longest, run), now_s
+                kept.since[at] = now_s
+                run = 1
+            kept.run[at], kept.score[at] = run, score
+            on = latched(was, score)
+            if on != was:
+                kept.on[at] = on
+                told.append(change(slot, j, on, time, i8(kept.since[at]) * SECOND_US, score, value, np.nan))
+    return columns(told)
+
+
+@inlined
+def fading(passed_s: int, memory_days: Number) -> Number:
+    """What is left of the longest ordinary run."""
+    return np.exp(-max(passed_s, 0) / (memory_days * 86_400))
+
+
+@inlined
+def judged(at: tuple[int, int], run: int, longest: Number, interval_s: Number, kept: Kept, asked: Parameters) -> Number:
+    """Score of a long run, as a share of the run that no ordinary one of its series reaches. It is no witness for
+    itself, and once found it teaches nothing."""
+    others = np.empty(REACH + 1, np.int64)
+    for place in range(REACH + 1):
+        reached = kept.first[at] if place == 0 else kept.reached[at[0], at[1], place - 1]
+        own = run - REACH if place == REACH else 1
+        others[place] = max(i8(reached) - max(own, 0) * (run > place), 0)
+    hours = interval_s / f4(3600)
+    chance = min(max(f4(asked.chance) * hours, asked.least_chance), 10 * asked.chance)
+    too_long = max(np.ceil(rare_length(others, chance)), asked.least)
+    beyond = longest * (1.0 + asked.beyond * min(max(1.0 - hours, 0.0), 1.0)) + 1.0
+    a_while = max(asked.evidence, min(asked.days * 86_400 / interval_s, 4000.0))
+    score = f4(min(run / max(too_long, beyond), 1.0) * (others.sum() > a_while))
+    if score >= 1 and not kept.on[at]:
+        for place in range(REACH):
+            kept.reached[at[0], at[1], place] = others[place + 1]
+    return score
+
+
+@inlined
+def rare_length(reached: Array, chance: Number) -> Number:
+    """How long a run must be to be no more likely than `chance`.
+
+    `reached` (REACH + 1): how many runs had 1, 2, … REACH values at least, and by how many values the longest went
+    beyond. A length that was hardly ever reached is taken to go on as the one before, or as all do, whichever is less
+    likely.
     """
-    likely = (reached[:, 1] + 0.5) / (reached[:, 0] + 1.0)
-    usually = (reached[:, 2:].sum(axis=1) + 2.0 * likely) / (reached[:, 1:].sum(axis=1) + 2.0)
-    left = np.log(chance / likely)
-    found = np.full(len(reached), 2.0)
+    likely = (reached[1] + 0.5) / (reached[0] + 1.0)
+    usually = (reached[2:].sum() + 2.0 * likely) / (reached[1:].sum() + 2.0)
+    left, found = np.log(chance / likely), 2.0
     for length in range(2, REACH + 1):
-        tried = reached[:, length - 1] + (reached[:, length] if length == REACH else 0)
-        likely = np.minimum((reached[:, length] + 2.0 * np.minimum(likely, usually)) / (tried + 2.0), 0.9999)
+        tried = reached[length - 1] + (reached[length] if length == REACH else 0)
+        likely = min((reached[length] + 2.0 * min(likely, usually)) / (tried + 2.0), 0.9999)
         step = np.log(likely)
-        further = left / step if length == REACH else np.minimum(left / step, 1.0)
-        found += np.where(left < 0, np.maximum(further, 0.0), 0.0)
-        left = left - step
+        if left < 0:
+            found += max(left / step if length == REACH else min(left / step, 1.0), 0.0)
+        left -= step
     return found
 
 

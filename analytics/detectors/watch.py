@@ -10,6 +10,7 @@ import numpy as np
 
 from analytics.columns import Columns
 from analytics.detectors.carry import carry_over, judged_names
+from analytics.detectors.compiled import Array, compiled
 from analytics.detectors.detector import Detector
 from analytics.detectors.rows import WHOLE_DEVICE, Changes, Fleet, Ints, Rows
 from devices.family import Family
@@ -105,9 +106,8 @@ class Watch:
     def take(self, slot: Ints, columns: Columns) -> list[Found]:
         """New rows; those of devices that have no slot (below 0) are left out."""
         rows = sorted_rows(slot, columns)
-        self.widen(np.flatnonzero(~np.isnan(rows.values).all(axis=0)).tolist())
-        late = self._late(rows)
-        in_time = rows.of(~late) if late.any() else rows
+        self.widen(sent_first(rows.values, np.setdiff1d(np.arange(rows.values.shape[1]), self.sent)))
+        in_time = in_time_of(rows, self.newest)
         of_all = {False: in_time, True: rows}
         of_some = {late: given.narrowed(self._narrow, self.sent) for late, given in of_all.items()}
         return self._each(lambda one: one.update((of_some if one.narrow else of_all)[one.late]))
@@ -115,16 +115,6 @@ class Watch:
     def tick(self, now_us: int) -> list[Found]:
         """What time alone brings."""
         return self._each(lambda detector: detector.tick(now_us))
-
-    def _late(self, rows: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """Which rows are older than what came before of the same device."""
-        late = np.zeros(rows.size, np.bool_)
-        for places in rows.rounds():
-            slot, at = rows.slot[places], rows.time[places]
-            newest = self.newest[slot]
-            late[places] = at < newest
-            self.newest[slot] = np.maximum(newest, at)
-        return late
 
     def _each(self, call: Callable[[Detector], Changes | None]) -> list[Found]:
         """Ask every detector; what they tell."""
@@ -172,3 +162,33 @@ def sorted_rows(slot: Ints, columns: Columns) -> Rows:
         order[several] = some
     values = np.ascontiguousarray(columns.values[order])
     return Rows(columns.family, by_slot, columns.time[order], columns.received[order], values)
+
+
+def in_time_of(rows: Rows, newest: Ints) -> Rows:
+    """The rows that are not older than what came before of the same device. `newest`: by slot, which they move on."""
+    late = np.zeros(rows.size, np.bool_)
+    return rows.of(~late) if mark_late(rows.slot, rows.time, newest, late) else rows
+
+
+@compiled
+def mark_late(slots: Array, times: Array, newest: Array, late: Array) -> int:
+    """How many rows are."""
+    found = 0
+    for i in range(len(slots)):
+        slot = slots[i]
+        if times[i] < newest[slot]:
+            late[i] = True
+            found += 1
+        else:
+            newest[slot] = times[i]
+    return found
+
+
+@compiled
+def sent_first(values: Array, places: Array) -> list[int]:
+    """Which of the metrics at some places of rows any row has."""
+    found = np.zeros(len(places), np.bool_)
+    for i in range(len(values)):
+        for k in range(len(places)):
+            found[k] |= values[i, places[k]] == values[i, places[k]]
+    return [place for place, there in zip(places, found) if there]  # noqa: B905 - not known to numba
