@@ -69,10 +69,7 @@ def test_a_wrong_clock_rings_after_a_minute(behind: int, over: bool) -> None:
 
 def test_held_readings_ring_for_what_lasts_alone(stack: RunningStack) -> None:
     """Three hours that a bin held: it burnt in the first, and does not now; another one burns since."""
-    was, burns = (
-        stack.enroll("held-was", "native-fill-level", "058"),
-        stack.enroll("held-is", "native-fill-level", "058"),
-    )
+    was, burns = (stack.enroll(name, "native-fill-level", "220") for name in ("held-was", "held-is"))
     begin = int(time.time() * 1000) - 180 * 60_000
     for device, last in ((was, 60), (burns, 181)):
         said = [
@@ -84,7 +81,7 @@ def test_held_readings_ring_for_what_lasts_alone(stack: RunningStack) -> None:
         select string_agg(distinct m.device, ' ') from city.alarm_member m join city.alarm a on a.id = m.alarm
         where a.kind = 'status-state' and a.area = '220' and starts_with(m.device, 'held-')
     """
-    stack.wait_for(members, until=(burns).__eq__)
+    stack.wait_for(members, until=lambda found: found == burns)
     assert stack.query("select count(*) from city.finding where device = %s and until is not null", was) == [(1,)]
     time.sleep(7)  # what waits is looked at every five seconds
     assert stack.query(members) == [(burns,)]

@@ -1,6 +1,7 @@
 """Commands as users meet them: exit codes, one line on a mistake, JSON for scripts, an example in every help."""
 
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -142,3 +143,14 @@ def test_output_into_a_closed_pipe_ends_quietly() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in done.stderr
     assert "fault" not in done.stderr
+
+
+def test_a_short_command_brings_no_library_along_that_it_does_not_need(tmp_path: Path) -> None:
+    """Half of the time of a short command was imports."""
+    code = "import sys; sys.argv = ['dothi', 'alarms', 'list', '--json', '--most', '5', '--dir', sys.argv[1]]\n"
+    code += "from dothi.cli import main\ntry:\n    main()\nfinally:\n    print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "dothi up --dir" in done.stderr
+    brought = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "psycopg" in brought
+    assert brought.isdisjoint({"pydantic", "rich", "numpy", "msgspec", "structlog", "yaml", "dashboards", "ingest"})

@@ -23,7 +23,8 @@ MOST = 50_000
 NEWEST = sql.SQL("select device, (extract(epoch from time) * 1000000)::bigint from {} where device = any({})")
 
 Newest = Callable[[Sequence[Sign]], dict[int, int]]
-"""The time of the newest reading of the devices of signs, µs since 1970, by device; those without one are not there."""
+"""The time of the newest reading of the devices of signs, µs since 1970, by device; of those that are not there nothing
+newer than the finding is known."""
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Late:
                 fresh.append(sign)
         heard = newest(old) if old else {}
         for sign in old:
-            at = heard.get(sign.device, now)
+            at = heard.get(sign.device, sign.found)
             if over_before(sign, at):
                 continue
             if now - at <= OLD_US:
@@ -68,7 +69,7 @@ class Late:
             return []
         heard, found = newest([one.sign for one in self.waiting.values()]), []
         for finding, one in list(self.waiting.items()):
-            at = heard.get(one.sign.device, now)
+            at = heard.get(one.sign.device, one.sign.found)
             caught_up, waited = one.age - (now - at), now - one.at
             over = over_before(one.sign, at)
             if over or now - at <= OLD_US or (waited >= WAIT_US and caught_up < waited):

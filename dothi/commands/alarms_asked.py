@@ -18,7 +18,7 @@ from dothi.times import moment
 LANGUAGES = ("vi", "en")
 MOST_DEVICES = 1000
 
-HIGHEST = 2**63 - 1  # of numbers in the record
+HIGHEST = 10**12  # no record has so many
 Number = Annotated[int, typer.Argument(metavar="ALARM", help="Number of the alarm.", min=1, max=HIGHEST)]
 By = Annotated[str | None, typer.Option("--by", help="Who does it; else the name of your login.")]
 Note = Annotated[str | None, typer.Option("--note", help="What others should know; it is kept in the history.")]
@@ -139,7 +139,9 @@ def severities(said: str | None) -> tuple[str, ...]:
     named = tuple(part.strip() for part in said.split(","))
     for one in named:
         if one not in SEVERITIES:
-            raise WrongUsage(f"--severity is {one or said!r}; allowed: {', '.join(SEVERITIES)}, or several with commas")
+            raise WrongUsage(
+                f"--severity is {one or repr(said)}; allowed: {', '.join(SEVERITIES)}, or several with commas"
+            )
     return SEVERITIES[: SEVERITIES.index(named[0]) + 1] if len(named) == 1 else named
 
 

@@ -16,3 +16,11 @@ app = typer.Typer(
     help="The city as load: what a province would send, and a city that sends it.",
     no_args_is_help=True,
 )
+
+
+@app.callback()
+def group() -> None:
+    """The city as load: what a province would send, and a city that sends it.
+
+    Example: dothi simulate run --people 2000 --density 50 --for 60
+    """

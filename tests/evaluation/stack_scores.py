@@ -138,7 +138,7 @@ def broker_restart(stack: RunningStack) -> None:
 
 def platform_restart(folder: Path) -> None:
     """The stack ends and comes back."""
-    (folder / "ready.json").unlink()
+    (folder / "ready.json").unlink(missing_ok=True)
     with running_stack(folder) as stack:
         begun = stack.query("select pg_postmaster_start_time()")[0][0]
         time.sleep(RESTART_S)
