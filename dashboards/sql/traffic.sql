@@ -34,10 +34,9 @@ LIMIT 12
 -- name: flow
 WITH {zone},
 r AS MATERIALIZED (
-    SELECT time_bucket('1 hour', t.bucket) AS bucket, t.area, avg(t.flow_veh_h) AS value
-    FROM city.traffic_1h t
+    SELECT t.bucket, t.area, t.flow_veh_h AS value
+    FROM city.traffic_area_1h t
     WHERE $__timeFilter(t.bucket) AND t.area IN (SELECT area FROM zone)
-    GROUP BY 1, 2
 ),
 grid AS (
     SELECT b AS bucket
