@@ -74,12 +74,15 @@ def watch_until(keeper: Database, running: "Future[Any]") -> list[str]:
     return said
 
 
-def test_a_query_without_a_timeout_is_cancelled(keeper: Database, login: Any, aside: ThreadPoolExecutor) -> None:
-    reader = login("dothi_reader")
+@pytest.mark.parametrize("role", ["dothi_reader", "dothi_operator"])
+def test_a_query_without_a_timeout_is_cancelled(
+    keeper: Database, login: Any, aside: ThreadPoolExecutor, role: str
+) -> None:
+    reader = login(role)
     running = aside.submit(reader.execute, "select pg_sleep(60)")
     said = watch_until(keeper, running)
     assert isinstance(running.exception(), psycopg.errors.QueryCanceled)
-    assert said[0].startswith("query of dothi_reader (process ")
+    assert said[0].startswith(f"query of {role} (process ")
     assert "cancelled" in said[0]
     assert reader.execute("select 1").fetchone() == (1,), "the session goes on"
     event = keeper.execute("select severity, message, detail ->> 'query' from ops.event").fetchone()
@@ -98,14 +101,15 @@ def test_a_query_that_catches_its_cancelling_ends_with_its_session(
     assert "session ended" in said[-1]
 
 
-def test_an_idle_transaction_is_ended(keeper: Database, login: Any) -> None:
+@pytest.mark.parametrize("role", ["dothi_reader", "dothi_operator"])
+def test_an_idle_transaction_is_ended(keeper: Database, login: Any, role: str) -> None:
     """Its locks would keep new metrics and dropped chunks waiting."""
-    reader = login("dothi_reader")
+    reader = login(role)
     reader.execute("begin")
     reader.execute("select * from city.plan")
     assert watch_readers(keeper, SHORT) == []
     time.sleep(0.6)
-    assert "idle transaction of dothi_reader" in watch_readers(keeper, SHORT)[0]
+    assert f"idle transaction of {role}" in watch_readers(keeper, SHORT)[0]
     with pytest.raises(psycopg.OperationalError):
         reader.execute("select 1")
 
