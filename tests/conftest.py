@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.stack import RunningStack, prepare, running_stack
+
+settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a law
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -15,17 +15,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.request import urlopen
 
-import paho.mqtt.client as paho
 import psycopg
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.properties import Properties
 
 from dothi.migrations import migrate
+from tests.command import Done, dothi, dothi_process
+from tests.gateway import WAIT_S, Gateway
 
 START_S = 120
-WAIT_S = 30
 LEFT_BY_A_START = ("database", "secrets.json")
 # What CREATE DATABASE leaves behind: who may do what in the database as a whole.
 COPY_PRIVILEGES = """
@@ -43,9 +41,13 @@ class RunningStack:
         self._enrolled = 0
         self._databases = 0
 
-    def dothi(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    def dothi(self, *arguments: str, check: bool = True) -> Done:
         """Run a command of dothi on this stack."""
         return dothi(*arguments, "--dir", str(self.folder), check=check)
+
+    def dothi_process(self, *arguments: str, check: bool = True) -> Done:
+        """The same in a process of its own: for what starts processes, or hears signals."""
+        return dothi_process(*arguments, "--dir", str(self.folder), check=check)
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of a query, asked as the owner of the database."""
@@ -81,18 +83,31 @@ class RunningStack:
         return self.enroll_many([(name, profile, area, alias)])[0]
 
     def enroll_many(self, devices: list[tuple[str, str, str, str]]) -> list[str]:
-        """Enrol (name, profile, area, alias) at once; ids are made unique in this stack."""
+        """Enrol (name, profile, area, alias) at once and wait until ingest knows them; ids are unique in this stack."""
         self._enrolled += 1
         ids = [f"{name}-{self._enrolled}" for name, *_ in devices]
         lines = [f"{one},{rest[0]},{rest[1]},{rest[2]}" for one, (_, *rest) in zip(ids, devices, strict=True)]
         file = self.folder / f"enrol-{self._enrolled}.csv"
         file.write_text("device,profile,area,alias\n" + "\n".join(lines) + "\n")
+        known = self.known_devices()
         self.dothi("devices", "enroll", str(file))
-        time.sleep(2.5)  # the contract's promise is five seconds; ingest looks every second
+        deadline = time.monotonic() + WAIT_S
+        while self.known_devices() < known + len(ids):
+            assert time.monotonic() < deadline, f"ingest does not know {ids} after {WAIT_S} s"
+            time.sleep(0.05)
+        time.sleep(0.2)  # what foreign systems call them is read after the devices
         return ids
 
+    def known_devices(self) -> int:
+        """How many devices all workers know; 0 while one is away."""
+        pages = json.loads((self.folder / "stack.json").read_text())["metrics"]
+        try:
+            return min(known_at(page) for name, page in pages.items() if name.startswith("worker"))
+        except OSError:
+            return 0
+
     @contextlib.contextmanager
-    def gateway(self, broker: str | None = None, client_id: str = "") -> Iterator["Gateway"]:
+    def gateway(self, broker: str | None = None, client_id: str = "") -> Iterator[Gateway]:
         """A connected independent MQTT client with the gateway's credentials."""
         gateway = Gateway(broker or self.document["broker"], client_id)
         try:
@@ -132,52 +147,12 @@ class RunningStack:
         return int(self.query("select coalesce(sum(received), 0) from ops.ledger")[0][0])
 
 
-class Gateway:
-    """paho-mqtt as the outside world: our own reader and simulator have no part in it."""
-
-    def __init__(self, url: str, client_id: str) -> None:
-        parts = urlsplit(url)
-        self.acknowledged: set[int] = set()
-        self._sent = 0
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
-        self._client.username_pw_set(parts.username, parts.password)
-        self._client.max_inflight_messages_set(2000)
-        self._client.on_publish = self._on_publish
-        self._client.connect(parts.hostname or "", parts.port or 1883)
-        self._client.loop_start()
-
-    def _on_publish(
-        self, _client: object, _userdata: object, mid: int, _reason: object, _properties: Properties
-    ) -> None:
-        self.acknowledged.add(mid)
-
-    def publish(self, topic: str, payload: bytes, retain: bool = False) -> int:
-        """Hand one message over; its number shows up in `acknowledged` when the broker has it."""
-        self._sent += 1
-        return self._client.publish(topic, payload, qos=1, retain=retain).mid
-
-    def settle(self) -> None:
-        """Wait until everything handed over is acknowledged."""
-        deadline = time.monotonic() + WAIT_S
-        while len(self.acknowledged) < self._sent:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{self._sent - len(self.acknowledged)} messages without PUBACK after {WAIT_S} s")
-            time.sleep(0.005)
-
-    def close(self) -> None:
-        """Leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-def dothi(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run `dothi` as a user would."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dothi", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
-    if check and done.returncode:
-        raise AssertionError(f"dothi {' '.join(arguments)} exited {done.returncode}: {done.stderr[-2000:]}")
-    return done
+def known_at(page: str) -> int:
+    """How many devices the worker with this page knows."""
+    with urlopen(f"{page}/metrics", timeout=5) as answer:  # noqa: S310 - our own loopback address
+        lines = answer.read().decode().splitlines()
+    counted = (line for line in lines if line.startswith("dothi_devices_known{"))
+    return int(float(next(counted, "0").split()[-1]))
 
 
 def prepare(folder: Path) -> Path:
@@ -192,6 +167,13 @@ def prepare(folder: Path) -> Path:
     return folder / "dothi"
 
 
+def copy_prepared(prepared: Path, folder: Path) -> None:
+    """Let a stack in `folder` begin with the database of one that was up; both belong to whom `prepared` belongs to."""
+    folder.mkdir()
+    kept = [str(prepared / name) for name in LEFT_BY_A_START]
+    subprocess.run(["cp", "-a", "--reflink=auto", *kept, str(folder)], check=True)
+
+
 @contextlib.contextmanager
 def running_stack(
     folder: Path, *arguments: str, environment: dict[str, str] | None = None, prepared: Path | None = None
@@ -202,9 +184,7 @@ def running_stack(
     goes on with what is in the folder.
     """
     if prepared:
-        (folder / "dothi").mkdir()
-        kept = [str(prepared / name) for name in LEFT_BY_A_START]
-        subprocess.run(["cp", "-a", "--reflink=auto", *kept, str(folder / "dothi")], check=True)
+        copy_prepared(prepared, folder / "dothi")
     ready = folder / "ready.json"
     command = [
         sys.executable,

@@ -101,6 +101,7 @@ def test_profiles_that_do_not_ask_cost_nothing(stack: RunningStack, devices: lis
 
 
 FAULTS = ("broker", "workers", "broker", "database")
+MANY = pytest.param(FAULTS, 1.0, id="four", marks=pytest.mark.full)
 
 
 def strike(stack: RunningStack, kind: str) -> None:
@@ -114,16 +115,18 @@ def strike(stack: RunningStack, kind: str) -> None:
             file.unlink(missing_ok=True)
 
 
-@pytest.mark.full
-def test_what_the_device_counts_as_settled_is_stored(tmp_path: Path, prepared: Path) -> None:
+@pytest.mark.parametrize(("faults", "apart_s"), [pytest.param(FAULTS[2:], 0.3, id="two"), MANY])
+def test_what_the_device_counts_as_settled_is_stored(
+    tmp_path: Path, prepared: Path, faults: tuple[str, ...], apart_s: float
+) -> None:
     chance = random.Random(3)  # noqa: S311 - the same moments in every run
     with running_stack(tmp_path, prepared=prepared) as stack:
         name = stack.enroll("keeper", "native-water-level", "213")
         device = Device(stack.document["broker"], "213", name, boot=7, resend_s=1.0)
         device.start()
         measured = 0
-        for kind in FAULTS:
-            until = time.monotonic() + chance.uniform(1, 2)
+        for kind in faults:
+            until = time.monotonic() + chance.uniform(apart_s, 2 * apart_s)
             while time.monotonic() < until:
                 measured += device.measure({"water_level": measured % 7}) is not None
                 time.sleep(0.01)

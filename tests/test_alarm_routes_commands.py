@@ -1,34 +1,29 @@
 """What staff type about routes and deliveries: checked before anything starts, answers in one line, no secret shown."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import command
 from tests.receivers import Letters, http_receiver, mail_server, status
 from tests.stack import RunningStack
 
 SECRET = "0123456789abcdef-desk"
 
 
-def dothi(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def dothi(*arguments: str, **environment: str) -> command.Done:
     """A command with variables of the environment."""
-    command = [sys.executable, "-m", "dothi", *arguments]
-    whole = os.environ | {"DESK_SECRET": SECRET} | environment
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=whole)
-    assert "Traceback" not in done.stderr
+    done = command.dothi(*arguments, check=False, DESK_SECRET=SECRET, **environment)
     assert SECRET not in done.stdout + done.stderr
     return done
 
 
 def routes_file(folder: Path, url: str, mail: int = 25, **route: Any) -> Path:
     """A file with a webhook, a mailbox and a route."""
-    desk = {"kind": "webhook", "url": url, "secret_env": "DESK_SECRET", "time_limit_s": 2}
+    desk = {"kind": "webhook", "url": url, "secret_env": "DESK_SECRET", "time_limit_s": 20}
     duty = {"kind": "email", "server": f"127.0.0.1:{mail}", "from": "dothi@example.vn", "to": ["duty@example.vn"]}
     duty |= {"security": "none", "language": "en"}
     document = {"receivers": {"desk": desk, "duty": duty}, "routes": [{"name": "all", "to": ["desk"]} | route]}
@@ -73,7 +68,7 @@ def test_a_test_message_is_sent_and_its_answer_printed(tmp_path: Path) -> None:
     with http_receiver() as desk, mail_server(letters) as port:
         file = str(routes_file(tmp_path, desk.url, port))
         done = dothi("alarms", "routes", "test", "desk", "--file", file)
-        assert (done.returncode, done.stdout) == (0, "desk: answered 200\n")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "desk: answered 200\n", "")
         assert dothi("alarms", "routes", "test", "duty", DOTHI_ALARM_ROUTES=file).returncode == 0
         desk.answer_with(status(401))
         done = dothi("alarms", "routes", "test", "desk", "--file", file)

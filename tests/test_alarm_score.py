@@ -19,7 +19,7 @@ from simulators.districts import districts
 from simulators.fleet import Fleet, build, zones_of
 from simulators.scenario_file import read, shipped
 from simulators.truth import write
-from tests.stack import dothi
+from tests.command import dothi
 
 START = 1_767_225_600.0
 

@@ -10,7 +10,8 @@ from dothi.computing import kinds
 from dothi.computing.kind import Column, Kind, Options, results_from
 from dothi.computing.table import read_table
 from dothi.errors import WrongUsage
-from tests.stack import RunningStack, dothi
+from tests.command import dothi
+from tests.stack import RunningStack
 
 KIND = Kind(
     "double",

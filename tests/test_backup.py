@@ -26,7 +26,8 @@ from dothi.commands import backup as commands
 from dothi.errors import Refused
 from dothi.runtime import find_runtime
 from dothi.stack import cluster
-from tests.stack import RunningStack, dothi, running_stack
+from tests.command import dothi
+from tests.stack import RunningStack, running_stack
 
 COUNTS = "select coalesce(sum(received), 0), coalesce(sum(stored), 0), coalesce(sum(quarantined), 0) from ops.ledger"
 
@@ -282,7 +283,6 @@ def test_an_archive_that_the_database_cannot_write_is_refused(drill: Drill, tmp_
         archive.require_writable(connection, tmp_path / "gone")
 
 
-@pytest.mark.full
 def test_kill_9_in_the_middle_leaves_nothing_that_is_taken_for_a_backup(drill: Drill, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     command = [sys.executable, "-m", "dothi", "storage", "backup", "--dir", str(drill.stack.folder), "--to", str(kept)]
@@ -339,36 +339,45 @@ def test_old_backups_go_with_the_wal_that_only_they_needed(drill: Drill, tmp_pat
     assert json.loads(dothi("storage", "verify", str(kept), "--json").stdout)["ok"] is True
 
 
-@pytest.mark.full
-def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(
-    drill: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_room_is_told_before(drill: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = Wanted(drill.stack.document["database"], drill.stack.folder, tmp_path / "kept", archive=False)
-    runtime, progress = find_runtime("private"), tools.Progress("backup")
-    with monkeypatch.context() as patch:
-        patch.setattr(tools, "SPARE", 10**18)
-        with pytest.raises(Refused, match="MB free, the backup needs"):
-            make(wanted, runtime, progress)
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(small)], check=False)
-    if mounted.returncode:
+    monkeypatch.setattr(tools, "SPARE", 10**18)
+    with pytest.raises(Refused, match="MB free, the backup needs"):
+        make(wanted, find_runtime("private"), tools.Progress("backup"))
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A disk that is soon full, which nobody notices before."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], check=False).returncode:
         pytest.skip("no small disk can be mounted here")
+    monkeypatch.setattr(tools, "SPARE", -(10**18))
     try:
-        monkeypatch.setattr(tools, "SPARE", -(10**18))
-        with pytest.raises(Refused, match="No space left on device"):
-            make(wanted._replace(to=small / "kept"), runtime, progress)
-        assert [path.name for path in (small / "kept").iterdir() if path.is_dir()] == []
-        before = (drill.stack.folder / cluster.ARCHIVE).read_text()
-        with pytest.raises(Refused, match=r"WAL does not arrive in .*only \d MB are free"):
-            make(wanted._replace(to=small / "kept", archive=True), runtime, progress)
-        assert (drill.stack.folder / cluster.ARCHIVE).read_text() == before
-        shutil.rmtree(small / "kept")
-        with pytest.raises(Refused, match=r"No space left on device; nothing was restored"):
-            bring_back(drill.kept, small / "new", None, runtime, progress)
-        assert not (small / "new").exists()
+        yield folder
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(drill: Drill, small: Path) -> None:
+    wanted = Wanted(drill.stack.document["database"], drill.stack.folder, small / "kept", archive=False)
+    with pytest.raises(Refused, match="No space left on device"):
+        make(wanted, find_runtime("private"), tools.Progress("backup"))
+    assert [path.name for path in (small / "kept").iterdir() if path.is_dir()] == []
+    shutil.rmtree(small / "kept")
+    with pytest.raises(Refused, match=r"No space left on device; nothing was restored"):
+        bring_back(drill.kept, small / "new", None, find_runtime("private"), tools.Progress("restore"))
+    assert not (small / "new").exists()
+
+
+@pytest.mark.full
+def test_a_disk_too_small_for_the_archive_changes_nothing(drill: Drill, small: Path) -> None:
+    before = (drill.stack.folder / cluster.ARCHIVE).read_text()
+    wanted = Wanted(drill.stack.document["database"], drill.stack.folder, small / "kept", archive=True)
+    with pytest.raises(Refused, match=r"WAL does not arrive in .*only \d MB are free"):
+        make(wanted, find_runtime("private"), tools.Progress("backup"))
+    assert (drill.stack.folder / cluster.ARCHIVE).read_text() == before
 
 
 @pytest.mark.full

@@ -20,6 +20,7 @@ from tests.chaos.report import page, summary
 from tests.chaos.rounds import Plan, play
 from tests.chaos.run import row, rows_in
 from tests.chaos.stand import Stand
+from tests.stack import copy_prepared
 
 START_MS = 1_767_225_600_000
 DEVICES = [
@@ -194,10 +195,21 @@ def test_a_run_meets_every_fault_and_can_be_repeated() -> None:
 
 
 @pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+async def stand(tmp_path: Path, prepared: Path) -> AsyncIterator[Stand]:
     """A stack of its own behind proxies."""
+    copy_prepared(prepared, tmp_path / "dothi")
     async with Stand(tmp_path) as stand:
         yield stand
+
+
+@pytest.mark.stack
+async def test_a_short_round_loses_nothing(stand: Stand) -> None:
+    """What a broker has acknowledged is there once, and the ledger balances, whatever is killed but the broker."""
+    faults = ("kill worker", "crash after_commit_before_puback", "broker network: truncated packet", "kill database")
+    done = await play(stand, Plan(0, 20261122, faults, 150, per_family=1))
+    assert done.complaints == [], done.verdict.examples
+    assert done.verdict.readings_by_broker > 150
+    assert [one.fault for one in done.happened] == list(faults)
 
 
 @pytest.mark.stack

@@ -11,7 +11,8 @@ import pytest
 import typer.main
 
 from dothi.cli import assemble
-from tests.stack import RunningStack, dothi
+from tests.command import dothi, dothi_process
+from tests.stack import RunningStack
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -75,7 +76,7 @@ def test_a_wrong_setting_is_refused_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    refused = dothi("up", "--dir", str(tmp_path / "stack"), check=False)
+    refused = dothi_process("up", "--dir", str(tmp_path / "stack"), check=False)
     assert refused.returncode == 2
     assert name in refused.stderr
     assert said in refused.stderr

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any, get_args
 
 import pytest
@@ -103,9 +104,13 @@ SMALL: Board = {
 }
 
 
+drawn = cache(dashboards)
+"""Each kind once for all tests here, as texts that nobody changes."""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_dashboard_is_sound(kind: SourceKind) -> None:
-    boards = {name.removesuffix(".json"): json.loads(text) for name, text in dashboards(kind).items()}
+    boards = {name.removesuffix(".json"): json.loads(text) for name, text in drawn(kind).items()}
     assert every_fault(boards) == {}
     assert {uid: list(structure_faults(board)) for uid, board in boards.items()} == {uid: [] for uid in boards}
 
@@ -113,7 +118,7 @@ def test_every_dashboard_is_sound(kind: SourceKind) -> None:
 def with_options(board: Board) -> Board:
     """The small board with the options that the schema asks of its panels."""
     whole = copy.deepcopy(board)
-    wall = json.loads(dashboards(KINDS[0])[f"{WALL}.json"])
+    wall = json.loads(drawn(KINDS[0])[f"{WALL}.json"])
     stat = next(panel for panel in wall["panels"] if panel["type"] == "stat")
     for panel in whole["panels"]:
         panel["type"], panel["options"] = "stat", copy.deepcopy(stat["options"])
@@ -303,7 +308,7 @@ def test_the_schema_finds_typing_errors(path: str, value: object) -> None:
 
 
 def test_settings_of_a_trends_lines_are_checked() -> None:
-    wall = json.loads(dashboards(KINDS[0])[f"{WALL}.json"])
+    wall = json.loads(drawn(KINDS[0])[f"{WALL}.json"])
     at = next(place for place, panel in enumerate(wall["panels"]) if panel["type"] == "timeseries")
     for path, value in (("lineWith", 2), ("drawStyle", "lines"), ("spanNulls", "long")):
         broken = set_at(copy.deepcopy(wall), f"panels.{at}.fieldConfig.defaults.custom.{path}", value)

@@ -26,7 +26,8 @@ from dashboards.preview.states import timeline
 from dashboards.preview.style import Style, mapping, style_of, title_of
 from dashboards.preview.unit import with_unit
 from dashboards.tree import dashboards
-from tests.stack import RunningStack, dothi
+from tests.command import dothi
+from tests.stack import RunningStack
 
 NOON = datetime(2026, 6, 1, 5, 0, tzinfo=UTC)  # noon in Vietnam
 HOURS = Range(NOON - timedelta(hours=3), NOON)

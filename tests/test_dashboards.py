@@ -36,7 +36,8 @@ from devices.panel import default_panel
 from devices.profile import PROFILES
 from dothi.cli import assemble
 from dothi.grafana import reader_database
-from tests.stack import RunningStack, dothi
+from tests.command import dothi
+from tests.stack import RunningStack
 
 Boards = dict[str, dict[str, Any]]
 

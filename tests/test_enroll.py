@@ -23,8 +23,9 @@ from devices.enroll_read import Piece, pieces, records_of
 from devices.enroll_stage import line_of, stage
 from devices.profile import PROFILES as ALL_PROFILES
 from devices.registry import NotEnrolled, enroll
+from tests.command import dothi
 from tests.enrolment import Checked, check_file
-from tests.stack import RunningStack, dothi
+from tests.stack import RunningStack
 
 PROFILES = {"native-weather": None, "frigate-event": "frigate"}
 AREAS = ["213", "220"]

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.stack import Gateway, RunningStack, running_stack
+from tests.gateway import Gateway
+from tests.stack import RunningStack, running_stack
 
 # Three devices, so that keys repeat in device and differ in time; the kills of each kind are the same number.
 DEVICES = 3

@@ -25,8 +25,9 @@ from ingest.lake import STEPS, Exported, Lake, alone, due_days, export_day
 from ingest.lake_files import LakeRefused
 from ingest.lake_release import check, release, retain_exported
 from ingest.retention import KEPT
+from tests.command import dothi
 from tests.old_readings import DEVICES, add_row, exporting, fill, midnight, own_database, rows_in, rows_of, today
-from tests.stack import RunningStack, dothi
+from tests.stack import RunningStack
 
 AIR = FAMILIES["air_quality"]
 DAY = today(40)

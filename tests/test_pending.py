@@ -284,6 +284,7 @@ def test_a_name_is_taken_away_and_is_unknown_again(stack: RunningStack) -> None:
     for power, name in enumerate(("Pend_Old", "Pend_Kept")):
         stack.publish(f"tele/{name}/SENSOR", meter(power))
     stack.wait_for("select count(*) from city.meter where device = %s", device, until=lambda count: count == 2)
+    stack.wait_for("select state from registry.device where device = %s", device, until="active".__eq__)
     said = command(stack, "alias", "remove", "tasmota:Pend_Old", "--reason", "the plug moved")
     assert f"tasmota:Pend_Old leads to {device} no more" in said.stdout
     time.sleep(2.5)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.stack import RunningStack, dothi
+from tests.command import dothi
+from tests.stack import RunningStack
 from tests.test_ingest import ledger, now_ms, uplink
 
 

@@ -20,8 +20,9 @@ from ingest.audit import audit
 from ingest.chunks import chunks
 from ingest.keep import Keeper, Rounds
 from ingest.retention import KEPT, going, kept_for, retain
+from tests.command import dothi
 from tests.old_readings import add_row, fill, own_database, today
-from tests.stack import RunningStack, dothi
+from tests.stack import RunningStack
 
 Connection = psycopg.Connection[Any]
 DAY = timedelta(days=1)

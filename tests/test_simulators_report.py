@@ -392,7 +392,7 @@ def test_what_the_sender_did_not_note_is_told_as_stray(known: RunningStack, tmp_
 def test_a_run_reports_what_the_broker_acknowledged(stack: RunningStack, tmp_path: Path) -> None:
     record, out = tmp_path / "acknowledged.csv", tmp_path / "out"
     asked = (*RUN, "--rate", "400", "--for", "3", "--record", str(record), "--report", str(out), "--json")
-    summary = json.loads(stack.dothi(*asked).stdout)
+    summary = json.loads(stack.dothi_process(*asked).stdout)
     acknowledged = list(csv.DictReader(record.read_text().splitlines()))
     assert summary["acknowledged"] == summary["sent"] == len(acknowledged)
     assert summary["sent"] == pytest.approx(1200, rel=0.1)
@@ -457,7 +457,7 @@ def test_devices_with_connections_of_their_own_are_accounted_for_whatever_happen
     stack: RunningStack, tmp_path: Path
 ) -> None:
     asked = (*RUN, "--rate", "300", "--for", "6", "--sockets", "--scenario", "power-cut", "--report", str(tmp_path))
-    summary = json.loads(stack.dothi(*asked, "--json").stdout)
+    summary = json.loads(stack.dothi_process(*asked, "--json").stdout)
     counted = summary["conservation"]
     assert (counted["missing"], counted["stored_not_noted"]) == (0, 0)
     assert counted["acknowledged"] == summary["acknowledged"] > 500
@@ -489,7 +489,7 @@ def test_a_run_that_lost_something_says_so_and_fails(stack: RunningStack, tmp_pa
         "create trigger lose before insert on reading.noise for each row when (new.seq = 2) execute function lose()"
     )
     try:
-        done = stack.dothi(*RUN, "--rate", "400", "--for", "3", "--report", str(tmp_path), check=False)
+        done = stack.dothi_process(*RUN, "--rate", "400", "--for", "3", "--report", str(tmp_path), check=False)
     finally:
         stack.run("drop trigger lose on reading.noise; drop function lose()")
     assert done.returncode == 1
@@ -501,7 +501,7 @@ def test_a_run_that_lost_something_says_so_and_fails(stack: RunningStack, tmp_pa
 @pytest.mark.stack
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
 def test_a_browser_without_a_network_draws_every_chart(stack: RunningStack, tmp_path: Path) -> None:
-    stack.dothi(*RUN, "--rate", "300", "--for", "3", "--report", str(tmp_path / "out"))
+    stack.dothi_process(*RUN, "--rate", "300", "--for", "3", "--report", str(tmp_path / "out"))
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom")
     page_at, profile = (tmp_path / "out/report.html").as_uri(), f"--user-data-dir={tmp_path / 'profile'}"
     no_network = "--host-resolver-rules=MAP * ~NOTFOUND"
@@ -532,7 +532,7 @@ def test_an_interrupted_search_tells_what_is_known(stack: RunningStack) -> None:
 @pytest.mark.stack
 def test_capacity_tells_its_sentence(stack: RunningStack) -> None:
     asked = ("--area", "216", "--people", "400", "--from", "50", "--to", "100", "--step-s", "5", "--json")
-    told = json.loads(stack.dothi("simulate", "capacity", *asked).stdout)
+    told = json.loads(stack.dothi_process("simulate", "capacity", *asked).stdout)
     assert told["complete"]
     assert told["messages_per_s"] <= 100
     assert told["devices"] > 0

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.stack import RunningStack, dothi
+from tests.command import dothi_process
+from tests.stack import RunningStack
 
 AREAS = ["--area", "215", "--area", "216", "--area", "220"]
 SMALL = ["--people", "300", "--density", "50", *AREAS, "--for", "3", "--rate", "60"]
@@ -14,7 +15,7 @@ SMALL = ["--people", "300", "--density", "50", *AREAS, "--for", "3", "--rate", "
 
 @pytest.mark.full
 def test_what_devices_with_their_own_tokens_say_is_stored(stack: RunningStack) -> None:
-    done = stack.dothi("simulate", "run", "--sockets", *SMALL, "--json")
+    done = stack.dothi_process("simulate", "run", "--sockets", *SMALL, "--json")
     said = json.loads(done.stdout)
     assert "150 of 150 devices connected, from 1 processes" in done.stderr
     assert (said["devices"], said["connected"], said["turned_away"], said["disconnects"]) == (150, 150, {}, {})
@@ -27,7 +28,7 @@ def test_what_devices_with_their_own_tokens_say_is_stored(stack: RunningStack) -
 
 @pytest.mark.full
 def test_a_summary_in_words_over_tls_from_two_processes(stack: RunningStack) -> None:
-    done = stack.dothi("simulate", "run", "--sockets", "--tls", "--processes", "2", *SMALL, "--no-account")
+    done = stack.dothi_process("simulate", "run", "--sockets", "--tls", "--processes", "2", *SMALL, "--no-account")
     assert "150 of 150 devices connected, from 2 processes" in done.stderr
     cells = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
     rows = {row[1]: row[2] for row in cells if len(row) == 4}
@@ -43,7 +44,7 @@ def test_a_summary_in_words_over_tls_from_two_processes(stack: RunningStack) -> 
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_sent(arguments: list[str], told: str) -> None:
-    done = dothi("simulate", "run", *SMALL, *arguments, "--dir", "/nowhere/at/all", check=False)
+    done = dothi_process("simulate", "run", *SMALL, *arguments, "--dir", "/nowhere/at/all", check=False)
     assert done.returncode == 2
     assert told in done.stderr
 
@@ -61,6 +62,6 @@ def test_too_few_open_files_are_told_before_anything_is_enrolled(stack: RunningS
 
 
 def test_a_broker_that_is_not_there_is_named() -> None:
-    done = dothi("simulate", "run", "--sockets", *SMALL, "--dir", "/nowhere/at/all", check=False)
+    done = dothi_process("simulate", "run", "--sockets", *SMALL, "--dir", "/nowhere/at/all", check=False)
     assert done.returncode == 1
     assert "no stack runs in /nowhere/at/all" in done.stderr

@@ -25,7 +25,8 @@ from dothi.errors import WrongUsage
 from dothi.settings import stack_at
 from dothi.stack.leftovers import recorded
 from dothi.stack.plan import Plan
-from tests.stack import RunningStack, dothi, running_stack
+from tests.command import dothi, dothi_process
+from tests.stack import RunningStack, running_stack
 
 
 def everything(stack: RunningStack) -> set[psutil.Process]:
@@ -216,7 +217,7 @@ def test_wrong_usage_is_named(tmp_path: Path, wanted: dict[str, Any], named: str
 
 
 def test_a_refusal_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
-    said = dothi("up", "--dir", str(tmp_path / "dothi"), "--workers", "0", check=False)
+    said = dothi_process("up", "--dir", str(tmp_path / "dothi"), "--workers", "0", check=False)
     assert said.returncode == 2
     most = min(64, 4 * (os.cpu_count() or 1))
     assert said.stderr == f"dothi: --workers 0: allowed: 1 to {most}\n"

@@ -15,8 +15,9 @@ from dothi.errors import WrongUsage
 from dothi.storage_plan import INDEX_BYTES, Disk, Measured, family_bytes, reading_bytes, sent_metrics, storage_plan
 from ingest.retention import KEPT
 from simulators.plan import plan
+from tests.command import dothi
 from tests.old_readings import DEVICES, own_database
-from tests.stack import RunningStack, dothi
+from tests.stack import RunningStack
 
 Connection = psycopg.Connection[Any]
 ROWS = 20_000

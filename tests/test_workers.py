@@ -26,7 +26,8 @@ from dothi.commands.up import size
 from dothi.errors import WrongUsage
 from dothi.stack import broker, hosts
 from dothi.stack.broker import BYTES_PER_MESSAGE
-from tests.stack import Gateway, RunningStack, running_stack
+from tests.gateway import Gateway
+from tests.stack import RunningStack, running_stack
 
 RATE_PER_S = 300
 WITHIN_S = 5 * 6
@@ -99,7 +100,7 @@ def test_moving_inboxes_loses_nothing_and_reads_nothing_twice(own_stack: Running
     with Load(own_stack, device, 1) as load:
         moves = []
         for arguments in (("workers", "3"), ("move", "213", "--worker", "0"), ("workers", "1"), ("workers", "2")):
-            own_stack.dothi("ingest", *arguments)
+            own_stack.dothi_process("ingest", *arguments)
             moves.append(document(own_stack)["ingest"]["hosts"]["213"])
     assert_all_stored_once(own_stack, load, device, 1)
     assert len(set(moves)) > 1, f"the inbox of the load stayed where it was: {moves}"

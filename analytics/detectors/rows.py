@@ -65,9 +65,14 @@ class Rows:
         kept = self._portions.get(id(places))
         if kept is None:
             kept = Rows(self.family, self.slot[places], self.time[places], self.received[places], self.values[places])
-            if any(places is portion for portion in self._rounds):
+            if id(places) in self._identities:
                 self._portions[id(places)] = kept
         return kept
+
+    @cached_property
+    def _identities(self) -> frozenset[int]:
+        """Of the portions of `rounds`; no other array has one of them, as they live as long as we do."""
+        return frozenset(map(id, self._rounds))
 
     @cached_property
     def _portions(self) -> dict[int, "Rows"]:

@@ -17,7 +17,8 @@ import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.bench.spending import Server
-from tests.stack import Gateway, RunningStack
+from tests.gateway import Gateway
+from tests.stack import RunningStack
 
 LOOK_S = 0.02
 LAG_EVERY_S = 0.5

@@ -17,7 +17,7 @@ import psycopg
 
 from tests.chaos.generator import FAMILIES, Device
 from tests.chaos.proxy import Proxy, upstream_in
-from tests.stack import dothi
+from tests.command import dothi_process
 
 START_S = 120.0
 Rows = list[tuple[Any, ...]]
@@ -137,7 +137,7 @@ class Stand:
         file = self.folder / "enroll.csv"
         lines = [f"{device.name},{FAMILIES[device.family][0]},{device.area}" for device in devices]
         file.write_text("device,profile,area\n" + "\n".join(lines) + "\n")
-        await asyncio.to_thread(dothi, "devices", "enroll", str(file), "--dir", str(self.stack_folder))
+        await asyncio.to_thread(dothi_process, "devices", "enroll", str(file), "--dir", str(self.stack_folder))
         await asyncio.sleep(2.5)
         names = [device.name for device in devices]
         return {
