@@ -108,6 +108,7 @@ class Desk:
             ),
         ).fetchone()
         assert row is not None
+        self.admin.execute("update rollup.sign set noted = %s where finding = %s", (self.now, row[0]))
         return int(row[0])
 
     def end(self, *findings: int) -> None:

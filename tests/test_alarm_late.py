@@ -18,7 +18,7 @@ LIMIT = "limit-critical"
 
 def sign(finding: int, found: int, until: int | None = None, device: int = 1, began: bool = True) -> Sign:
     place = (finding, device, "x", 58, "fill_level", "native-fill-level", LIMIT, "status")
-    return Sign(*place, found, found, until, 1.0, 1.0, 0.0, NAN, NAN, 60.0, 180.0, began)
+    return Sign(*place, found, found, until, 1.0, 1.0, 0.0, NAN, NAN, 60.0, 180.0, began, NOW - found)
 
 
 def newest(*times: tuple[int, int]) -> Newest:

@@ -48,7 +48,7 @@ class Late:
         for sign in signs:
             if sign.finding in self.waiting:
                 self.waiting[sign.finding].sign = sign._replace(began=True)
-            elif sign.began and now - sign.found > OLD_US and len(self.waiting) < MOST:
+            elif sign.began and sign.late > OLD_US and len(self.waiting) < MOST:
                 old.append(sign)
             else:
                 fresh.append(sign)

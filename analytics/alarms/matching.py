@@ -27,7 +27,8 @@ SILENT = "silent"
 class Sign(NamedTuple):
     """A finding as it is now, of one device. Times are µs since 1970 UTC; `until`: None while it lasts; `area`,
     `device`: registry ids, `name`: what staff call the device; `model`: its profile; `lat`, `lon`: degrees, NaN where
-    unknown; `silent_s`: without a reading for so long its profile calls it silent; `began`: it was never looked at."""
+    unknown; `silent_s`: without a reading for so long its profile calls it silent; `began`: it was never looked at;
+    `late`: µs from its reading's time until it was noted."""
 
     finding: int
     device: int
@@ -48,6 +49,7 @@ class Sign(NamedTuple):
     interval_s: float
     silent_s: float
     began: bool = True
+    late: int = 0
 
 
 class Match(NamedTuple):

@@ -21,16 +21,17 @@ with chosen as (
     select s.id, s.finding from rollup.sign s
     where s.finding is not null {only} order by s.id limit %s
 ), gone as (
-    delete from rollup.sign s using chosen o where s.id = o.id returning s.finding, s.began
+    delete from rollup.sign s using chosen o where s.id = o.id returning s.finding, s.began, s.noted
 ), each as materialized (
-    select g.finding, bool_or(g.began) as began from gone g group by g.finding
+    select g.finding, bool_or(g.began) as began, min(g.noted) as noted from gone g group by g.finding
 )
-select {sign}, e.began from each e join rollup.found v on v.finding = e.finding
+select {sign}, e.began, (extract(epoch from e.noted) * 1000000)::bigint - v.found
+from each e join rollup.found v on v.finding = e.finding
 order by v.found, v.finding
 """)
 OVER = sql.SQL("and exists (select from rollup.finding f where f.id = s.finding and f.until is not null)")
 OPEN = sql.SQL("""
-select {sign}, false from (
+select {sign}, false, 0 from (
     select f.id from rollup.finding f where f.until is null
     union select f.id from rollup.finding f
     where f.detector = any(%s) and f.since > now() - interval '1 day' and f.until > now() - %s * interval '1 s'
@@ -93,9 +94,9 @@ def lasting(connection: psycopg.Connection, also: list[str], ended_s: float) -> 
 
 def sign_of(row: tuple[Any, ...]) -> Sign:
     """With the silence that its profile allows."""
-    model, interval_s = row[5], row[16]
+    model, interval_s, began, late = row[5], *row[16:]
     after = PROFILES[model].offline_after if model in PROFILES else OFFLINE_AFTER
-    return Sign._make((*row[:-1], (after + SLACK) * interval_s, row[-1]))
+    return Sign._make((*row[:17], (after + SLACK) * interval_s, began, late))
 
 
 def take_events(connection: psycopg.Connection, most: int) -> list[Event]:
