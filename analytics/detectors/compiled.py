@@ -1,15 +1,18 @@
 """Loops over single readings, compiled: what a detector does at every value is written down as plain arithmetic.
 
-Compiled once for each kind of arguments and kept beside the module, or where NUMBA_CACHE_DIR says; where nothing can be
-written it is compiled again by each process, some seconds in all. Compiled functions take arrays, named tuples of them
-and numbers, and call none but compiled ones. Helpers lie in the module of their loop: a change of those here is seen
-by loops of other modules only when what is kept of them (*.nbi) is removed. Nothing checks places: one that is outside
-of an array is a fault that ends the process.
+Compiled once for each kind of arguments, some 15 s of CPU in all, and kept beside this module, or where NUMBA_CACHE_DIR
+says; where nothing can be written each process compiles again. What is kept is asked for again when its own module has
+changed, or this one; so helpers lie in the module of their loop, or here. Compiled functions take arrays, named tuples
+of them and numbers, and call none but compiled ones. Nothing checks places: one that is outside of an array is a fault
+that ends the process.
 """
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -26,6 +29,11 @@ Number = Any
 """A number of whatever width, as compiled functions pass them on."""
 i8, f4, f8 = (cast(Any, kind) for kind in (np.int64, np.float32, np.float64))
 SECOND_US = 1_000_000
+
+HERE = Path(__file__)
+SHELF = HERE.parent / "__pycache__" / f"loops-{hashlib.sha256(HERE.read_bytes()).hexdigest()[:12]}"
+settings = cast(Any, numba.config)
+settings.CACHE_DIR = settings.CACHE_DIR or str(SHELF)
 
 
 def compiled(function: F) -> F:
