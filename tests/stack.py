@@ -46,7 +46,7 @@ class RunningStack:
         return dothi(*arguments, "--dir", str(self.folder), check=check)
 
     def dothi_process(self, *arguments: str, check: bool = True) -> Done:
-        """The same in a process of its own: for what starts processes, or hears signals."""
+        """The same in a process of its own: for what starts processes, hears signals, or takes rules over for good."""
         return dothi_process(*arguments, "--dir", str(self.folder), check=check)
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:

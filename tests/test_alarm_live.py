@@ -53,12 +53,12 @@ def test_rules_are_rehearsed_on_what_is_stored(stack: RunningStack, tmp_path: Pa
     rule |= {"raise": 35, "clear": 30, "title": {"vi": "Nóng", "en": "Hot"}, "fold": "device", "cool_down_s": 0}
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump({"rules": [rule]}))
-    done = stack.dothi("alarms", "check", str(file), "--since", "2h", "--area", "058", "--json")
+    done = stack.dothi_process("alarms", "check", str(file), "--since", "2h", "--area", "058", "--json")
     score = json.loads(done.stdout)["scores"][0]
     assert (score["rule"], score["rang"], score["devices"], score["severities"]) == ("hot", 2, 1, {"minor": 2})
     assert score["lasted_s"] == pytest.approx(600.0)
     file.write_text(yaml.safe_dump({"rules": [rule | {"metric": "smell"}]}))
-    done = stack.dothi("alarms", "check", str(file), check=False)
+    done = stack.dothi_process("alarms", "check", str(file), check=False)
     assert done.returncode == 2
     assert "rule hot: alarm on smell: soil has no such metric; expected" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

@@ -317,7 +317,7 @@ def test_a_device_comes_in_with_its_token_and_stays_on_its_own_topics(
     assert seen is not None
     assert seen.denied >= 11
     stack.wait_for(f"select 1 from city.air_quality where device = '{own}'")
-    stack.wait_for(f"select 1 from city.event where device = '{own}' and kind = 'denied'")
+    stack.wait_for(f"select 1 from city.event where device = '{own}' and kind = 'spoof'")
 
 
 @pytest.mark.parametrize(
