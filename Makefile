@@ -28,12 +28,14 @@ help:
 setup: $(BIN)/dothi runtime
 
 $(BIN)/dothi: requirements.lock pyproject.toml
-	@echo "Python environment in .venv: creating it and installing the locked packages (about 60 MB the first time) …"
+	@echo "Python environment in .venv: creating it and installing the locked packages (about 130 MB the first time) …"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version). Another one: make PYTHON=python3.13 …"; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "Python's venv is missing. As root: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Compiling the detectors (about 20 s) …"
+	@$(BIN)/python -m analytics.detectors.beforehand
 	@touch $@
 
 runtime: $(BIN)/dothi

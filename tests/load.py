@@ -1,5 +1,6 @@
 """A small city that an independent MQTT client sends, with the record that a sender of ours would have written."""
 
+import itertools
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.stack import RunningStack
 
 AREAS = ("058", "215", "216", "220")
 """Their ledgers are not counted by other tests."""
+BOOTS = itertools.count(int(time.time()))
+"""Each city has a boot of its own, for all have the same devices."""
 
 
 def city_of(people: int = 400, seed: int = 7, speed: float = 200.0, shares: Shares = USUAL, start: float = 0.0) -> City:
@@ -23,7 +26,7 @@ def city_of(people: int = 400, seed: int = 7, speed: float = 200.0, shares: Shar
     zones = [zone for zone in ZONES if zone.code in AREAS]
     begins = start or time.time()
     fleet = build(districts(zones, 50.0, people=people), seed)
-    return City(fleet, start=begins, boot=int(begins), speed=speed, shares=shares)
+    return City(fleet, start=begins, boot=next(BOOTS), speed=speed, shares=shares)
 
 
 def rows_of(messages: Messages, code: int = 0) -> Rows:
