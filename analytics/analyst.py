@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import psycopg
@@ -15,7 +14,7 @@ from analytics.alarms.follower import Alarms
 from analytics.bulletins.follower import Indices
 from analytics.cells import MapCells
 from analytics.columns import Columns
-from analytics.consume import CONSUMER, Taken, peek, read, take
+from analytics.consume import CONSUMER, Taken, peek, take
 from analytics.detectors.engine import Detectors
 from analytics.heard import Heard
 from analytics.meters import Meters
@@ -147,7 +146,7 @@ def reset(connection: psycopg.Connection, analyst: Analyst) -> None:
                 follower.reset(connection)
 
 
-def follow(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead | None = None) -> None:
+def follow(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead) -> None:
     """Rounds, one a second; at once where more is waiting than one round takes."""
     indexed = 0.0
     while not analyst.stop.is_set():
@@ -163,7 +162,7 @@ def follow(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead | None
         analyst.stop.wait(0.0 if rows > MOST_ROWS // 2 else max(0.0, began + ROUND_S - time.monotonic()))
 
 
-def one_round(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead | None = None) -> list[Taken]:
+def one_round(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead) -> list[Taken]:
     """Take the next batches and give their rows to every follower, all in one transaction. `ahead`: reads beside it."""
     meters = analyst.meters
     waiting = peek(connection, CONSUMER, MOST_ROWS)
@@ -173,12 +172,9 @@ def one_round(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead | N
     rows = 0
     with connection.transaction():
         taken = take(connection, CONSUMER, waiting.most)
-        reads = (
-            (future.result for future in ahead.each(taken)) if ahead else (partial(read, connection, t) for t in taken)
-        )
-        for columns_read in reads:
+        for waiting_for in ahead.each(taken):
             with meters.working("read"):
-                columns = columns_read()
+                columns = waiting_for.result()
             rows += len(columns.device)
             for follower in analyst.followers if len(columns.device) else ():
                 with meters.working(follower.name):

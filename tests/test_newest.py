@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from analytics import analyst, newest
 from analytics.meters import Meters
 from analytics.newest import Newest
+from analytics.read_ahead import Ahead
 from devices.family import FAMILIES
 from ingest.reconcile import reconcile_families
 from tests.stack import RunningStack
@@ -100,10 +101,15 @@ class City:
     def take_all(self) -> None:
         """Rounds until nothing waits: any transaction, autovacuum's too, may hold batches back."""
         until = time.monotonic() + 30
-        analyst.one_round(self.follower, self.analyst)
+        self.one_round(self.analyst)
         while self.one(WAITING) and time.monotonic() < until:
             time.sleep(0.05)
-            analyst.one_round(self.follower, self.analyst)
+            self.one_round(self.analyst)
+
+    def one_round(self, whose: analyst.Analyst) -> None:
+        """As the process does it: the next family is read on a connection of its own."""
+        with analyst.session(self.url) as other, Ahead(other) as ahead:
+            analyst.one_round(self.follower, whose, ahead)
 
     def tick(self) -> None:
         with self.follower.transaction():
@@ -251,7 +257,7 @@ def test_a_rebuild_is_not_seen_and_takes_rounds_in(fresh: City) -> None:
     with fresh.follower.transaction():
         newest.rebuild_step(fresh.follower)
     fresh.write([Row(0, 1, 2, pm25=2.0), Row(3, -1, 2, pm25=0.0)])
-    analyst.one_round(fresh.follower, fresh.analyst)
+    fresh.one_round(fresh.analyst)
     assert fresh.one("select count(*) from rollup.newest_air_quality") == 0
     fresh.assert_right()
     fresh.restart()
@@ -274,7 +280,7 @@ def test_a_round_that_fails_comes_again(fresh: City) -> None:
     broken = fresh.analyst._replace(followers=[Broken()])
     analyst.reset(fresh.follower, broken)
     with pytest.raises(RuntimeError):
-        analyst.one_round(fresh.follower, broken)
+        fresh.one_round(broken)
     assert kept(fresh, "seq") is None
     fresh.restart()
     fresh.round()

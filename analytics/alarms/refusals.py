@@ -92,10 +92,10 @@ class Refusals:
             since, known = before.get(claimed, (start, total if first else 0))
             if total < known:  # another day has begun
                 since, known = start, 0
-            if total - known >= LEAST:
+            is_much = total - known >= LEAST
+            if is_much:
                 much.append(Much(claimed, total - known, max(now_s - since, 60.0), stranger))
-            told = total - known >= LEAST or now_s - since >= WINDOW_S
-            self._since[claimed] = (now_s, total) if told else (since, known)
+            self._since[claimed] = (now_s, total) if is_much or now_s - since >= WINDOW_S else (since, known)
         return sorted(much, key=lambda one: (-one.refused, one.claimed))
 
 

@@ -64,6 +64,19 @@ def change(
 
 
 @inlined
+def tally(readings: Array, same: Array, at: tuple[int, int], again: Number, full: int) -> Number:
+    """Count a reading, and whether it says the same `again`; where they come to `full`, what is long ago counts half.
+    Returns how many there were before."""
+    n = i8(readings[at])
+    readings[at] = n + 1
+    same[at] += again
+    if n >= full - 1:
+        readings[at] //= 2
+        same[at] //= 2
+    return n
+
+
+@inlined
 def latched(was: bool, score: Number) -> Number:
     """What is on: it comes on at score 1 and stays until the score is below 0.5."""
     return score >= 0.5 if was else score >= 1

@@ -6,11 +6,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from analytics.detectors.compiled import SECOND_US
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from analytics.detectors.rows import Bools, Floats, Ints
 from devices.family import Family
 
-SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import Array, Told, change, columns, compiled, f4, i8, latched
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8, latched
 from analytics.detectors.detector import Changes, Rows, State
-from analytics.detectors.fire_frames import MINUTE_US, SECOND_US, Marked, expired
+from analytics.detectors.fire_frames import MINUTE_US, Marked, expired
 from devices.family import Family
 
 ZERO, ONE, THREE = f4(0), f4(1), f4(3)

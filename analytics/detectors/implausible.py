@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8, tally
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
@@ -114,12 +114,8 @@ def sweep(
             at, value = (slot, j), values[i, places[j]]
             if value != value:
                 continue
-            low, high, last, n = kept.low[at], kept.high[at], kept.last[at], i8(kept.readings[at])
-            kept.readings[at] = n + 1
-            kept.same[at] += value == last
-            if n >= FULL - 1:  # what is long ago counts half
-                kept.readings[at] //= 2
-                kept.same[at] //= 2
+            low, high, last = kept.low[at], kept.high[at], kept.last[at]
+            n = tally(kept.readings, kept.same, at, value == last, FULL)
             kept.last[at] = value
             impossible = value < least[j] or value > most[j]
             hold = i8(kept.hold[at])

@@ -4,7 +4,19 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, f4, i8, inlined
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    i8,
+    inlined,
+    tally,
+)
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from devices.family import Family
 
@@ -123,13 +135,9 @@ def sweep(
             at, value = (slot, j), values[i, places[j]]
             if value != value:
                 continue
-            last, n = kept.last[at], i8(kept.readings[at])
+            last = kept.last[at]
             kept.last[at] = value
-            kept.readings[at] = n + 1
-            kept.same[at] += value == last
-            if n >= FULL - 1:  # what is long ago counts half
-                kept.readings[at] //= 2
-                kept.same[at] //= 2
+            n = tally(kept.readings, kept.same, at, value == last, FULL)
             step = f4(0) if apart or last != last else value - last
             half = kept.half[at]
             if half == 0 and abs(step) <= kept.step[at] and kept.low[at] <= value <= kept.high[at]:

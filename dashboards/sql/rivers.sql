@@ -59,10 +59,9 @@ counted AS MATERIALIZED (
     SELECT g.device, h.rain
     FROM (SELECT device, row_number() OVER (PARTITION BY area ORDER BY device) AS place FROM gauge WHERE told IS NULL) g
     CROSS JOIN LATERAL (
-        SELECT sum(x.rain_total_increase) AS rain
-        FROM city.rain_1h x
-        WHERE x.device = g.device AND x.bucket > now() - interval '24 hours'
-          AND x.bucket < (SELECT k.until FROM city.area_known k WHERE k.family = 'rain' AND k.width = '1h')
+        SELECT sum(r.rain_total_increase) AS rain
+        FROM city.rain_1h r
+        WHERE r.device = g.device AND r.bucket > now() - interval '24 hours' AND {at_hand[rain.1h]}
     ) h
     WHERE g.place <= 30
 )

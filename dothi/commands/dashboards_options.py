@@ -1,8 +1,9 @@
 """Options that commands of dashboards share."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 import yaml
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from dashboards.contacts import Contacts
     from dashboards.outlines import Outlines
 
+T = TypeVar("T")
 ContactFile = Annotated[
     Path | None,
     typer.Option("--contacts", metavar="FILE.yaml", help="Who is told: default, severity, area → e-mail or http(s)."),
@@ -32,25 +34,26 @@ def contacts_at(path: Path | None) -> "Contacts | None":
     from dashboards.contacts import ContactsRefused, contacts_from
     from devices.documents import parse_yaml
 
-    if path is None:
-        return None
-    try:
-        return contacts_from(parse_yaml(path.read_text("utf-8")))
-    except OSError as error:
-        raise WrongUsage(f"--contacts: {path} cannot be read: {error.strerror}") from None
-    except (ContactsRefused, ValueError, yaml.YAMLError) as error:
-        raise WrongUsage(f"--contacts: {path}: {' '.join(str(error).split())}") from None
+    refused = (ContactsRefused, ValueError, yaml.YAMLError)
+    return made_of("--contacts", path, lambda text: contacts_from(parse_yaml(text)), refused)
 
 
 def outlines_at(path: Path | None) -> "Outlines | None":
     """The outlines of a file. Raises WrongUsage when it cannot be used."""
     from dashboards.outlines import OutlinesRefused, outlines_from
 
+    refused = (OutlinesRefused, ValueError)
+    return made_of("--outlines", path, lambda text: outlines_from(json.loads(text)), refused)
+
+
+def made_of(option: str, path: Path | None, made: Callable[[str], T], refused: tuple[type[Exception], ...]) -> T | None:
+    """What is made of a file's text, None of no file. Raises WrongUsage: it cannot be read, or `made` raises one of
+    `refused`."""
     if path is None:
         return None
     try:
-        return outlines_from(json.loads(path.read_text("utf-8")))
+        return made(path.read_text("utf-8"))
     except OSError as error:
-        raise WrongUsage(f"--outlines: {path} cannot be read: {error.strerror}") from None
-    except (OutlinesRefused, ValueError) as error:
-        raise WrongUsage(f"--outlines: {path}: {' '.join(str(error).split())}") from None
+        raise WrongUsage(f"{option}: {path} cannot be read: {error.strerror}") from None
+    except refused as error:
+        raise WrongUsage(f"{option}: {path}: {' '.join(str(error).split())}") from None

@@ -20,12 +20,10 @@ KINDS |= {words: words for words in ("checkpointer", "background writer", "walwr
 Costs = dict[str, float]
 
 
-class Server:
-    """The database's processes and what each has cost so far, sampled by a thread until `close`."""
+class Sampler:
+    """Samples by a thread until `close`."""
 
-    def __init__(self, postmaster: int) -> None:
-        self._postmaster = psutil.Process(postmaster)
-        self._seen: dict[int, tuple[str, float]] = {}
+    def __init__(self) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -34,6 +32,18 @@ class Server:
         """Sample no more."""
         self._stop.set()
         self._thread.join()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class Server(Sampler):
+    """The database's processes and what each has cost so far."""
+
+    def __init__(self, postmaster: int) -> None:
+        self._postmaster = psutil.Process(postmaster)
+        self._seen: dict[int, tuple[str, float]] = {}
+        super().__init__()
 
     def costs(self) -> Costs:
         """CPU seconds by kind of process, since the server started."""

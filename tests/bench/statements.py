@@ -6,13 +6,13 @@ says, not each time. COPY cannot be had otherwise, for TimescaleDB hides it from
 
 import contextlib
 import re
-import threading
 from collections import defaultdict
 from pathlib import Path
 
 import psycopg
 
 from devices.family import FAMILIES
+from tests.bench.spending import Sampler
 
 LOOK_S = 0.025
 AT = """
@@ -27,21 +27,14 @@ NAMES = re.compile(r"\((?:\s*(?:\w+\.)?\w+\s*,)+\s*(?:\w+\.)?\w+\s*\)")
 LONGEST = 90
 
 
-class Statements:
-    """CPU seconds by (role, kind of statement), sampled by a thread until `close`."""
+class Statements(Sampler):
+    """CPU seconds by (role, kind of statement)."""
 
     def __init__(self, url: str) -> None:
         self.costs: Costs = defaultdict(float)
         self._seen: dict[int, float] = {}
         self._url = url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Sample no more."""
-        self._stop.set()
-        self._thread.join()
+        super().__init__()
 
     def _run(self) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
