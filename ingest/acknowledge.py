@@ -143,7 +143,8 @@ where device = %s and boot = %s
 
 async def write_progress(connection: Connection, settled: Settled) -> list[Progress]:
     """Add to what was settled before; returns where each device stands. Each statement in order of device; two workers
-    that have the same devices at once, as when an inbox moves, may still wait crosswise: the database ends one, and its batch is tried again."""
+    that have the same devices at once, as when an inbox moves, may still wait crosswise: the database ends one of
+    them, and its batch is tried again."""
     runs = runs_of(settled)
     progress = await written(connection, ADVANCE, runs.only(runs.simple))
     if len(progress) < len(runs.device):
