@@ -158,7 +158,10 @@ class Columns:
         order = np.concatenate(orders)
         self._where = np.argsort(order, kind="stable")
         *arrays, _ = zip(*tables, strict=True)
-        time, seq, boot, received, device, area, values = (np.concatenate(pieces)[self._where] for pieces in arrays)
+        joined = [np.concatenate(pieces) for pieces in arrays]
+        if not (order[1:] >= order[:-1]).all():  # most often all are in order as they are
+            joined = [array[self._where] for array in joined]
+        time, seq, boot, received, device, area, values = joined
         extra = self._extras([table.extra for table in tables], [len(table.time) for table in tables])
         return Table(time, seq, boot, received, device, area, values, extra)
 

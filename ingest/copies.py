@@ -4,7 +4,7 @@ psycopg's own COPY takes three times the CPU for a table of ten rows, and a batc
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -14,10 +14,10 @@ Connection = psycopg.AsyncConnection[Any]
 
 
 class Copy(NamedTuple):
-    """`copy … from stdin (format binary)`, and what goes in."""
+    """`copy … from stdin (format binary)`, and what goes in, piece by piece."""
 
     statement: bytes
-    stream: bytes
+    pieces: Iterable[bytes]
 
 
 class CopyFailed(Exception):
@@ -38,7 +38,7 @@ async def copy_all(connection: Connection, copies: Sequence[Copy]) -> None:
     try:
         connection.pgconn.send_query(b"; ".join(copy.statement for copy in copies))
         for place, copy in enumerate(copies):
-            await wire.into(place, copy.stream)
+            await wire.into(place, copy.pieces)
         while await wire.result(place) is not None:
             pass
     except (psycopg.Error, CopyFailed):
@@ -71,10 +71,13 @@ class Wire:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
 
-    async def into(self, place: int, stream: bytes) -> None:
-        """The next COPY, from its beginning to its end."""
+    async def into(self, place: int, pieces: Iterable[bytes]) -> None:
+        """The next COPY, from its beginning to its end. A piece is made when the one before it is on its way."""
         await self.result(place)
-        self._pgconn.put_copy_data(stream)
+        for number, piece in enumerate(pieces):
+            if number:
+                await self._flush()
+            self._pgconn.put_copy_data(piece)
         self._pgconn.put_copy_end()
         await self.result(place)
 

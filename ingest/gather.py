@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 
 from ingest.batch import Batch, Limits
-from ingest.intake import Intake
+from ingest.intake import BYTES_AT_ONCE, Intake
 from ingest.window import Window
 
 AGE_PER_COMMIT = 4.0
@@ -30,6 +30,7 @@ class Gathering:
 
     async def fill(self) -> None:
         """Read arrivals until cancelled."""
+        since_turn = 0
         while True:
             arrival = await self._window.take(None)
             if arrival is None:
@@ -40,6 +41,10 @@ class Gathering:
             self._begun.set()
             if self._batch.full:
                 self._filled.set()
+            since_turn += arrival.size
+            if since_turn >= BYTES_AT_ONCE:
+                since_turn = 0
+                await asyncio.sleep(0)  # while messages are read, nobody hands the server the rows it waits for
 
     async def get(self) -> Batch:
         """The batch, when it is time."""

@@ -17,11 +17,12 @@ from ingest.chunk_length import Growth, adapt
 from ingest.disk import Disk, Slope, leaving_per_day, stored_bytes, warn
 from ingest.retention import Kept, Outcome, retain
 from ingest.serve import Pages, prometheus_text, serve
+from ingest.warm import warm
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-FIRST_S, ROUND_S, DISK_S, MINUTE_S, SECOND_S = 60.0, 3600.0, 60.0, 60.0, 1.0
+FIRST_S, ROUND_S, WARM_S, DISK_S, MINUTE_S, SECOND_S = 60.0, 3600.0, 600.0, 60.0, 60.0, 1.0
 
 log = structlog.get_logger("ingest.keep")
 
@@ -81,6 +82,10 @@ class Rounds:
     def minute(self) -> None:
         """See that the indexes that are being written fit into memory."""
         self._part("chunks", self._adapt)
+
+    def warm(self) -> None:
+        """See that the last day's indexes are in memory."""
+        self._part("warm", self._warm)
 
     def second(self) -> None:
         """What others want looked at each second."""
@@ -205,6 +210,10 @@ class Rounds:
     def _adapt(self, connection: Connection) -> None:
         adapt(connection, self._growth, time.monotonic())
 
+    def _warm(self, connection: Connection) -> None:
+        began = time.monotonic()
+        log.info("indexes warmed", bytes=warm(connection, self._step), seconds=round(time.monotonic() - began, 1))
+
     def _sizes(self, connection: Connection) -> None:
         self._bytes = stored_bytes(connection)
         self._leaving = leaving_per_day(connection, self._keeper.kept, datetime.now(UTC))
@@ -233,6 +242,7 @@ async def run(keeper: Keeper) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(every(ROUND_S, rounds.hour, keeper.first_s)),
+            tasks.create_task(every(WARM_S, rounds.warm)),
             tasks.create_task(every(DISK_S, rounds.disk)),
             tasks.create_task(every(MINUTE_S, rounds.minute, MINUTE_S)),
             tasks.create_task(every(SECOND_S, rounds.second)),

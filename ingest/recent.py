@@ -44,10 +44,11 @@ def marks_of(columns: Columns) -> Marks:
 
 def repeats(columns: Columns, marks: Marks) -> dict[int, int]:
     """Rows whose key an earlier row of the batch has, with the first such row."""
+    ordered = np.sort(marks)  # a tenth of what it costs to know their places, too
+    if not (ordered[1:] == ordered[:-1]).any():
+        return {}
     order = np.argsort(marks, kind="stable")
     same = np.flatnonzero(marks[order[1:]] == marks[order[:-1]])
-    if not len(same):
-        return {}
     first: dict[tuple[int, int, int], int] = {}
     again: dict[int, int] = {}
     for row in sorted({*order[same].tolist(), *order[same + 1].tolist()}):

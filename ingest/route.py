@@ -57,10 +57,11 @@ class Router:
         self._topics: dict[bytes, int] = {}  # number of the device that may send readings on a topic
         self._forgotten = time.monotonic()
         self._xmin = "0"
+        self._read = 0
 
     def __len__(self) -> int:
-        """Devices known."""
-        return len(self.known)
+        """Devices known, and under whatever foreign systems call them."""
+        return self._read
 
     def device_of_status(self, topic: bytes) -> Device | None:
         """The device that speaks on its status topic, or None when it is not one of ours."""
@@ -195,7 +196,7 @@ class Router:
             changed = [self.take(devices) async for devices in changed_devices(connection, self._xmin)]
             told = [self.known.take_aliases(aliases) async for aliases in changed_aliases(connection, self._xmin)]
         self.known.forget_aliases(joined(changed), joined(told))
-        self._xmin = xmin
+        self._xmin, self._read = xmin, len(self.known)
         if len(self._topics) >= MOST_TOPICS and time.monotonic() - self._forgotten > FORGET_S:
             self._topics.clear()
             self._forgotten = time.monotonic()

@@ -15,6 +15,8 @@ from ingest.window import Window
 log = structlog.get_logger("ingest.session")
 
 CONNECT_TIMEOUT_S = 10.0
+# A broker that has much for others of our sessions answers late; to leave and come again would undo what it has done.
+ANSWER_TIMEOUT_S = 60.0
 LONGEST_BACKOFF_S = 2.0
 # Whoever took a session over may be its new host: by then we know, and no longer come back.
 TAKEN_OVER_PAUSE_S = 5.0
@@ -77,15 +79,17 @@ class Session:
         loop = asyncio.get_running_loop()
         self._connection = None
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S) as patience:
                 _, connection = await loop.create_connection(
                     lambda: Connection(self.inbox, self._window), host, port, ssl=context
                 )
                 self._connection = connection
+                patience.reschedule(loop.time() + ANSWER_TIMEOUT_S)
                 await asyncio.wait((connection.subscribed, connection.closed), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             self.leave()
-            return f"no answer from the broker at {host}:{port} within {CONNECT_TIMEOUT_S:.0f} s"
+            seconds = ANSWER_TIMEOUT_S if self._connection else CONNECT_TIMEOUT_S
+            return f"no answer from the broker at {host}:{port} within {seconds:.0f} s"
         except OSError as error:
             return f"broker at {host}:{port}: {error.strerror or error}"
         if connection.subscribed.done():

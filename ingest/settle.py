@@ -1,7 +1,7 @@
 """What to do with a batch in which a key is taken or a row is refused: look, store what can be, judge the rest."""
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from devices.family import Family
 from devices.native import WAY
 from ingest.batch import Columns
 from ingest.copies import Copy, CopyFailed, copy_all, copy_one
-from ingest.pack import Prepared, column_names
+from ingest.pack import Prepared
 from ingest.parameters import Integers, Microseconds, integers, timestamp
 from ingest.poison import refuses_rows, store_or_name
 from ingest.recent import marks_of, repeats
@@ -60,13 +60,13 @@ async def copy_families(connection: Connection, copies: dict[str, Copy]) -> None
         raise failed.error from None
 
 
-@cache
-def copy_statement(family: Family) -> bytes:
-    """COPY into the table of a family."""
-    return copy_into(table_of(family.name), column_names(family))
+@lru_cache(maxsize=4096)  # which columns there are is the devices' choice
+def copy_statement(family: Family, names: tuple[str, ...]) -> bytes:
+    """COPY into some columns of the table of a family."""
+    return copy_into(table_of(family.name), names)
 
 
-def copy_into(table: sql.Identifier, names: list[str]) -> bytes:
+def copy_into(table: sql.Identifier, names: Iterable[str]) -> bytes:
     """One binary COPY."""
     return sql.SQL("copy {} ({}) from stdin (format binary)").format(table, identifiers(names)).as_bytes(None)
 
@@ -92,10 +92,11 @@ async def store_free(connection: Connection, columns: Columns, batch: int, rows:
     """Store rows, all but those that the database refuses; nothing at all when a key turns out to be taken."""
     if not rows:
         return {}
-    statement, prepared = copy_statement(columns.family), Prepared(columns, batch)
+    prepared = Prepared(columns, batch)
+    statement = copy_statement(columns.family, prepared.names)
 
     async def store(some: list[int]) -> None:
-        await copy_one(connection, Copy(statement, prepared.pack(some)))
+        await copy_one(connection, Copy(statement, prepared.pieces(some)))
 
     async with connection.transaction():
         return await store_or_name(connection, rows, store)
@@ -116,15 +117,15 @@ async def judge(connection: Connection, columns: Columns, batch: int, rows: list
     """Duplicates and conflicts among rows whose key is stored. Compared where both have the database's own types."""
     if not rows:
         return [], []
-    family, names = columns.family.name, column_names(columns.family)
+    family = columns.family.name
     staging = sql.Identifier(f"staging_{family}")
     await connection.execute(
         sql.SQL("create temporary table if not exists {} (like {}, ordinal int) on commit delete rows").format(
             staging, table_of(family)
         )
     )
-    stream = Prepared(columns, batch, ordinals=True).pack(rows)
-    await copy_one(connection, Copy(copy_into(staging, [*names[:-1], "ordinal", "extra"]), stream))
+    prepared = Prepared(columns, batch, ordinals=True)
+    await copy_one(connection, Copy(copy_into(staging, prepared.names), prepared.pieces(rows)))
     verdicts = dict(await compare(connection, columns, rows, staging))
     if len(verdicts) < len(rows):
         raise psycopg.OperationalError("a stored reading vanished while its duplicate was judged")
@@ -177,6 +178,6 @@ def bounds(columns: Columns, rows: Iterable[int]) -> tuple[Microseconds, Microse
     return timestamp(times.min()), timestamp(times.max())
 
 
-def identifiers(names: list[str]) -> sql.Composed:
+def identifiers(names: Iterable[str]) -> sql.Composed:
     """Names as a comma separated list."""
     return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -17,7 +17,7 @@ from ingest.batch import Batch, Ledger
 from ingest.books import book, copied, sum_up, write_refused, write_rest
 from ingest.copies import Copy
 from ingest.metrics import Meters
-from ingest.pack import Prepared, pack
+from ingest.pack import Prepared
 from ingest.points import reached
 from ingest.recent import Recent
 from ingest.settle import Clash, Verdicts, copy_families, copy_statement, judge, settle
@@ -201,8 +201,7 @@ async def store_plainly(connection: Connection, sights: dict[str, Sight], number
 def copy_of(sight: Sight, number: int) -> Copy | None:
     """The COPY of the rows that are free; None: no row is."""
     free = sight.free
-    if free is None:
-        return Copy(copy_statement(sight.columns.family), pack(sight.columns, number))
-    if not free:
+    if free == []:
         return None
-    return Copy(copy_statement(sight.columns.family), Prepared(sight.columns, number).pack(free))
+    prepared = Prepared(sight.columns, number)
+    return Copy(copy_statement(sight.columns.family, prepared.names), prepared.pieces(free))
