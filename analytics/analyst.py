@@ -1,4 +1,9 @@
-"""The process that follows the stream of batches and keeps what is made from it."""
+"""The process that follows the stream of batches and keeps what is made from it.
+
+It has two strands, each with a place of its own in the stream: what rings (detectors, indices, alarms) and what boards
+show (newest values, rollups, counts). So an alarm waits for nothing that is not on its way, and each strand is exact by
+itself: what a round took and what it wrote are one transaction.
+"""
 
 import threading
 import time
@@ -10,11 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 import psycopg
 import structlog
 
+from analytics.alarms.days import AlarmDays
 from analytics.alarms.follower import Alarms
 from analytics.bulletins.follower import Indices
 from analytics.cells import MapCells
 from analytics.columns import Columns
-from analytics.consume import CONSUMER, Taken, peek, take
+from analytics.consume import BOARDS, CONSUMER, Taken, peek, take
 from analytics.detectors.engine import Detectors
 from analytics.heard import Heard
 from analytics.meters import Meters
@@ -22,6 +28,7 @@ from analytics.newest import Newest
 from analytics.read_ahead import Ahead
 from analytics.rollup.follower import Rollups
 from analytics.states import States
+from analytics.strand import Strand
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -29,6 +36,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger("analytics.analyst")
 
 ROUND_S = 1.0
+SOON_S = 0.5  # of what rings
+BUSY = 2 / 3  # of a core at most, unless more waits than a round takes: each has its price whatever it takes
+# A round takes what it can work off within so many seconds, by the pace of the last one: where much waits, as after a
+# restart, what comes of the first batches need not wait for the last.
+LONGEST_S, LONGEST_SOON_S = 5.0, 1.0
+LEAST_ROWS = 50_000  # what a round costs beside its rows makes small ones dear
 MOST_ROWS = 500_000  # a round's memory: about 100 bytes a row in numpy, and as much in what the server sends
 INDEX_EVERY_S = 2.0
 LONGEST_BACKOFF_S = 1.0
@@ -80,34 +93,48 @@ class Counting(Protocol):
         ...
 
 
-def followers() -> list[Follower]:
-    """All that is kept from the stream, in the order in which it is given each round."""
-    return [Newest(beside=2), Rollups(), MapCells(), Heard(), States(), Detectors(), Indices(), Alarms()]
+def ringing() -> list[Follower]:
+    """What alarms come from, in the order in which it is given each round."""
+    detectors = Detectors()
+    return [Indices(), detectors, Alarms(heard=detectors.heard)]
+
+
+def shown(consumer: str = BOARDS) -> list[Follower]:
+    """What boards ask for. `consumer`: the name under which batches are taken."""
+    return [Newest(beside=2, consumer=consumer), Rollups(consumer), MapCells(), Heard(), States(), AlarmDays()]
 
 
 class Analyst(NamedTuple):
-    """What the process is told. `ready` is called once, when the first reset is done; `stop` ends it."""
+    """What the process is told. `ready` is called when the first reset is done; `stop` ends it. `shown`: followers of
+    the second strand, if any; `consumer`: whose place in the stream the first has; `round_s`: between the begins of its
+    rounds; `longest_s`: that one is to take at most."""
 
     database: str
     followers: Sequence[Follower]
     meters: Meters
     stop: threading.Event
     ready: Callable[[], None] = lambda: None
+    shown: Sequence[Follower] = ()
+    consumer: str = CONSUMER
+    round_s: float = ROUND_S
+    longest_s: float = LONGEST_S
 
 
 def run(analyst: Analyst) -> None:
     """Follow until `stop` is set. A database that is away is waited for; whatever failed is done again."""
     backoff_s = 0.05
-    analyst.meters.also = [follower.collect for follower in analyst.followers if isinstance(follower, Counting)]
+    everybody = [*analyst.followers, *analyst.shown]
+    analyst.meters.also = [follower.collect for follower in everybody if isinstance(follower, Counting)]
     while not analyst.stop.is_set():
         try:
-            with connected(analyst.database) as connection:
+            with connected(analyst.database) as connection, second(analyst) as strand:
                 reset(connection, analyst)
+                strand.wait(analyst.stop)
                 backoff_s = 0.05
                 answers(analyst.meters)
                 analyst.ready()
                 with session(analyst.database) as other, Ahead(other) as ahead:
-                    follow(connection, analyst, ahead)
+                    follow(connection, analyst, ahead, strand.check)
         except Busy:
             stand_by(analyst)
         except Exception as error:  # a fault of one follower must not end the others: all begin anew and it is said
@@ -125,6 +152,23 @@ def connected(url: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+def second(analyst: Analyst) -> Strand:
+    """The strand of what is shown; of nothing it is over at once."""
+
+    def work(stop: threading.Event, ready: Callable[[], None], told: Callable[[psycopg.Connection], None]) -> None:
+        own = analyst._replace(followers=analyst.shown, shown=(), consumer=BOARDS, stop=stop)
+        own = own._replace(round_s=ROUND_S, longest_s=LONGEST_S)
+        with session(own.database) as connection, session(own.database) as other:
+            told(connection)
+            connection.execute("select pg_advisory_lock(%s)", (ALONE + 1,))  # that of a predecessor ends first
+            reset(connection, own)
+            ready()
+            with Ahead(other) as ahead:
+                follow(connection, own, ahead)
+
+    return Strand(work if analyst.shown else lambda _stop, ready, _told: ready())
+
+
 @contextmanager
 def session(url: str) -> Iterator[psycopg.Connection]:
     """A connection in autocommit mode."""
@@ -140,47 +184,75 @@ def reset(connection: psycopg.Connection, analyst: Analyst) -> None:
     """Build every follower's memory from what has been taken."""
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
-        take(connection, CONSUMER, 0)
+        take(connection, analyst.consumer, 0)
         for follower in analyst.followers:
             with analyst.meters.working(follower.name):
                 follower.reset(connection)
 
 
-def follow(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead) -> None:
-    """Rounds, one a second; at once where more is waiting than one round takes."""
-    indexed = 0.0
+def follow(
+    connection: psycopg.Connection, analyst: Analyst, ahead: Ahead, check: Callable[[], None] = lambda: None
+) -> None:
+    """Rounds, at their pace; at once where more is waiting than one round takes. `check` raises what ends them."""
+    working, indexed, most_rows = analyst.meters.working, 0.0, LEAST_ROWS
     while not analyst.stop.is_set():
-        began = time.monotonic()
-        taken = one_round(connection, analyst, ahead)
-        for follower in analyst.followers:
-            with analyst.meters.working(follower.name), connection.transaction():
-                follower.tick(connection, datetime.now(UTC))
-        if taken and began - indexed > INDEX_EVERY_S:
-            indexed = began
-            index_batches(connection, taken)
-        rows = sum(batches.rows for batches in taken)
-        analyst.stop.wait(0.0 if rows > MOST_ROWS // 2 else max(0.0, began + ROUND_S - time.monotonic()))
+        began, spent_s = time.monotonic(), time.thread_time()
+        check()
+        with working(f"{analyst.consumer}: round"):
+            taken = one_round(connection, analyst, ahead, most_rows)
+            for follower in analyst.followers:
+                with working(f"{follower.name}: tick"), connection.transaction():
+                    follower.tick(connection, datetime.now(UTC))
+            if taken and began - indexed > INDEX_EVERY_S:
+                indexed = began
+                with working(f"{analyst.consumer}: index"):
+                    index_batches(connection, taken)
+        rows, took_s = sum(batches.rows for batches in taken), time.monotonic() - began
+        full = rows >= most_rows
+        most_rows = bound(most_rows, rows, took_s, analyst.longest_s)
+        least_s = max(analyst.round_s, (time.thread_time() - spent_s) / BUSY)
+        analyst.stop.wait(0.0 if full else max(0.0, least_s - took_s))
 
 
-def one_round(connection: psycopg.Connection, analyst: Analyst, ahead: Ahead) -> list[Taken]:
-    """Take the next batches and give their rows to every follower, all in one transaction. `ahead`: reads beside it."""
-    meters = analyst.meters
-    waiting = peek(connection, CONSUMER, MOST_ROWS)
-    meters.waiting(waiting.age_s)
+def bound(most_rows: int, rows: int, took_s: float, longest_s: float) -> int:
+    """How many rows the next round may take: as many as this one would have taken within `longest_s`, at most twice as
+    many as it might; a small one, which tells of other costs, changes nothing.
+
+    >>> bound(100_000, 100_000, 1.0, 0.5), bound(100_000, 100_000, 0.1, 0.5), bound(100_000, 500, 0.1, 0.5)
+    (50000, 200000, 100000)
+    """
+    if rows < most_rows // 2:
+        return most_rows
+    return int(min(max(rows * longest_s / took_s, LEAST_ROWS), 2 * most_rows, MOST_ROWS))
+
+
+def one_round(
+    connection: psycopg.Connection, analyst: Analyst, ahead: Ahead, most_rows: int = MOST_ROWS
+) -> list[Taken]:
+    """Take the next batches, about so many rows, and give them to every follower, all in one transaction. `ahead`:
+    reads beside it."""
+    meters, consumer = analyst.meters, analyst.consumer
+    with meters.working(f"{consumer}: peek"):
+        waiting = peek(connection, consumer, most_rows)
+    meters.waiting(consumer, waiting.age_s)
     if not waiting.most:
         return []
     rows = 0
     with connection.transaction():
-        taken = take(connection, CONSUMER, waiting.most)
+        with meters.working(f"{consumer}: take"):
+            taken = take(connection, consumer, waiting.most)
         for waiting_for in ahead.each(taken):
-            with meters.working("read"):
+            with meters.working(f"{consumer}: read"):
                 columns = waiting_for.result()
             rows += len(columns.device)
             for follower in analyst.followers if len(columns.device) else ():
                 with meters.working(follower.name):
                     follower.take(connection, columns)
-    meters.round(rows, sum(batches.rows for batches in taken) - rows)
-    meters.waiting(peek(connection, CONSUMER, 1).age_s)
+        done = time.monotonic()
+    meters.took(f"{consumer}: commit", time.monotonic() - done)
+    if consumer == CONSUMER:  # each reading is counted once
+        meters.round(rows, sum(batches.rows for batches in taken) - rows)
+    meters.waiting(consumer, peek(connection, consumer, 1).age_s)
     return taken
 
 

@@ -17,7 +17,8 @@ from devices.family import FAMILIES, Family
 
 log = structlog.get_logger("analytics.consume")
 
-CONSUMER = "analyst"
+CONSUMER = "analyst"  # of what rings
+BOARDS = "boards"  # of what is shown
 EPOCH_2000_US = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
 MOST_PEEKED = 4000
 

@@ -1,19 +1,44 @@
 """What the analyst counts of itself: plain numbers, turned into Prometheus text when somebody asks."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 MOST_BEHIND_S = 30.0
+BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Work:
+    """How long pieces of work took: how many there were by the first bound of BOUNDS_S that they did not exceed.
+    `cpu_s`: of these seconds, what the thread reckoned itself; else it waited for the server or for its turn."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.cpu_s = 0.0
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+
+    def took(self, seconds: float, cpu_s: float) -> None:
+        """One more."""
+        self.seconds += seconds
+        self.cpu_s += cpu_s
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """As Prometheus has them, each with those below it."""
+        names = [*map(str, BOUNDS_S), "+Inf"]
+        return list(zip(names, map(float, accumulate(self.counts)), strict=True))
 
 
 class Meters:
-    """Counters of one analyst since its start. Written by its thread, read by that of the pages."""
+    """Counters of one analyst since its start. Each follower's are written by its thread, and read by that of the
+    pages."""
 
     def __init__(self) -> None:
         self.rounds = 0
@@ -21,20 +46,24 @@ class Meters:
         self.missing = 0
         self.failures = 0
         self.also: list[Callable[[], Iterable[Metric]]] = []  # what followers count of themselves
-        self.work_s: dict[str, float] = {}  # by follower, and "read"
+        self.work: dict[str, Work] = {}  # by follower and its ticks; "round" and its parts by consumer
         self.standing_by = False
         self.trouble_said: str | None = None
         self._away_since: float | None = None
-        self._oldest: float | None = None  # s since 1970: commit of the oldest batch not taken
+        self._oldest: dict[str, float] = {}  # by consumer, s since 1970: commit of the oldest batch not taken
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
         """Time of the block is the work of a follower."""
-        began = time.monotonic()
+        began, cpu_s = time.monotonic(), time.thread_time()
         try:
             yield
         finally:
-            self.work_s[what] = self.work_s.get(what, 0.0) + time.monotonic() - began
+            self.took(what, time.monotonic() - began, time.thread_time() - cpu_s)
+
+    def took(self, what: str, seconds: float, cpu_s: float = 0.0) -> None:
+        """A piece of work is done."""
+        self.work.setdefault(what, Work()).took(seconds, cpu_s)
 
     def round(self, rows: int, missing: int) -> None:
         """One round with batches is committed; `missing` rows were not there."""
@@ -42,9 +71,11 @@ class Meters:
         self.rows += rows
         self.missing += missing
 
-    def waiting(self, age_s: float) -> None:
-        """Age of the oldest batch not taken; 0: there is none."""
-        self._oldest = time.time() - age_s if age_s else None
+    def waiting(self, consumer: str, age_s: float) -> None:
+        """Age of the oldest batch that a consumer has not taken; 0: there is none."""
+        self._oldest.pop(consumer, None)
+        if age_s:
+            self._oldest[consumer] = time.time() - age_s
 
     def away(self, said: str | None) -> None:
         """What stands in the way, in one line; None: nothing any more."""
@@ -58,8 +89,7 @@ class Meters:
     @property
     def behind_s(self) -> float:
         """Age of the oldest batch not taken, s."""
-        oldest = self._oldest
-        return max(0.0, time.time() - oldest) if oldest else 0.0
+        return max([0.0, *(time.time() - oldest for oldest in self._oldest.copy().values())])
 
     def trouble(self) -> str | None:
         """Why what is kept is not up to the stream, in one line; None: it is."""
@@ -70,7 +100,7 @@ class Meters:
 
     def collect(self) -> Iterator["Metric"]:
         """As prometheus_client asks for it."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         for name, text, count in (
             ("rounds", "Rounds that took batches", self.rounds),
@@ -81,9 +111,13 @@ class Meters:
             yield CounterMetricFamily(f"dothi_analyst_{name}", text, value=count)
         yield GaugeMetricFamily("dothi_analyst_behind_seconds", "Age of the oldest batch not taken", self.behind_s)
         yield GaugeMetricFamily("dothi_analyst_ready", "1 when /readyz says so", self.trouble() is None)
-        work = CounterMetricFamily("dothi_analyst_work_seconds", "Seconds of work, by follower", labels=["follower"])
-        for follower, seconds in list(self.work_s.items()):
-            work.add_metric([follower], seconds)
-        yield work
+        about = "Seconds that pieces of work took, by follower"
+        took = HistogramMetricFamily("dothi_analyst_work_seconds", about, labels=["follower"])
+        cpu = CounterMetricFamily("dothi_analyst_cpu_seconds", "CPU of these, without the server", labels=["follower"])
+        for follower, work in self.work.copy().items():
+            took.add_metric([follower], work.buckets(), work.seconds)
+            cpu.add_metric([follower], work.cpu_s)
+        yield took
+        yield cpu
         for collect in list(self.also):
             yield from collect()

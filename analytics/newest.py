@@ -57,8 +57,10 @@ class Newest:
 
     name = "newest"
 
-    def __init__(self, step: int = STEP, beside: int = 0) -> None:
-        """`beside`: how many further connections rebuild; 0: the caller's does, for a moment in each tick."""
+    def __init__(self, step: int = STEP, beside: int = 0, consumer: str = CONSUMER) -> None:
+        """`beside`: how many further connections rebuild; 0: the caller's does, for a moment in each tick; `consumer`:
+        the name under which the caller takes batches."""
+        self._consumer = consumer
         self._step = step
         self._beside = beside
         self._hands: list[Beside] = []
@@ -90,7 +92,7 @@ class Newest:
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Say how fresh the tables are; or rebuild for a moment."""
         if self._complete:
-            connection.execute(AS_OF, (CONSUMER,))
+            connection.execute(AS_OF, (self._consumer,))
             return
         highest = highest_device(connection)
         if self._hands or (self._beside and highest > FEW):
@@ -170,7 +172,7 @@ class Newest:
             connection.execute(move)
             connection.execute(sql.SQL("truncate {}").format(newest_table(family, False)))
         connection.execute("update rollup.newest_state set complete = true")
-        connection.execute(AS_OF, (CONSUMER,))
+        connection.execute(AS_OF, (self._consumer,))
         self._known = known_devices(connection, True)
         self._complete = True
         log.info("newest values are complete", devices=int(self._known.sum()))

@@ -35,9 +35,13 @@ def newest_hour(connection: psycopg.Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
-def judge(connection: psycopg.Connection, record: Record, rule: FromAir, end: int) -> None:
+def newest(connection: psycopg.Connection) -> list[Index]:
+    """The indices of the newest hour, in order; none where it ended hours ago."""
+    return [Index(*row) for row in connection.execute(HOUR)]
+
+
+def judge(connection: psycopg.Connection, record: Record, rule: FromAir, end: int, found: Sequence[Index]) -> None:
     """What the hour that ended at `end` raises, and what is over with it."""
-    found = [Index(*row) for row in connection.execute(HOUR)]
     lasting: dict[int, int] = dict(connection.execute(LASTING, (rule.name,)).fetchall())
     record.call(calls(rule, found, end))
     good = over(rule, found)

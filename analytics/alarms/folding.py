@@ -19,7 +19,8 @@ Population = Callable[[int | None, frozenset[str]], int]
 @dataclass
 class Matter:
     """What is one alarm, or may become one. `told`: members that the record knows, None: it is not raised; `settled`:
-    staff closed it, so only what comes anew counts; `back`: share of the members that may still be missing at its end.
+    staff closed it, so only what comes anew counts; `back`: share of the members of each area that are well again at
+    its end; `areas`: findings that last by area, `peaks`: the most of each; `said`: what the record has of it.
     """
 
     match: Match
@@ -35,8 +36,10 @@ class Matter:
     ended: int = 0
     value: float | None = None
     settled: bool = False
-    peak: int = 0
+    areas: Counter[int] = field(default_factory=Counter)
+    peaks: Counter[int] = field(default_factory=Counter)
     back: float = 1.0
+    said: tuple[int | None, str] | None = None
 
     @property
     def raised(self) -> bool:
@@ -105,7 +108,8 @@ class Folding:
         matter.members[sign.device] += 1
         matter.families.add(sign.family)
         matter.newest, matter.value = max(matter.newest, sign.found), number(sign.value)
-        matter.peak = max(matter.peak, len(matter.members))
+        matter.areas[sign.area] += 1
+        matter.peaks[sign.area] = max(matter.peaks[sign.area], matter.areas[sign.area])
         matter.settled &= not new
         self.lasting[sign.finding] = (match.key, sign)
         if sign.detector == SILENT and not isinstance(match.rule, FromSilence):
@@ -119,6 +123,7 @@ class Folding:
         self.silent.get(sign.area, {}).pop(finding, None)
         matter = self.matters[key]
         matter.members[sign.device] -= 1
+        matter.areas[sign.area] -= 1
         if matter.members[sign.device] <= 0 and not keep:
             del matter.members[sign.device]
         matter.ended = max(matter.ended, at)
@@ -140,6 +145,7 @@ class Folding:
         calls = {key: call for key in keys if (call := self._call(key, now))}
         for answer in record.call(list(calls.values())):
             self._answered(answer, calls[answer.key], now)
+            self._spread(record, answer, calls[answer.key])
         over = []
         for key in keys:
             matter = self.matters[key]
@@ -192,6 +198,15 @@ class Folding:
         for device in [device for device, findings in matter.members.items() if findings <= 0]:
             del matter.members[device]
 
+    def _spread(self, record: Record, answer: Answer, call: Call) -> None:
+        """The record keeps the area and the words that an alarm was raised with: it is told when they are others."""
+        matter, said = self.matters[call.key], (call.area, call.message)
+        if not matter.raised or not isinstance(matter.match.rule, FromSilence):
+            return
+        if answer.happened != "raised" and matter.said != said:
+            record.spread(answer.id, call)
+        matter.said = said
+
     def _leave(self, record: Record, matter: Matter) -> None:
         if matter.told is None:
             return
@@ -201,7 +216,11 @@ class Folding:
             matter.told -= set(gone)
 
     def _over(self, matter: Matter) -> bool:
-        return matter.raised and len(matter.members) <= (1.0 - matter.back) * matter.peak
+        left = 1.0 - matter.back
+        return matter.raised and (
+            not matter.members
+            or (left > 0.0 and all(matter.areas[area] <= left * peak for area, peak in matter.peaks.items()))
+        )
 
     def _scatter(self, matter: Matter) -> None:
         """Those that are still away when the others are back are silent for a reason of their own."""

@@ -4,7 +4,7 @@ Killed anywhere, it takes out the same again and raises the same. What it cannot
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,13 +18,16 @@ from analytics.alarms.events import clear_events, raise_events
 from analytics.alarms.hearing import Hearing
 from analytics.alarms.late import Late, newest_of
 from analytics.alarms.limits import in_use
+from analytics.alarms.matching import Sign
 from analytics.alarms.outage import There
 from analytics.alarms.record import Kept
 from analytics.alarms.refusals import Refusals
 from analytics.alarms.restart import restore
 from analytics.alarms.rules import FromAir, Rules
+from analytics.alarms.senders import Senders
 from analytics.bulletins.bulletin import Every
 from analytics.columns import Columns
+from devices.family import FAMILIES
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -35,10 +38,9 @@ PORTION = 5_000
 MOST_HELD = 300_000
 """Findings that are remembered at a time, about 400 bytes each; more wait in rollup.sign until others are over."""
 BUDGET_S = 0.5
+Heard = Callable[[str, Sequence[int]], dict[int, int]]
 LOOK_EVERY = timedelta(seconds=5)
 SLOW_EVERY = timedelta(seconds=60)
-COUNT_DAYS = "select rollup.count_alarm_days(%s)"
-DAYS_AT_ONCE = 10
 GONE = """
 select i from unnest(%s::bigint[]) i
 where not exists (select from ops.alarm l where l.id = i and l.cleared is null)
@@ -46,13 +48,20 @@ where not exists (select from ops.alarm l where l.id = i and l.cleared is null)
 
 
 class Alarms:
-    """Follower `alarms`. `rules`: else those in use; `most_held`, `budget_s`: see above, for tests."""
+    """Follower `alarms`. `rules`: else those in use; `most_held`, `budget_s`: see above, for tests; `heard`: newest
+    readings by family and devices as detectors know them, for what boards show may be behind."""
 
     name = "alarms"
 
     def __init__(
-        self, rules: Rules | None = None, most_held: int = MOST_HELD, budget_s: float = BUDGET_S, portion: int = PORTION
+        self,
+        rules: Rules | None = None,
+        most_held: int = MOST_HELD,
+        budget_s: float = BUDGET_S,
+        portion: int = PORTION,
+        heard: Heard = lambda _family, _devices: {},
     ) -> None:
+        self._heard = heard
         self._rules = rules or in_use().rules
         self._most_held, self._budget_s, self._portion = most_held, budget_s, portion
         self._air = only(self._rules, FromAir)
@@ -65,8 +74,8 @@ class Alarms:
         self.late = Late()
         self._connection: psycopg.Connection | None = None
         self._look, self._slow = Every(LOOK_EVERY), Every(SLOW_EVERY)
-        self._refusals = Refusals()
-        self._hour: int | None = None
+        self._refusals, self._senders = Refusals(), Senders()
+        self._hour: tuple[int, list[air.Index]] | None = None
         self._counts: dict[tuple[int, str], int] = {}
         self._levels: dict[int, int] = {}
         self._fleets: dict[int, There] = {}
@@ -89,7 +98,8 @@ class Alarms:
         restore(connection, self.engine, Kept(connection), time.time_ns() // 1000)
 
     def take(self, connection: psycopg.Connection, columns: Columns) -> None:
-        """Detectors say what is in the readings."""
+        """Detectors say what is in the readings; here it is who sends them."""
+        self._senders.take(columns)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Take what waits; raise and clear what follows."""
@@ -101,15 +111,15 @@ class Alarms:
             self._counts, self._levels = signs.population(connection), signs.danger(connection)
             self._fleets.clear()
         if look:
+            self._senders.look(connection, at / 1e6)
             self._closed_by_hand(connection)
             self.hearing.listen(connection, at)
-            self.engine.take(self.late.ripe(at, partial(newest_of, connection)))
+            self.engine.take(self.late.ripe(at, partial(self._newest, connection)))
         self._take(connection, at)
         raise_events(record, self._rules, self._events(connection))
         self.engine.settle(record, at, self.hearing.known(at) if look else None)
         if slow:
             clear_events(connection, record, self._rules, at)
-            connection.execute(COUNT_DAYS, (DAYS_AT_ONCE,))
             self._judge_air(connection)
 
     def _take(self, connection: psycopg.Connection, at: int) -> None:
@@ -117,10 +127,18 @@ class Alarms:
         while True:
             full = self.engine.folding.held + self._portion > self._most_held
             some = signs.take_findings(connection, self._portion, only_over=full)
-            self.engine.take(self.late.sift(some, at, partial(newest_of, connection)))
+            self.engine.take(self.late.sift(some, at, partial(self._newest, connection)))
             self.taken += len(some)
             if not some or time.monotonic() > deadline:
                 return
+
+    def _newest(self, connection: psycopg.Connection, signs: Sequence[Sign]) -> dict[int, int]:
+        found = newest_of(connection, signs)
+        for family in {sign.family for sign in signs} & FAMILIES.keys():
+            devices = [sign.device for sign in signs if sign.family == family]
+            for device, at in self._heard(family, devices).items():
+                found[device] = max(at, found.get(device, at))
+        return found
 
     def _events(self, connection: psycopg.Connection) -> list[signs.Event]:
         found = signs.take_events(connection, self._portion)
@@ -133,10 +151,14 @@ class Alarms:
         folding.closed_by_hand([alarm for (alarm,) in connection.execute(GONE, (raised,))])
 
     def _judge_air(self, connection: psycopg.Connection) -> None:
+        """A new hour, or one that late readings have changed."""
         hour = air.newest_hour(connection) if self._air else None
-        if self._air and hour is not None and hour != self._hour:
-            air.judge(connection, Kept(connection), self._air, hour)
-            self._hour = hour
+        if self._air is None or hour is None:
+            return
+        found = air.newest(connection)
+        if (hour, found) != self._hour:
+            air.judge(connection, Kept(connection), self._air, hour, found)
+            self._hour = hour, found
 
     def _population(self, area: int | None, families: frozenset[str]) -> int:
         return sum(

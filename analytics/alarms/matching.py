@@ -1,5 +1,6 @@
 """Which rule a finding falls under, and what it would be an alarm of: the first rule that fits counts."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from devices.family import FAMILIES
 LIMIT = "limit-"
 AREA = {zone.id: zone for zone in ZONES}
 SILENT = "silent"
+NAMED = 6  # districts that a title names
 
 
 class Sign(NamedTuple):
@@ -163,9 +165,29 @@ def within(title: Title, area: int) -> Title:
     return Title(f"{title.vi} – {zone.name_vi}", f"{title.en} – {zone.name_en}") if zone else title
 
 
+def within_several(title: Title, areas: Sequence[int]) -> Title:
+    """A title with the names of districts: all of them, or how many more there are."""
+    zones = [AREA[area] for area in areas if area in AREA]
+    more = f" +{len(zones) - NAMED}" if len(zones) > NAMED else ""
+    vi, en = (", ".join(names[:NAMED]) for names in ([z.name_vi for z in zones], [z.name_en for z in zones]))
+    return Title(f"{title.vi} – {vi}{more}", f"{title.en} – {en}{more}")
+
+
 def code(area: int) -> str:
     """Of a district, as staff know it."""
     return AREA[area].code if area in AREA else f"{area:03d}"
 
 
-__all__ = ["MODELS", "SILENT", "Match", "Matching", "Sign", "code", "holds", "placed", "rank", "within"]
+__all__ = [
+    "MODELS",
+    "SILENT",
+    "Match",
+    "Matching",
+    "Sign",
+    "code",
+    "holds",
+    "placed",
+    "rank",
+    "within",
+    "within_several",
+]

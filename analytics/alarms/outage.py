@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analytics.alarms.matching import Match, Sign, code, within
+from analytics.alarms.matching import Match, Sign, code, within, within_several
 from analytics.alarms.rules import FromSilence
 
 Floats = npt.NDArray[np.float64]
@@ -49,12 +49,6 @@ class Outage(NamedTuple):
         kind = "power_cut" if self.whole else "gateway_cut"
         return f"{kind}:{code(self.area)}" + ("" if self.whole else f":{self.lat:.2f}:{self.lon:.2f}")
 
-    def match(self, rule: FromSilence) -> Match:
-        """What it is an alarm of."""
-        severity = rule.district_severity if self.whole else rule.place_severity
-        kind, title = ("power_cut", rule.district) if self.whole else ("gateway_cut", rule.place)
-        return Match(rule, self.key(), kind, severity, within(title, self.area), None, self.area, None)
-
     def has(self, sign: Sign) -> bool:
         """Whether a device that falls silent later belongs to it."""
         begun = sign.since <= self.latest and self.moment <= sign.since + round(LATE * sign.interval_s * 1e6)
@@ -63,12 +57,26 @@ class Outage(NamedTuple):
         apart = apart_km(np.array([sign.lat]), np.array([sign.lon]), self.lat, self.lon)
         return bool(apart[0] <= EDGE * self.km)
 
+    def apart_us(self, other: "Outage") -> int:
+        """µs between the beginnings of two, as far as they are known: 0 where they may be the same."""
+        return max(0, self.moment - other.latest, other.moment - self.latest)
+
+
+def match_of(parts: Sequence[Outage], rule: FromSilence, key: str) -> Match:
+    """What outages of one cause are an alarm of: of their district, or of all of it where they are in several."""
+    whole, areas = any(part.whole for part in parts), sorted({part.area for part in parts})
+    kind, severity = ("power_cut", rule.district_severity) if whole else ("gateway_cut", rule.place_severity)
+    if len(areas) == 1:
+        title = within(rule.district if whole else rule.place, areas[0])
+        return Match(rule, key, kind, severity, title, None, areas[0], None)
+    return Match(rule, key, kind, severity, within_several(rule.several, areas), None, None, None)
+
 
 def outages(signs: Sequence[Sign], there: Callable[[], There], rule: FromSilence, now: int) -> list[Outage]:
     """Outages among the silent devices of one district, the largest first. `now`: µs since 1970."""
     left, found = sorted(signs, key=lambda sign: sign.device), []
     for _ in range(TURNS):
-        if len(left) < rule.least:
+        if len(left) < rule.place_least:
             break
         one = largest(left, there(), rule, now)
         if one is None:
@@ -85,15 +93,16 @@ def largest(signs: list[Sign], there: There, rule: FromSilence, now: int) -> Out
     span = np.array([sign.interval_s * LATE * 1e6 for sign in signs]).astype(np.int64)
     moment = most_covered(heard, span)
     mine = (heard <= moment) & (moment <= heard + span)
-    if mine.sum() < rule.least:
+    if mine.sum() < rule.place_least:
         return None
     some = [sign for sign, one in zip(signs, mine, strict=True) if one]
     latest = int((heard + span)[mine].min())
     lat, lon = np.array([sign.lat for sign in some]), np.array([sign.lon for sign in some])
-    late = there.silent_s * 1e6 <= now - moment  # would have been noticed by now
-    if len(some) >= rule.share * late.sum():
+    late = there.silent_s * 1e6 <= now - moment  # would have been noticed by now, whenever they were heard last
+    due = np.array([sign.silent_s * 1e6 <= now - moment for sign in some])
+    if due.sum() >= max(rule.least, rule.share * late.sum()):
         return Outage(signs[0].area, moment, tuple(some), True, *middle(lat, lon), 0.0, latest)
-    found = in_place(some, lat, lon, there, late, rule)
+    found = in_place(some, lat, lon, due, there, late, rule)
     return None if found is None else found._replace(moment=moment, latest=latest)
 
 
@@ -109,11 +118,11 @@ def most_covered(heard: npt.NDArray[np.int64], span: npt.NDArray[np.int64]) -> i
 
 
 def in_place(
-    signs: list[Sign], lat: Floats, lon: Floats, there: There, late: Bools, rule: FromSilence
+    signs: list[Sign], lat: Floats, lon: Floats, due: Bools, there: There, late: Bools, rule: FromSilence
 ) -> Outage | None:
     """The disc in which most are silent; None: they lie scattered among others that speak. Its moment is not known."""
     where = ~np.isnan(lat) & ~np.isnan(lon)
-    if where.sum() < rule.least:
+    if where.sum() < rule.place_least:
         return None
     y, x = middle(lat, lon)
     far = apart_km(lat, lon, y, x)
@@ -121,7 +130,7 @@ def in_place(
         km = max(LEAST_KM, float(np.quantile(far[where], part)) / part**0.5)
         inside = where & (far <= km)
         around = late & (apart_km(there.lat, there.lon, y, x) <= km)
-        if inside.sum() >= max(rule.least, rule.share * around.sum()):
+        if inside.sum() >= rule.place_least and (inside & due).sum() >= rule.share * around.sum():
             near = where & (far <= EDGE * km)
             some = tuple(sign for sign, one in zip(signs, near, strict=True) if one)
             return Outage(signs[0].area, 0, some, False, y, x, km, 0)
@@ -142,4 +151,4 @@ def apart_km(lat: Floats, lon: Floats, y: float, x: float) -> Floats:
     return np.asarray(np.hypot(north, east))
 
 
-__all__ = ["Outage", "There", "outages"]
+__all__ = ["Outage", "There", "match_of", "outages"]

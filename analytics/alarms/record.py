@@ -13,6 +13,7 @@ RAISE = "select key, id, happened from ops.raise_alarms(%s)"
 CLEAR = "select key from ops.clear_alarms(%s, array(select to_timestamp(u / 1e6) from unnest(%s::float8[]) u))"
 LEAVE = "select ops.leave_alarm(%s, %s, to_timestamp(%s / 1e6::float8))"
 EVIDENCE = "select ops.add_evidence(%s, %s)"
+SPREAD = "select ops.spread_alarm(%s, %s::smallint, %s, %s, to_timestamp(%s / 1e6::float8))"
 
 
 class Call(NamedTuple):
@@ -60,6 +61,10 @@ class Record(Protocol):
         """Add evidence to an alarm, `at` as RFC 3339."""
         ...
 
+    def spread(self, alarm: int, call: Call) -> None:
+        """An alarm is about another area than it was, and says so."""
+        ...
+
 
 class Kept:
     """The record in the database, within the caller's transaction."""
@@ -86,6 +91,10 @@ class Kept:
     def evidence(self, alarm: int, pieces: Sequence[dict[str, Any]]) -> None:
         """As `Record` says."""
         self._connection.execute(EVIDENCE, (alarm, Jsonb(list(pieces))))
+
+    def spread(self, alarm: int, call: Call) -> None:
+        """As `Record` says."""
+        self._connection.execute(SPREAD, (alarm, call.area, call.message, call.message_en, float(call.at)))
 
 
 def instant(at_us: int) -> str:
@@ -155,3 +164,8 @@ class Rehearsed:
     def evidence(self, alarm: int, pieces: Sequence[dict[str, Any]]) -> None:
         """As `Record` says."""
         self.alarms[alarm - 1].evidence += pieces
+
+    def spread(self, alarm: int, call: Call) -> None:
+        """As `Record` says."""
+        known = self.alarms[alarm - 1]
+        known.call = known.call._replace(area=call.area, message=call.message, message_en=call.message_en)

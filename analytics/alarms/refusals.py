@@ -5,16 +5,20 @@ at. It costs nothing per message, and the memory of a number per id: of those en
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import psycopg
-from psycopg.types.json import Jsonb
+
+from analytics.alarms.telling import tell
 
 LEAST = 20
 WINDOW_S = 600.0
 """So many refused messages of one id within so many seconds are much. Judgement: a device sends one a minute at most of
 what it ought to, so half of these are beside its own."""
+FEW = 2
+"""So many that say a time to come are enough: a clock that is too far ahead is so in each message."""
 MOST_OWN = 10
 """Ids that are told of one by one in a look; when there are more, it is one matter that is wrong with all of them."""
 LATEST = 20
@@ -24,9 +28,15 @@ select claimed, total, stranger or claimed = '' from ops.quarantine_quota
 where day = (to_timestamp(%s) at time zone 'Asia/Ho_Chi_Minh')::date
 """
 WHY = "select reason from ops.quarantine where device = %s order by received desc limit %s"
-TELL = """
-insert into ops.event (time, kind, severity, device, message, detail) values (to_timestamp(%s), %s, 'minor', %s, %s, %s)
+
+CLOCK = "in_future"
+REASONS = """
+select q.device from unnest(%s::text[]) i cross join lateral (
+    select x.device, x.reason from ops.quarantine x where x.device = i order by x.received desc limit 1
+) q where q.reason = %s order by q.device
 """
+MOST_CLOCKS = 100
+"""Ids whose latest reason is asked for in a look."""
 
 OF_ANOTHER = ("wrong_area", "conflict")
 """Reasons that say that two speak under one name: a message from where the device is not, or another under the number
@@ -42,6 +52,14 @@ SAID = {
         "{n} bản tin mang tên {device} bị từ chối trong {minutes} phút, phần lớn do {reason}; thiết bị đã chuyển chỗ "
         "hoặc có nguồn khác mạo danh",
     ),
+    "clock": (
+        "the clock of {device} is ahead: {n} messages within {minutes} min say a time to come and were refused",
+        "đồng hồ của {device} chạy nhanh: {n} bản tin trong {minutes} phút ghi thời điểm tương lai và bị từ chối",
+    ),
+    "clocks": (
+        "the clocks of {devices} devices are ahead: {n} messages within {minutes} min, most of {device}",
+        "đồng hồ của {devices} thiết bị chạy nhanh: {n} bản tin trong {minutes} phút, nhiều nhất là {device}",
+    ),
     "many": (
         "{n} messages of {devices} devices were refused within {minutes} min, most of {device}",
         "{n} bản tin của {devices} thiết bị bị từ chối trong {minutes} phút, nhiều nhất là {device}",
@@ -54,9 +72,10 @@ SAID = {
 
 
 class Much(NamedTuple):
-    """An id of which so many messages were refused within so many seconds."""
+    """An id of which so many messages were refused within so many seconds, `total` in this day."""
 
     claimed: str
+    total: int
     refused: int
     seconds: float
     stranger: bool
@@ -71,19 +90,21 @@ class Refusals:
 
     def look(self, connection: psycopg.Connection, now_s: float) -> None:
         """Write an event for each that is much. `now_s`: seconds since 1970."""
-        much = self.counted(connection.execute(TOTALS, (now_s,)).fetchall(), now_s)
+        some = self.counted(connection.execute(TOTALS, (now_s,)).fetchall(), now_s)
+        ahead = clocks(connection, [one for one in some if not one.stranger][:MOST_CLOCKS])
+        wrong = [one for one in some if one.claimed in ahead]
+        for one in wrong:
+            self._since[one.claimed] = (now_s, one.total)
+        each_or_all(connection, now_s, wrong, lambda _: ("clock", CLOCK), "clocks")
+        much = [one for one in some if one.refused >= LEAST and one.claimed not in ahead]
         own = [one for one in much if not one.stranger]
-        if len(own) > MOST_OWN:
-            write(connection, now_s, "many", own)
-        else:
-            for one in own:
-                reason = reason_of(connection, one.claimed)
-                write(connection, now_s, "spoof" if reason in OF_ANOTHER else "garbage", [one], one.claimed, reason)
+        each_or_all(connection, now_s, own, partial(matter_of, connection), "many")
         if strangers := [one for one in much if one.stranger]:
             write(connection, now_s, "strangers", strangers)
 
     def counted(self, totals: Iterable[tuple[str, int, bool]], now_s: float) -> list[Much]:
-        """Ids with much since they were last told of, or within the window; the most first. Pure but for its memory."""
+        """Ids with a few at least since they were last told of, or within the window; the most first. Pure but for its
+        memory."""
         before, self._since = self._since, {}
         first, start = self._looked is None, now_s if self._looked is None else self._looked
         self._looked = now_s
@@ -92,17 +113,40 @@ class Refusals:
             since, known = before.get(claimed, (start, total if first else 0))
             if total < known:  # another day has begun
                 since, known = start, 0
-            is_much = total - known >= LEAST
-            if is_much:
-                much.append(Much(claimed, total - known, max(now_s - since, 60.0), stranger))
-            self._since[claimed] = (now_s, total) if is_much or now_s - since >= WINDOW_S else (since, known)
+            ends = total - known >= LEAST or now_s - since >= WINDOW_S
+            if total - known >= FEW:
+                much.append(Much(claimed, total, total - known, max(now_s - since, 60.0), stranger))
+            self._since[claimed] = (now_s, total) if ends else (since, known)
         return sorted(much, key=lambda one: (-one.refused, one.claimed))
 
 
-def reason_of(connection: psycopg.Connection, device: str) -> str:
-    """What is wrong with most of its latest."""
+def clocks(connection: psycopg.Connection, some: list[Much]) -> set[str]:
+    """Those of which the latest that was refused said a time to come."""
+    names = [one.claimed for one in some]
+    return {device for (device,) in connection.execute(REASONS, (names, CLOCK))} if names else set()
+
+
+def matter_of(connection: psycopg.Connection, device: str) -> tuple[str, str]:
+    """What is wrong with most of its latest: a key of SAID, and the reason."""
     reasons = Counter(reason for (reason,) in connection.execute(WHY, (device, LATEST)))
-    return min(reasons, key=lambda name: (-reasons[name], name), default="unknown")
+    reason = min(reasons, key=lambda name: (-reasons[name], name), default="unknown")
+    return "spoof" if reason in OF_ANOTHER else "garbage", reason
+
+
+def each_or_all(
+    connection: psycopg.Connection,
+    now_s: float,
+    some: list[Much],
+    matter: Callable[[str], tuple[str, str]],
+    together: str,
+) -> None:
+    """An event for each of a few, as `matter` says by its id; one for all where there are many."""
+    if len(some) > MOST_OWN:
+        write(connection, now_s, together, some)
+        return
+    for one in some:
+        what, reason = matter(one.claimed)
+        write(connection, now_s, what, [one], one.claimed, reason)
 
 
 def write(
@@ -116,7 +160,6 @@ def write(
     """An event in both languages; `what` is a key of SAID, `device`: whose it is, None: of many."""
     refused, minutes = sum(one.refused for one in some), round(max(one.seconds for one in some) / 60)
     given = {"n": refused, "devices": len(some), "minutes": minutes, "device": some[0].claimed, "reason": reason}
-    english, vietnamese = (said.format(**given) for said in SAID[what])
-    detail = {"message_vi": vietnamese, "refused": refused, "devices": len(some), "reason": reason}
-    kind = "garbage" if what == "many" else what
-    connection.execute(TELL, (now_s, kind, device, english, Jsonb(detail)))
+    kind = {"many": "garbage", "clocks": "clock"}.get(what, what)
+    detail = {"refused": refused, "devices": len(some), "reason": reason}
+    tell(connection, now_s, (kind, "minor", device), SAID[what], given, detail)

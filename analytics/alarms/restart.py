@@ -1,5 +1,6 @@
 """The engine after a restart: what lasts is read from the findings, what was told from the record."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,11 @@ from analytics.indices.fire_evidence import KIND
 ACTIVE = """
 select l.id, l.key, l.kind, l.severity, l.rule, l.device, l.area, l.family,
        l.message, coalesce(l.message_en, l.message),
-       (extract(epoch from l.last) * 1000000)::bigint, l.members,
+       (extract(epoch from l.last) * 1000000)::bigint,
        array(select m.device from ops.alarm_member m where m.alarm = l.id and m.until is null),
+       (select coalesce(jsonb_object_agg(p.area, p.devices), '{}') from (
+            select d.area, count(*) as devices from ops.alarm_member m join registry.device d on d.id = m.device
+            where m.alarm = l.id group by d.area) p),
        array(select (e.detail ->> 'finding')::bigint from ops.alarm_evidence e
              where e.alarm = l.id and e.detail ? 'finding')
 from ops.alarm l where l.cleared is null and l.rule is not null order by l.id
@@ -44,7 +48,7 @@ def restore(connection: psycopg.Connection, engine: Engine, record: Record, now:
 
 def active(engine: Engine, record: Record, row: tuple[Any, ...], now: int) -> None:
     """Take up one alarm that lasts."""
-    number, key, kind, severity, name, device, area, family, vi, en, last, members, there, evidence = row
+    number, key, kind, severity, name, device, area, family, vi, en, last, there, peaks, evidence = row
     rule, folding = engine.rules.named(name), engine.folding
     if isinstance(rule, FromAir | FromEvent):
         return
@@ -53,26 +57,35 @@ def active(engine: Engine, record: Record, row: tuple[Any, ...], now: int) -> No
         return
     if isinstance(rule, FromSilence):
         match = Match(rule, key, kind, severity, Title(vi, en), device, area, family)
-        resume(engine, match, [sign for sign in folding.silent.get(area, {}).values() if sign.device in set(there)])
+        resume(engine, match, set(there))
     if key not in folding.matters:
         record.clear([(key, max(now, last))])
         return
     matter = folding.matters[key]
     matter.told, matter.alarm, matter.last, matter.severity = set(there), number, last, severity
-    matter.peak = max(matter.peak, members)
+    matter.said = (area, vi)
+    matter.peaks |= Counter({int(place): devices for place, devices in peaks.items()})
     folding.mark(key)
 
 
-def resume(engine: Engine, match: Match, some: list[Sign]) -> None:
-    """An outage that lasts."""
-    matter = engine.folding.move(some, match)
-    if matter is None or engine.silences is None or match.area is None:
+def resume(engine: Engine, match: Match, there: set[int]) -> None:
+    """An outage that lasts. Of several districts each is as large as its members show (Silences)."""
+    silent = engine.folding.silent
+    places = {match.area: silent.get(match.area, {})} if match.area is not None else dict(silent)
+    some = {area: [sign for sign in signs.values() if sign.device in there] for area, signs in places.items()}
+    matter = engine.folding.move([sign for signs in some.values() for sign in signs], match)
+    if matter is None or engine.silences is None:
         return
     matter.back = engine.silences.rule.back
+    whole = match.kind == "power_cut" and match.area is not None
+    engine.silences.remember(match.key, [part(area, signs, whole) for area, signs in some.items() if signs])
+
+
+def part(area: int, some: list[Sign], whole: bool) -> Outage:
+    """An outage of a district, as these devices show it."""
     lat, lon = np.array([sign.lat for sign in some]), np.array([sign.lon for sign in some])
     y, x = middle(lat, lon)
     km = max(LEAST_KM, float(np.nanmax(apart_km(lat, lon, y, x)))) if y == y and x == x else 0.0
     moment = max(sign.since for sign in some)
     latest = max(moment, min(sign.since + round(sign.interval_s * 1e6) for sign in some))
-    whole = match.kind == "power_cut"
-    engine.silences.remember(match.key, Outage(match.area, moment, tuple(some), whole, y, x, km, latest))
+    return Outage(area, moment, tuple(some), whole, y, x, km, latest)

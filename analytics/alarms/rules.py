@@ -29,7 +29,7 @@ EVENTS = frozenset(
         *("session_lost", "session_taken_over", "broker_restarted", "messages_dropped", "queue_filling"),
         *("detector_failed", "index_failed", "reader_stopped", "disk_filling"),
         *("device_online", "device_offline", "codec_error", "refused", "denied", "flood", "taken"),
-        *("spoof", "garbage", "strangers"),
+        *("spoof", "garbage", "clock", "strangers"),
     )
 )
 """Kinds of ops.event. A kind that is new there has an alarm only when a rule names it."""
@@ -133,16 +133,21 @@ class FromFinding(Rule, frozen=True, kw_only=True, tag="finding"):
 
 class FromSilence(Rule, frozen=True, kw_only=True, tag="silence"):
     """Devices of a place that fall silent at one moment are one outage. `least` devices and `share` of those that
-    could have been noticed by then: of a district (`district`), or of a place in it (`place`); `back`: share of the
-    members that are heard again when it is over; `warm_up_s`: after our start in which nothing is concluded."""
+    could have been noticed by then: of a district (`district`), or of a place in it (`place`), where `place_least` are
+    enough: a gateway may have a handful of devices. `back`: share of the members of each district that are heard again
+    when it is over; `within_s`: outages that begin so close together are one, wherever they are (`several`);
+    `warm_up_s`: after our start in which nothing is concluded."""
 
     district: Title
     place: Title
+    several: Title = Title("Mất điện hoặc mất kết nối nhiều huyện", "Several districts without power or connection")
     district_severity: Severity = "critical"
     place_severity: Severity = "major"
     least: Annotated[int, msgspec.Meta(ge=3)] = 5
+    place_least: Annotated[int, msgspec.Meta(ge=3)] = 3
     share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
     back: Annotated[float, msgspec.Meta(gt=0.5, le=1)] = 0.9
+    within_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 300.0
     warm_up_s: Seconds = 60.0
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from analytics.alarms.folding import Folding
 from analytics.alarms.matching import Sign, rank
-from analytics.alarms.outage import Outage, There, outages
+from analytics.alarms.outage import Outage, There, match_of, outages
 from analytics.alarms.rules import FromSilence
 
 Fleet = Callable[[int], There]
@@ -24,12 +24,13 @@ class Known(NamedTuple):
 
 
 class Silences:
-    """Looks at a district when something has changed in it."""
+    """Looks at a district when something has changed in it. `lasting`: by key of their alarm the outages that are one,
+    the first of them first."""
 
     def __init__(self, rule: FromSilence, fleet: Fleet) -> None:
         self.rule = rule
         self._fleet = fleet
-        self.lasting: dict[str, Outage] = {}
+        self.lasting: dict[str, list[Outage]] = {}
         self._seen: dict[int, tuple[int, int]] = {}
         self._sizes: dict[str, int] = {}
 
@@ -38,64 +39,104 @@ class Silences:
         for key in [key for key in self.lasting if key not in folding.matters]:
             del self.lasting[key]
             self._sizes.pop(key, None)
-        for area in [area for area, signs in folding.silent.items() if signs]:
-            self._area(folding, area, known, now)
+        begun = [
+            outage
+            for area in sorted(area for area, signs in folding.silent.items() if signs)
+            for outage in self._area(folding, area, known, now)
+        ]
+        for outage in sorted(begun, key=lambda outage: (outage.moment, outage.area)):
+            self._begin(folding, outage)
+        for area in {outage.area for outage in begun}:
+            self._others(folding, area)
         for key in list(self.lasting):
             self._grow(folding, key, now)
 
-    def _area(self, folding: Folding, area: int, known: Known, now: int) -> None:
+    def _area(self, folding: Folding, area: int, known: Known, now: int) -> list[Outage]:
+        """New outages of a district."""
         signs = folding.silent[area]
         self._others(folding, area)
         ripe = [s for s in signs.values() if known.judged(s, now) and now - s.found >= self.rule.hold_s * 1e6]
         state = (len(ripe), max((sign.finding for sign in ripe), default=0))
-        if len(ripe) < self.rule.least or self._seen.get(area) == state:
-            return
+        if len(ripe) < self.rule.place_least or self._seen.get(area) == state:
+            return []
         self._seen[area] = state
-        for outage in outages(ripe, lambda: self._fleet(area), self.rule, now):
-            self._begin(folding, outage)
-        self._others(folding, area)
+        return outages(ripe, lambda: self._fleet(area), self.rule, now)
 
     def _others(self, folding: Folding, area: int) -> None:
         """Those that fall silent later join."""
-        for key, outage in self.lasting.items():
-            if outage.area == area:
-                self._join(folding, key, outage)
+        for key, parts in self.lasting.items():
+            for outage in parts:
+                if outage.area == area:
+                    self._join(folding, key, outage)
 
     def _begin(self, folding: Folding, outage: Outage) -> None:
-        """A new one, or more of one that lasts: of the same place, or begun at the same time in this district."""
-        match, key = outage.match(self.rule), outage.key()
-        same = [one for one, before in self.lasting.items() if before.area == outage.area and together(before, outage)]
-        if same or key in self.lasting:
-            key = same[0] if same else key
-            grown = outage.whole and not self.lasting[key].whole
-            match = match._replace(key=key) if grown else folding.matters[key].match
-            self.lasting[key] = outage if grown else self.lasting[key]
+        """A new one, or more of one that lasts: of the same place, or begun at the same time."""
+        key = outage.key()
+        if key not in self.lasting:
+            key = next((one for one, parts in self.lasting.items() if self._one(parts, outage)), key)
+        parts = self.lasting[key] = joined(self.lasting.get(key, []), outage)
+        match = match_of(parts, self.rule, key)
         matter = folding.move(outage.signs, match)
         if matter is not None:
-            matter.back = self.rule.back
-            self.lasting.setdefault(key, outage)
+            matter.match, matter.back = match, self.rule.back
+
+    def _one(self, parts: list[Outage], outage: Outage) -> bool:
+        """Whether an outage has the cause of those: it began at the same time as the first, or as one of its district,
+        as far as that can be told."""
+        near = parts[0].apart_us(outage) <= self.rule.within_s * 1e6
+        return near or any(part.area == outage.area and together(part, outage) for part in parts)
 
     def _grow(self, folding: Folding, key: str, now: int) -> None:
         """An outage of a place that turns out to be that of the district."""
-        outage, matter = self.lasting[key], folding.matters.get(key)
-        if outage.whole or matter is None or self._sizes.get(key) == len(matter.members):
+        parts, matter = self.lasting[key], folding.matters.get(key)
+        if matter is None or all(part.whole for part in parts) or self._sizes.get(key) == len(matter.members):
             return
-        self._sizes[key] = len(matter.members)
-        late = self._fleet(outage.area).silent_s * 1e6 <= now - outage.moment
-        if len(matter.members) >= self.rule.share * late.sum():
-            self.lasting[key] = outage._replace(whole=True)
-            matter.match = self.lasting[key].match(self.rule)._replace(key=key)
+        enough = False
+        for place, part in enumerate(parts):
+            enough |= not part.whole and self._becomes_whole(folding, key, place, now)
+        if not enough:
+            self._sizes[key] = len(matter.members)  # with so few it cannot become one, however long it lasts
+
+    def _becomes_whole(self, folding: Folding, key: str, place: int, now: int) -> bool:
+        """Whether it has, or may have, enough members of its district; that district's it is once they are noticed."""
+        parts, matter = self.lasting[key], folding.matters[key]
+        part = parts[place]
+        late = self._fleet(part.area).silent_s * 1e6 <= now - part.moment
+        enough = max(self.rule.least, self.rule.share * late.sum())
+        if matter.areas[part.area] < enough:
+            return False
+        if noticed(folding, key, part, now) >= enough:
+            parts[place] = part._replace(whole=True)
+            matter.match = match_of(parts, self.rule, key)
             matter.worst = max(matter.worst, self.rule.district_severity, key=rank)
             folding.mark(key)
+        return True
 
     def _join(self, folding: Folding, key: str, outage: Outage) -> None:
         signs = [sign for sign in folding.silent.get(outage.area, {}).values() if outage.has(sign)]
         if signs and key in folding.matters:
             folding.move(signs, folding.matters[key].match)
 
-    def remember(self, key: str, outage: Outage) -> None:
-        """One that lasted before our start."""
-        self.lasting[key] = outage
+    def remember(self, key: str, parts: list[Outage]) -> None:
+        """Some of one cause that lasted before our start."""
+        self.lasting[key] = sorted(parts, key=lambda part: (part.moment, part.area))
+
+
+def joined(parts: list[Outage], outage: Outage) -> list[Outage]:
+    """Outages of one cause and another: that of a whole district stands for those of its places."""
+    here = [part for part in parts if part.area == outage.area]
+    if any(part.whole or part.key() == outage.key() for part in here):
+        return parts
+    if outage.whole and here:
+        return [outage if part is here[0] else part for part in parts if part is here[0] or part not in here]
+    return [*parts, outage]
+
+
+def noticed(folding: Folding, key: str, outage: Outage, now: int) -> int:
+    """Members of a district that anybody cut off with them would have been noticed with by now: the others were heard
+    a while before the cut, and their like that were heard last at the cut are not due yet."""
+    mine = (sign for of, sign in folding.lasting.values() if of == key and sign.area == outage.area)
+    return len({sign.device for sign in mine if sign.silent_s * 1e6 <= now - outage.moment})
 
 
 def together(one: Outage, other: Outage) -> bool:

@@ -1,4 +1,4 @@
-"""The follower that makes what is due, one at a time, beside the stream."""
+"""The follower that makes what is due, one at a time, beside the stream; what is to know at once waits for no other."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("analytics.bulletins")
 
-NUMBER = 10  # apart from the other hands of an analyst
+NUMBER, AT_ONCE = 10, 11  # apart from the other hands of an analyst
 REST = timedelta(minutes=1)  # after a failure
 # While it writes, nobody takes what is committed after its begin: the stream waits for it.
 LONGEST = "set local statement_timeout = '20s'"
@@ -32,13 +32,14 @@ values ('index_failed', 'minor', %s, jsonb_build_object('index', %s::text))
 
 
 class Indices:
-    """Follower `indices`. `beside`: whether a second connection does the work, or the caller's in each tick."""
+    """Follower `indices`. `beside`: whether further connections do the work, or the caller's in each tick."""
 
     name = "indices"
 
     def __init__(self, indices: Sequence[Index] | None = None, beside: bool = True) -> None:
         self.indices = list(indices) if indices is not None else [index() for index in all_indices()]
         self.hands: Beside | Here = Here()
+        self.quick: Beside | Here = Here()  # for those that are to know at once
         self.made: dict[str, int] = {index.name: 0 for index in self.indices}
         self.failed: dict[str, int] = {index.name: 0 for index in self.indices}
         self.seconds: dict[str, float] = {index.name: 0.0 for index in self.indices}
@@ -68,7 +69,9 @@ class Indices:
     def reset(self, connection: psycopg.Connection) -> None:
         """Begin anew: what was under way and not committed is made again."""
         self.hands.close()
+        self.quick.close()
         self.hands = Beside(connection, NUMBER) if self._beside else Here()
+        self.quick = Beside(connection, AT_ONCE) if self._beside else Here()
         self._forget()
 
     def take(self, connection: psycopg.Connection, columns: Columns) -> None:
@@ -84,6 +87,7 @@ class Indices:
         if self._tidy.passed(now):
             connection.execute(FORGET)
         self.hands.step(connection)
+        self.quick.step(connection)
 
     def _look(self, index: Index, now: datetime) -> None:
         if index.due(now):
@@ -93,7 +97,8 @@ class Indices:
         if index.name not in self._waiting or resting or (job and not job.done.is_set()):
             return
         self._waiting.discard(index.name)
-        self._working[index.name] = self.hands.give(Job(self._pieces(index, now)))
+        hands = self.quick if isinstance(index, Hearing) else self.hands
+        self._working[index.name] = hands.give(Job(self._pieces(index, now)))
 
     def _pieces(self, index: Index, now: datetime) -> Iterator[Piece]:
         yield partial(self._make, index, now)

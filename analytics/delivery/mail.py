@@ -62,14 +62,14 @@ class EmailChannel:
             if receiver.user:
                 await client.login(receiver.user, self._secrets.secret)
             refused, said = await client.send_message(made, sender=receiver.sender, recipients=receiver.to)
+            # The letter is accepted: whatever goes wrong from here on must not send it again.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(FAREWELL_S):
+                    await client.quit()
         except Exception as error:
-            client.close()
             raise undelivered(error) from None
-        # The letter is accepted: whatever goes wrong from here on must not send it again.
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(FAREWELL_S):
-                await client.quit()
-        client.close()
+        finally:  # also where our time is over
+            client.close()
         return one_line(said if not refused else f"{said}; not for {', '.join(sorted(refused))}")
 
 

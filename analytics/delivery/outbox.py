@@ -27,7 +27,9 @@ with taken as (
     returning n.history
 )
 select h.id as history, h.alarm, h.what, h.recorded as at, coalesce(h.severity, a.severity) as severity,
-       a.kind, a.area, a.state
+       a.kind, a.state,
+       coalesce(array[a.area]::text[] || case when a.area is null then (
+           select array_agg(distinct m.area) from city.alarm_member m where m.alarm = a.id) end, '{}') as areas
 from taken t join city.alarm_history h on h.id = t.history left join city.alarm a on a.id = h.alarm
 order by h.id
 """
@@ -91,7 +93,8 @@ delete from ops.delivery where id in (
 
 
 class Step(NamedTuple):
-    """What happened to an alarm. Its own columns are None when it is not there any more."""
+    """What happened to an alarm. Its own columns are None when it is not there any more. `areas`: the one that it is
+    about, or None for the whole province and the districts of its members."""
 
     history: int
     alarm: int
@@ -99,8 +102,8 @@ class Step(NamedTuple):
     at: datetime
     severity: str | None
     kind: str | None
-    area: str | None
     state: str | None
+    areas: list[str | None]
 
 
 class Due(NamedTuple):
@@ -155,7 +158,7 @@ def addressees(routes: Routes, row: Step, told: set[str]) -> list[Chosen]:
         return list(followers(routes, row.what, told))
     if row.state in SILENT:
         return []
-    return chosen(routes, row.what, row.area, row.severity, row.kind, row.at)
+    return chosen(routes, row.what, row.areas, row.severity, row.kind, row.at)
 
 
 def followers(routes: Routes, what: str, told: set[str]) -> Iterable[Chosen]:

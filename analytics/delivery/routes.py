@@ -1,6 +1,7 @@
 """Who is told of which alarms: receivers, and routes to them. All routes that fit count; none ends the search."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Annotated, Literal, get_args
 
@@ -10,12 +11,16 @@ LOCAL = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # no summer time since
 Severity = Literal["critical", "major", "minor", "warning", "info"]
 Language = Literal["vi", "en"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-What = Literal["raised", "reopened", "grown", "reminded", "unshelved", "maintenance_over", "acknowledged", "cleared"]
+What = Literal[
+    "raised", "reopened", "grown", "spread", "reminded", "unshelved", "maintenance_over", "acknowledged", "cleared"
+]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 DAYS: tuple[Day, ...] = get_args(Day)
 PROVINCE = "000"
 """Stands for the area of an alarm that concerns the whole province: no zone has this code."""
-USUAL: tuple[What, ...] = ("raised", "reopened", "grown", "reminded", "unshelved", "maintenance_over", "cleared")
+USUAL: tuple[What, ...] = (
+    *("raised", "reopened", "grown", "spread", "reminded", "unshelved", "maintenance_over", "cleared"),
+)
 HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|(24):(00))")
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=120)]
@@ -61,10 +66,10 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     language: Language | None = None
     what: list[What] = msgspec.field(default_factory=lambda: list(USUAL))
 
-    def fits(self, area: str | None, severity: str, kind: str, at: datetime) -> bool:
-        """Whether an alarm of this kind at this moment takes this route. `area`: None for the whole province."""
+    def fits(self, areas: Sequence[str | None], severity: str, kind: str, at: datetime) -> bool:
+        """Whether an alarm of this kind at this moment takes this route: one about all of these; None: the province."""
         return (
-            (not self.areas or (area or PROVINCE) in self.areas)
+            (not self.areas or any((area or PROVINCE) in self.areas for area in areas))
             and (not self.severities or severity in self.severities)
             and (not self.kinds or kind in self.kinds)
             and self.open_at(at)
@@ -124,11 +129,13 @@ def span(hours: str) -> tuple[int, int]:
     return begin, end
 
 
-def chosen(routes: Routes, what: str, area: str | None, severity: str, kind: str, at: datetime) -> list[Chosen]:
+def chosen(
+    routes: Routes, what: str, areas: Sequence[str | None], severity: str, kind: str, at: datetime
+) -> list[Chosen]:
     """Who is told, each receiver once: by the first of its routes that fits."""
     told: dict[str, Chosen] = {}
     for number, route in enumerate(routes.routes, 1):
-        if what in route.what and route.fits(area, severity, kind, at):
+        if what in route.what and route.fits(areas, severity, kind, at):
             for name in route.to:
                 language = route.language or routes.receivers[name].language
                 told.setdefault(name, Chosen(name, language, route.name or str(number)))

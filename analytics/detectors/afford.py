@@ -8,9 +8,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from analytics.detectors.detector import Detector
+from analytics.detectors.layout import row_of
 from devices.family import FAMILIES
 
 SHARE = 12
@@ -43,10 +42,10 @@ def costs(kinds: Iterable[type[Detector]]) -> list[Cost]:
 
 def bytes_of(kind: type[Detector], judged: int) -> int:
     """Bytes for a device of which so many metrics are judged."""
-    return sum(
-        np.dtype(state.kind).itemsize * int(np.prod(state.shape)) * (1 if state.per_device else judged)
-        for state in kind.declared().values()
-    )
+    declared = kind.declared()
+    if kind.in_rows:
+        return row_of(declared, judged).size
+    return sum(state.size * (1 if state.per_device else judged) for state in declared.values())
 
 
 def left_out(found: Iterable[Cost], devices: Mapping[str, int], room: int) -> set[tuple[str, str]]:

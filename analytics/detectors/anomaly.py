@@ -2,15 +2,10 @@
 
 from typing import ClassVar, NamedTuple
 
-import numpy as np
-
-from analytics.detectors.anomaly_score import evidence_of, score
-from analytics.detectors.anomaly_state import DEFAULTS, WEEK_S, brief
+from analytics.detectors.anomaly_score import Asked, findings, scale
+from analytics.detectors.anomaly_state import BRIEF, DEFAULTS, WEEK_S
 from analytics.detectors.detector import Changes, Detector, Rows, State
-from analytics.detectors.rows import joined
 from devices.family import Family
-
-BRIEF = brief()
 
 
 class Parameters(NamedTuple):
@@ -30,6 +25,7 @@ class Anomaly(Detector):
 
     name = "anomaly"
     general = True
+    in_rows = True
     grace = DEFAULTS.grace
     arrays: ClassVar[dict[str, State]] = BRIEF | {"hold": State("u1")}
 
@@ -42,26 +38,13 @@ class Anomaly(Detector):
         super().__init__(family)
         self.parameters = parameters or Parameters()
         metric = family.metrics[int(self.judged[0])]
-        self.least = (metric.high - metric.low) * self.parameters.least_share
+        self.scale = scale((metric.high - metric.low) * self.parameters.least_share)
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        there = rows.of(np.isfinite(rows.values[:, self.judged[0]]))
-        return joined([self._round(there.of(places)) for places in there.rounds()])
-
-    def _round(self, rows: Rows) -> Changes:
-        slot, time, value = rows.slot, rows.time, rows.values[:, self.judged[0]]
-        kept = {name: self.state[name][:, 0] for name in BRIEF}
-        evidence = evidence_of(kept, slot, time, value, DEFAULTS, self.least)
-        scored = score(evidence)
-        old_enough = time // 1_000_000 - kept["begun"][slot] >= self.parameters.learning_s
-        found = (scored >= self.parameters.threshold) & old_enough
-        hold = self.state["hold"][slot, 0]
-        hold = np.where(found, self.parameters.hold_rows, np.where(hold > 0, hold - 1, 0)).astype("u1")
-        self.state["hold"][slot, 0], self.state["score"][slot, 0] = hold, scored
-        expected = kept["origin"][slot] + kept["level"][slot]
-        columns = (time[:, None], time[:, None], value[:, None], expected[:, None])
-        return self.switched(slot, (hold > 0)[:, None], *columns)
+        asked = Asked(*self.parameters[:3])
+        given = rows.slot, rows.time, rows.told, rows.columns(self.judged)[0], self.records.each, self.records.rows
+        return self.changes(findings(*given, DEFAULTS, asked, self.scale))
 
 
 DETECTORS = (Anomaly,)

@@ -8,59 +8,74 @@ distribution: heavy tails have wide ranges, and of n rows only about one in n is
 evidence = the most of (excess / range) / usual over the signs; score = evidence / (1 + evidence), so that evidence 1,
 score 0.5, is worth a look, and 0.99 is as far beyond the record again as all that was seen. Once a value has been seen
 it is within the range: an event that lasts is told once. For a while after it only stronger evidence counts.
+
+What is kept of a series is one record. Numbers are reckoned in 64 bits and kept in 32, ranges in 32 throughout.
 """
 
-from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 
-from analytics.detectors.anomaly_season import usual_at
+from analytics.detectors.anomaly_season import Beside, Record, foretold, usual_at
 from analytics.detectors.anomaly_state import (
     DEFAULTS,
-    FEW,
     LASTING,
     LEVEL,
-    MOST,
     PREDICTED,
     RUN,
     SEASON,
-    SEASONAL,
     SIGNS,
     SUDDEN,
-    TAPS,
-    USUAL,
     VALUE,
-    Floats,
-    Ints,
-    Kept,
     Parameters,
+    Series,
 )
-from analytics.detectors.rows import Bools
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    f8,
+    fetch,
+    i8,
+    inlined,
+    likely,
+)
+from analytics.detectors.rows import Floats, Ints
 
 LARGEST = 1e15
 """Differences from the first value are kept as 32-bit numbers, and squared."""
-TINY = 1e-37
+
+
+class Scale(NamedTuple):
+    """By sign: see `Sign`. `least`: ranges below it, in the unit of the values, count as so wide."""
+
+    usual: Array
+    most: Array
+    least: Number
+
+
+def scale(least: float = 0.0) -> Scale:
+    """Of SIGNS."""
+    usual, most = (np.array([getattr(sign, name) for sign in SIGNS], np.float32) for name in ("usual", "most"))
+    return Scale(usual, most, np.float32(least))
 
 
 def evidence_of(
-    kept: Kept, series: Ints, time: Ints, values: Floats, parameters: Parameters = DEFAULTS, least: float = 0.0
+    series: Series, places: Ints, time: Ints, values: Floats, parameters: Parameters = DEFAULTS, least: float = 0.0
 ) -> Floats:
-    """Evidence (0: nothing new, ≥ 1: unusual) of one more value of each of some series, which it takes in.
+    """Evidence (0: nothing new, ≥ 1: unusual) of values in the order in which they came, which are taken in.
 
-    `series`: places in the arrays of `kept`, each once; `time`: µs since 1970 UTC; `values`: NaN and infinite ones are
-    passed over, with evidence 0; `least`: ranges below it, in the unit of the values, count as so wide.
+    `places`: the series of each value; `time`: µs since 1970 UTC, of each; `values`: NaN and infinite ones are passed
+    over, with evidence 0; `least`: see `Scale`.
     """
-    there = np.isfinite(values)
-    if not there.all():
-        found = np.zeros(len(values))
-        found[there] = evidence_of(kept, series[there], time[there], values[there], parameters, least)
-        return found
-    if not len(series):
-        return np.zeros(0)
-    second = np.maximum(time // 1_000_000, 0)
-    value = _from_origin(kept, series, second, values)
-    signs, known = _signs(kept, series, second, value, parameters)
-    return _rested(kept, series, _beyond(kept, series, second, signs, known, parameters, least), parameters)
+    found = np.zeros(len(values))
+    sweep(places, time, values, series.kept, series.more, parameters, scale(least), found)
+    return found
 
 
 def score(evidence: Floats) -> Floats:
@@ -68,131 +83,155 @@ def score(evidence: Floats) -> Floats:
     return evidence / (1 + evidence)
 
 
-def _from_origin(kept: Kept, series: Ints, time: Ints, values: Floats) -> Floats:
-    """Values as differences from the first of their series, rounded as they are kept."""
-    origin = kept["origin"][series]
-    fresh = np.isnan(origin)
-    if fresh.any():
-        new = series[fresh]
-        kept["origin"][new] = origin[fresh] = values[fresh]
-        kept["begun"][new] = kept["span_begun"][new] = time[fresh]
-    return np.clip(values - origin, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
+@compiled
+def sweep(
+    places: Array,
+    times: Array,
+    values: Array,
+    kept: Array,
+    more: Beside,
+    asked: Parameters,
+    scale: Scale,
+    found: Array,
+) -> None:
+    """Evidence of all values."""
+    for i in range(len(places)):
+        if np.isfinite(values[i]):
+            found[i] = evidence(kept[places[i]], more, places[i], times[i] // SECOND_US, values[i], asked, scale)
 
 
-def _signs(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Parameters) -> tuple[Floats, Bools]:
-    """The signs of one row of each series, rows × SIGNS, and whether the seasonal ones are known (0 where not)."""
-    by_day, nearer = usual_at(kept, series, time, value, parameters)
-    known = ~np.isnan(by_day)
-    rows = np.minimum(kept["seasons"][series] + 1.0, parameters.lasting_rows)
-    lasting = kept["lasting"][series].astype(np.float64)
-    lasting = np.where(known, lasting + (value - by_day - lasting) / rows, lasting)
-    level = _run_mean(kept, "level", series, value, parameters.level_rows)
-    signs = np.empty((len(series), kept["low"].shape[-1]), np.float32)
-    signs[:, VALUE] = value
-    signs[:, SEASON] = np.where(known, value - nearer, 0.0)
-    signs[:, LEVEL] = level
-    signs[:, LASTING] = kept["lasting"][series] = lasting
-    signs[:, RUN] = _run(kept, series, value > level)
-    if signs.shape[1] > FEW:
-        signs[:, PREDICTED] = _foretold(kept, series, value, parameters)
-        signs[:, SUDDEN] = value
-    return signs, known
+class Asked(NamedTuple):
+    """Of findings: see `anomaly.Parameters`."""
+
+    threshold: float
+    learning_s: int
+    hold_rows: int
 
 
-def _run_mean(kept: Kept, name: str, series: Ints, value: Floats, rows: float) -> Floats:
-    """Exponential mean, from the origin on."""
-    mean = kept[name][series].astype(np.float64)
-    mean += (value - mean) / rows
-    kept[name][series] = mean
-    return mean
+@compiled
+def findings(
+    slots: Array,
+    times: Array,
+    values: Array,
+    place: int,
+    kept: Array,
+    rows: Array,
+    asked: Parameters,
+    of: Asked,
+    scale: Scale,
+) -> Told:
+    """What is found in rows; `place`: of the metric that is judged. It is told for a while after its evidence."""
+    told = []
+    for i in range(len(slots)):
+        fetch(rows, slots, i)
+        value = values[i, place]
+        if not np.isfinite(value):
+            continue
+        one, second = kept[slots[i], 0], times[i] // SECOND_US
+        found = evidence(one, None, 0, second, value, asked, scale)
+        score = found / (1.0 + found)
+        one.score = score
+        if score >= of.threshold and second - i8(one.begun) >= of.learning_s:
+            one.hold = of.hold_rows
+        elif one.hold > 0:
+            one.hold -= 1
+        if (one.hold > 0) != one.on:
+            one.on = one.hold > 0
+            usual = one.origin + one.level
+            told.append(change(slots[i], 0, one.on, times[i], times[i], f4(score), value, usual))
+    return columns(told)
 
 
-def _run(kept: Kept, series: Ints, above: Bools) -> Floats:
-    """Rows on one side of the level."""
-    length = np.where(above == kept["above"][series], np.minimum(kept["run"][series] + 1.0, 65_535), 1.0)
-    kept["above"][series] = above
-    kept["run"][series] = length
-    return length
+@inlined
+def evidence(
+    one: Record, more: Beside, place: int, time: int, value: Number, asked: Parameters, scale: Scale
+) -> Number:
+    """Of one more value of a series. `time`: s since 1970; `more`: None in the brief form."""
+    second = max(time, 0)
+    if np.isnan(one.origin):
+        one.origin = value
+        one.begun = one.span_begun = second
+    value = f8(f4(min(max(value - one.origin, -LARGEST), LARGEST)))
+    by_day, nearer = usual_at(one, more, place, second, value, asked)
+    known = by_day == by_day
+    seasons, rows = i8(one.seasons), i8(one.rows)
+    if known:
+        apart = value - by_day - f8(one.lasting)
+        one.lasting = f8(one.lasting) + apart / min(seasons + 1.0, f8(asked.lasting_rows))
+        one.seasons += seasons < 255
+    one.rows += rows < 255
+    level = f8(one.level) + (value - f8(one.level)) / asked.level_rows
+    one.level = level
+    above = value > level
+    one.run = min(i8(one.run) + 1, 65_535) if above == one.above else 1
+    one.above = above
+    turn_spans(one, second, asked)
+    most, moves = beyond(one, VALUE, f4(value), scale)
+    season, _ = beyond(one, SEASON, f4(value - nearer) if known else f4(0), scale)
+    lasting, _ = beyond(one, LASTING, one.lasting, scale)
+    if seasons >= asked.grace:
+        most = max(most, season, lasting)
+    most = max(most, beyond(one, LEVEL, one.level, scale)[0])
+    run, _ = beyond(one, RUN, f4(one.run), scale)
+    if moves:  # what never moves has no level to be on one side of
+        most = max(most, run)
+    if more is not None:
+        turn_sudden(one, more, place, asked)
+        most = max(most, beyond(one, PREDICTED, foretold(more[place], value, asked), scale)[0])
+        most = max(most, beyond(one, SUDDEN, f4(value), scale)[0])
+    return rested(one, f8(most) if rows >= asked.grace else 0.0, asked)
 
 
-def _foretold(kept: Kept, series: Ints, value: Floats, parameters: Parameters) -> Floats:
-    """Difference from the linear prediction out of the last rows (normalised least mean squares, Widrow & Hoff)."""
-    last, weights = kept["last"][series], kept["weights"][series]
-    about = (value - kept["centre"][series]).astype(np.float32)
-    wrong = about - np.einsum("ij,ij->i", last, weights)
-    power = np.einsum("ij,ij->i", last, last)
-    weights += (parameters.pace * wrong / np.maximum(power + 1e-12 * about * about, TINY))[:, None] * last
-    kept["weights"][series] = weights
-    last[:, 1:] = last[:, : TAPS - 1].copy()
-    last[:, 0] = about
-    kept["last"][series] = last
-    _run_mean(kept, "centre", series, value, parameters.centre_rows)
-    return np.asarray(wrong)
+@inlined
+def beyond(one: Record, sign: int, value: Number, scale: Scale) -> tuple[Number, bool]:
+    """How far a sign is beyond its record, which it then is itself; and whether it has ever moved."""
+    low, high = min(one.low[0, sign], one.low[1, sign]), max(one.high[0, sign], one.high[1, sign])
+    one.low[0, sign], one.high[0, sign] = min(one.low[0, sign], value), max(one.high[0, sign], value)
+    width = max(high - low, one.range[sign])
+    if sign != RUN:
+        width = max(width, scale.least)
+    excess = max(value - high, low - value)
+    if likely(not excess > 0):
+        return f4(0), width > 0
+    # A first movement has no range to be measured by: it counts as one.
+    return min(excess / (width if width > 0 else excess), scale.most[sign]) / scale.usual[sign], width > 0
 
 
-def _beyond(
-    kept: Kept, series: Ints, time: Ints, signs: Floats, known: Bools, parameters: Parameters, least: float
-) -> Floats:
-    """Evidence of each row: how far signs are beyond their records, which they then are themselves."""
-    _turn_spans(kept, series, time, parameters)
-    lows, highs = kept["low"][series], kept["high"][series]
-    low, high = np.minimum(lows[:, 0], lows[:, 1]), np.maximum(highs[:, 0], highs[:, 1])
-    excess = np.maximum(signs - high, low - signs)
-    width = np.maximum(high - low, kept["range"][series])
-    width[:, :RUN] = np.maximum(width[:, :RUN], least)
-    width[:, FEW:] = np.maximum(width[:, FEW:], least)
-    moves = width[:, VALUE] > 0
-    still = width <= 0  # a first movement has no range to be measured by: it counts as one
-    np.copyto(width, np.where(excess > 0, excess, 1), where=still)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.minimum(excess / width, MOST[: width.shape[1]]) / USUAL[: width.shape[1]]
-    lows[:, 0], highs[:, 0] = np.minimum(lows[:, 0], signs), np.maximum(highs[:, 0], signs)
-    kept["low"][series], kept["high"][series] = lows, highs
-    found[:, RUN] *= moves  # what never moves has no level to be on one side of
-    found[:, SEASONAL] *= _counted(kept, "seasons", series, known, parameters)[:, None]
-    most = reduce(np.maximum, found.T)
-    return np.where(_counted(kept, "rows", series, True, parameters) & (most > 0), most, 0.0)
-
-
-def _counted(kept: Kept, name: str, series: Ints, there: Bools | bool, parameters: Parameters) -> Bools:
-    """Whether enough rows came before; counts this one."""
-    count = kept[name][series]
-    kept[name][series] = count + ((count < 255) & there)
-    return np.asarray(count >= parameters.grace)
-
-
-def _turn_spans(kept: Kept, series: Ints, time: Ints, parameters: Parameters) -> None:
+@inlined
+def turn_spans(one: Record, time: int, asked: Parameters) -> None:
     """Begin a new span of records where one is over."""
-    rows = np.minimum(kept["span_rows"][series].astype(np.int64) + 1, 65_535)
-    over = (rows > parameters.memory_rows) & (time - kept["span_begun"][series] >= parameters.memory_s)
-    kept["span_rows"][series] = rows
-    if over.any():
-        ended = series[over]
-        _turn(kept, ended, slice(0, SUDDEN), parameters)
-        kept["span_rows"][ended] = 0
-        kept["span_begun"][ended] = time[over]
-    if "sudden_rows" in kept:
-        rows = kept["sudden_rows"][series] + 1
-        over = rows > parameters.sudden_rows
-        kept["sudden_rows"][series] = np.where(over, 0, rows)
-        if over.any():
-            _turn(kept, series[over], slice(SUDDEN, len(SIGNS)), parameters)
+    one.span_rows = min(i8(one.span_rows) + 1, 65_535)
+    if one.span_rows > asked.memory_rows and time - i8(one.span_begun) >= asked.memory_s:
+        one.span_rows, one.span_begun = 0, time
+        for sign in range(min(SUDDEN, one.range.shape[0])):
+            turn(one, sign, asked)
 
 
-def _turn(kept: Kept, series: Ints, signs: slice, parameters: Parameters) -> None:
-    low, high = kept["low"], kept["high"]
-    width = high[series, :, signs].max(axis=1) - low[series, :, signs].min(axis=1)
-    kept["range"][series, signs] = parameters.fading * np.maximum(kept["range"][series, signs], width)
-    for record, none in ((low, np.inf), (high, -np.inf)):
-        record[series, 1, signs] = record[series, 0, signs]
-        record[series, 0, signs] = none
+@inlined
+def turn_sudden(one: Record, more: Beside, place: int, asked: Parameters) -> None:
+    """The same for the sign of short memory."""
+    more[place].sudden_rows += 1
+    if more[place].sudden_rows > asked.sudden_rows:
+        more[place].sudden_rows = 0
+        turn(one, SUDDEN, asked)
 
 
-def _rested(kept: Kept, series: Ints, evidence: Floats, parameters: Parameters) -> Floats:
+@inlined
+def turn(one: Record, sign: int, asked: Parameters) -> None:
+    """The widest range fades; the span before is forgotten."""
+    width = max(one.high[0, sign], one.high[1, sign]) - min(one.low[0, sign], one.low[1, sign])
+    one.range[sign] = f4(asked.fading) * max(one.range[sign], width)
+    one.low[1, sign], one.high[1, sign] = one.low[0, sign], one.high[0, sign]
+    one.low[0, sign], one.high[0, sign] = f4(np.inf), f4(-np.inf)
+
+
+@inlined
+def rested(one: Record, evidence: Number, asked: Parameters) -> Number:
     """After evidence was told, only stronger counts until the rest is over."""
-    evidence = evidence.astype(np.float32).astype(np.float64)
-    since = kept["since_peak"][series]
-    told = (evidence > 0) & ((evidence > kept["peak"][series]) | (since >= parameters.rest_rows))
-    kept["since_peak"][series] = np.where(told, 0, np.minimum(since.astype(np.int64) + 1, 65_535))
-    kept["peak"][series] = np.where(told, evidence, kept["peak"][series])
-    return np.where(told, evidence, 0.0)
+    since = i8(one.since_peak)
+    told = evidence > 0 and (evidence > f8(one.peak) or since >= asked.rest_rows)
+    one.since_peak = 0 if told else min(since + 1, 65_535)
+    if not told:
+        return 0.0
+    one.peak = evidence
+    return evidence

@@ -1,48 +1,74 @@
-"""What is usual at an hour of the day and of the week, learnt from the means of hours that are over."""
+"""What is to be expected: by the hour of the day and of the week, and by the last rows."""
+
+from typing import Any
 
 import numpy as np
 
-from analytics.detectors.anomaly_state import DAY_S, HOUR_S, WEEK_S, Floats, Ints, Kept, Parameters
+from analytics.detectors.anomaly_state import DAY_S, HOUR_S, TAPS, WEEK_S, Parameters
+from analytics.detectors.compiled import Array, Number, f4, f8, i8, inlined
+
+TINY = f4(1e-37)
+Record = Any
+"""What is kept of one series."""
+Beside = Any
+"""What the full form keeps beside of all series; None in the brief one."""
 
 
-def usual_at(kept: Kept, series: Ints, time: Ints, value: Floats, parameters: Parameters) -> tuple[Floats, Floats]:
+@inlined
+def usual_at(
+    one: Record, more: Beside, place: int, time: int, value: Number, asked: Parameters
+) -> tuple[Number, Number]:
     """What is usual now by the day (NaN before two days are known), and by day or week, whichever is nearer to `value`.
 
-    Takes the value in: it counts once its hour is over. `time`: s since 1970 UTC; `value`: from the origin.
+    Learnt from the means of hours: the value counts once its own is over.
     """
-    hour = time // HOUR_S
-    _turn_hours(kept, series, hour, parameters)
-    rows = np.minimum(kept["hour_rows"][series].astype(np.int64) + 1, 65_535)
-    mean = kept["hour_mean"][series]
-    kept["hour_mean"][series] = mean + (value - mean) / rows
-    kept["hour_rows"][series] = rows
-    age = time - kept["begun"][series]
-    by_day = np.where(age >= 2 * DAY_S, kept["day"][series, hour % 24], np.nan).astype(np.float64)
-    if "week" not in kept:
-        return by_day, by_day
-    by_week = np.where(age >= 2 * WEEK_S, kept["week"][series, hour % 168], np.nan).astype(np.float64)
-    return by_day, np.where(np.abs(value - by_week) < np.abs(value - by_day), by_week, by_day)
+    hour, begun = time // HOUR_S, i8(one.begun)
+    if hour != one.hour:
+        turn_hour(one, more, place, asked)
+        one.hour, one.hour_rows, one.hour_mean = hour, 0, 0
+    rows, mean = min(i8(one.hour_rows) + 1, 65_535), f8(one.hour_mean)
+    one.hour_rows, one.hour_mean = rows, mean + (value - mean) / rows
+    by_day = f8(one.day[hour % 24]) if time - begun >= 2 * DAY_S else np.nan
+    if more is not None:
+        by_week = f8(more[place].week[hour % 168]) if time - begun >= 2 * WEEK_S else np.nan
+        if abs(value - by_week) < abs(value - by_day):
+            return by_day, by_week
+    return by_day, by_day
 
 
-def _turn_hours(kept: Kept, series: Ints, hour: Ints, parameters: Parameters) -> None:
-    """Take in the means of hours that are over."""
-    turned = hour != kept["hour"][series]
-    if not turned.any():
+@inlined
+def turn_hour(one: Record, more: Beside, place: int, asked: Parameters) -> None:
+    """Take in the mean of an hour that is over."""
+    if one.hour_rows == 0:
         return
-    over = series[turned & (kept["hour_rows"][series] > 0)]
-    past = kept["hour"][over].astype(np.int64)
-    mean = kept["hour_mean"][over].astype(np.float64)
-    age = np.maximum(past * HOUR_S - kept["begun"][over], 0)
-    for name, hours, span, rate in (
-        ("day", 24, DAY_S, parameters.day_rate),
-        ("week", 168, WEEK_S, parameters.week_rate),
-    ):
-        if name not in kept:
-            continue
-        usual = kept[name][over, past % hours]
-        share = np.maximum(rate, 1 / (age // span + 1))
-        kept[name][over, past % hours] = np.where(np.isnan(usual), mean, usual + share * (mean - usual))
-    begun = series[turned]
-    kept["hour"][begun] = hour[turned]
-    kept["hour_rows"][begun] = 0
-    kept["hour_mean"][begun] = 0
+    past, mean = i8(one.hour), f8(one.hour_mean)
+    age = max(past * HOUR_S - i8(one.begun), 0)
+    learn(one.day, past % 24, mean, max(asked.day_rate, 1 / (age // DAY_S + 1)))
+    if more is not None:
+        learn(more[place].week, past % 168, mean, max(asked.week_rate, 1 / (age // WEEK_S + 1)))
+
+
+@inlined
+def learn(usual: Array, hour: int, mean: Number, share: Number) -> None:
+    """Move what is usual at an hour."""
+    before = f8(usual[hour])
+    usual[hour] = mean if np.isnan(before) else before + share * (mean - before)
+
+
+@inlined
+def foretold(more: Record, value: Number, asked: Parameters) -> Number:
+    """Difference from the linear prediction out of the last rows (normalised least mean squares, Widrow & Hoff)."""
+    last, weights = more.last, more.weights
+    about = f4(value - f8(more.centre))
+    wrong, power = about, f4(0)
+    for tap in range(TAPS):
+        wrong -= last[tap] * weights[tap]
+        power += last[tap] * last[tap]
+    step = f4(asked.pace) * wrong / max(power + f4(1e-12) * about * about, TINY)
+    for tap in range(TAPS):
+        weights[tap] += step * last[tap]
+    for tap in range(TAPS - 1, 0, -1):
+        last[tap] = last[tap - 1]
+    last[0] = about
+    more.centre = f8(more.centre) + (value - f8(more.centre)) / asked.centre_rows
+    return wrong

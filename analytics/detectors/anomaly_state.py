@@ -1,16 +1,11 @@
 """What the anomaly score keeps of a series, and the numbers by which it judges: one set for all series."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.detector import State
-from analytics.detectors.rows import Floats, Ints
-
-Kept = Mapping[str, npt.NDArray[Any]]
-"""Arrays by name, first axis: the series."""
+from analytics.detectors.layout import State, record
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
@@ -43,9 +38,6 @@ SIGNS = (
 )
 VALUE, SEASON, LEVEL, LASTING, RUN, PREDICTED, SUDDEN = range(len(SIGNS))
 FEW = RUN + 1
-SEASONAL = [SEASON, LASTING]
-USUAL = np.array([sign.usual for sign in SIGNS], np.float32)
-MOST = np.array([sign.most for sign in SIGNS], np.float32)
 
 
 class Parameters(NamedTuple):
@@ -74,62 +66,59 @@ class Parameters(NamedTuple):
 
 DEFAULTS = Parameters()
 
-ARRAYS: dict[str, State] = {
-    "origin": State("f8", np.nan),  # first value: all others are kept as differences from it
-    "begun": State("u4"),  # s since 1970: first reading
-    "hour": State("i4"),  # hours since 1970: the hour of which the mean is being taken
-    "hour_mean": State("f4"),
-    "hour_rows": State("u2"),
-    "day": State("f4", np.nan, (DAY_HOURS,)),  # usual at an hour of the day, UTC
-    "week": State("f4", np.nan, (WEEK_HOURS,)),  # the same of the week, from Thursday, as 1970 began
-    "level": State("f4"),
-    "lasting": State("f4"),
+
+def arrays(signs: int) -> dict[str, State]:
+    """What is kept of a series in either form; the brief one follows the first FEW signs."""
+    return {
+        "origin": State("f8", np.nan),  # first value: all others are kept as differences from it
+        "begun": State("u4"),  # s since 1970: first reading
+        "hour": State("i4"),  # hours since 1970: the hour of which the mean is being taken
+        "hour_mean": State("f4"),
+        "hour_rows": State("u2"),
+        "day": State("f4", np.nan, (DAY_HOURS,)),  # usual at an hour of the day, UTC
+        "level": State("f4"),
+        "lasting": State("f4"),
+        "above": State("?"),
+        "run": State("u2"),
+        "low": State("f4", np.inf, (2, signs)),  # of this span and of the one before, by sign
+        "high": State("f4", -np.inf, (2, signs)),
+        "range": State("f4", 0, (signs,)),  # widest of spans before, fading
+        "rows": State("u1"),  # seen, up to 255
+        "seasons": State("u1"),  # of these, rows for which it was known what is usual
+        "span_begun": State("u4"),  # s since 1970
+        "span_rows": State("u2"),  # up to 65,535
+        "peak": State("f4"),  # evidence of the last detection
+        "since_peak": State("u2", 65_535),  # rows since then
+    }
+
+
+BRIEF = arrays(FEW)
+"""For millions of series: the first FEW signs, and of the season the day alone."""
+FULL = arrays(len(SIGNS))
+MORE = {
+    "week": State("f4", np.nan, (WEEK_HOURS,)),  # usual at an hour of the week, from Thursday, as 1970 began
     "centre": State("f4"),
     "last": State("f4", 0, (TAPS,)),  # the last values about the centre, newest first
     "weights": State("f4", 0, (TAPS,)),  # with which they foretell the next
-    "above": State("?"),
-    "run": State("u2"),
-    "low": State("f4", np.inf, (2, len(SIGNS))),  # of this span and of the one before, by sign
-    "high": State("f4", -np.inf, (2, len(SIGNS))),
-    "range": State("f4", 0, (len(SIGNS),)),  # widest of spans before, fading
-    "rows": State("u1"),  # seen, up to 255
-    "seasons": State("u1"),  # of these, rows for which it was known what is usual
-    "span_begun": State("u4"),  # s since 1970
-    "span_rows": State("u2"),  # up to 65,535
     "sudden_rows": State("u2"),
-    "peak": State("f4"),  # evidence of the last detection
-    "since_peak": State("u2", 65_535),  # rows since then
 }
-
-RECORDS = ("low", "high", "range")
-
-
-def brief() -> dict[str, State]:
-    """Arrays of the brief form, for millions of series: the first FEW signs, and of the season the day alone."""
-    left_out = ("week", "centre", "last", "weights", "sudden_rows")
-    short = {name: state for name, state in ARRAYS.items() if name not in left_out}
-    return short | {name: short[name]._replace(shape=(*short[name].shape[:-1], FEW)) for name in RECORDS}
+"""What the full form keeps beside."""
 
 
-def bytes_per_series(arrays: Mapping[str, State] = ARRAYS) -> int:
-    """What one series takes."""
-    return sum(np.dtype(state.kind).itemsize * int(np.prod(state.shape, dtype=int)) for state in arrays.values())
+class Series(NamedTuple):
+    """What is kept of some series, a record each: in either form, and what the full form keeps beside."""
+
+    kept: npt.NDArray[Any]
+    more: npt.NDArray[Any] | None
 
 
-def new_series(count: int, arrays: Mapping[str, State] = ARRAYS) -> dict[str, npt.NDArray[Any]]:
+def new_series(count: int, full: bool = True) -> Series:
     """State of series of which nothing was seen."""
-    return {name: np.full((count, *state.shape), state.filling, np.dtype(state.kind)) for name, state in arrays.items()}
+    return Series(_new(count, FULL), _new(count, MORE)) if full else Series(_new(count, BRIEF), None)
 
 
-__all__ = [
-    "ARRAYS",
-    "DEFAULTS",
-    "SIGNS",
-    "Floats",
-    "Ints",
-    "Kept",
-    "Parameters",
-    "brief",
-    "bytes_per_series",
-    "new_series",
-]
+def _new(count: int, states: dict[str, State]) -> npt.NDArray[Any]:
+    kept = np.zeros(count, record(states))
+    for name, state in states.items():
+        kept[name] = state.filling
+    return kept

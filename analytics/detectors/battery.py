@@ -63,13 +63,13 @@ class Battery(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        told: Bools = np.asarray(~np.isnan(rows.values[:, self.judged]).all(axis=1))
+        told: Bools = np.asarray(~np.isnan(rows.told[:, rows.columns(self.judged)]).all(axis=1))
         rows = rows if told.all() else rows.of(told)
         return joined([self._round(rows.of(places)) for places in rows.rounds()])
 
     def _round(self, rows: Rows) -> Changes:
         state, slot, asked = self.state, rows.slot, self.parameters
-        value = rows.values[:, self.judged]
+        value = rows.told[:, rows.columns(self.judged)]
         told = ~np.isnan(value)
         full = np.where(self._voltage, state["best"][slot], 1.0)
         charged = told & (value - state["last"][slot] > asked.charged * full)

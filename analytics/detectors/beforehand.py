@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from analytics.alarms.senders import Senders
 from analytics.columns import Columns
 from analytics.detectors import all_detectors
 from analytics.detectors.detector import Detector
@@ -21,6 +22,7 @@ READINGS = 3
 def main() -> None:
     """Let every detector of every family judge a device that says a few things; whatever it finds is forgotten."""
     began = time.monotonic()
+    Senders().take(few_readings(next(iter(FAMILIES.values()))))
     for family in FAMILIES.values():
         watch = Watch(family, all_detectors(), failed)
         watch.grow(one_device())

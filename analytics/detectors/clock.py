@@ -2,8 +2,20 @@
 
 from typing import ClassVar, NamedTuple
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8, latched
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    fetch,
+    i8,
+    latched,
+)
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 
@@ -29,6 +41,7 @@ class Clock(Detector):
 
     name = "clock"
     whole = True
+    in_rows = True
     grace = 4
     late = True
     arrays: ClassVar[dict[str, State]] = {
@@ -43,30 +56,22 @@ class Clock(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        return self.changes(sweep(rows.slot, rows.time, rows.received, self.kept(Kept), self.parameters))
-
-
-class Kept(NamedTuple):
-    """As `Clock` declares them."""
-
-    offset: Array
-    run: Array
-    since: Array
-    on: Array
-    score: Array
+        return self.changes(sweep(rows.slot, rows.time, rows.received, self.records, self.parameters))
 
 
 @compiled
-def sweep(slots: Array, times: Array, receipts: Array, kept: Kept, asked: Parameters) -> Told:
+def sweep(slots: Array, times: Array, receipts: Array, kept: Records, asked: Parameters) -> Told:
     """Most readings are on time, as those before: of these nothing is noted."""
     told = []
+    each, rows = kept.each, kept.rows
     for i in range(len(slots)):
-        at, received = (slots[i], 0), receipts[i]
-        offset, run = (received - times[i]) / SECOND_US, i8(kept.run[at])
+        fetch(rows, slots, i)
+        entry, received = each[slots[i], 0], receipts[i]
+        offset, run = (received - times[i]) / SECOND_US, i8(entry.run)
         wrong = abs(offset) > asked.wrong_s
         if not wrong and run == 0:
             continue
-        least = kept.offset[at]
+        least = entry.offset
         near = f4(asked.nearer) * abs(least) - f4(30)
         if wrong and run > 0 and offset * least > 0 and abs(offset) >= near:
             run = min(run, 250) + 1
@@ -74,16 +79,16 @@ def sweep(slots: Array, times: Array, receipts: Array, kept: Kept, asked: Parame
                 least = f4(offset)
         else:
             run, least = i8(wrong), f4(offset)
-            kept.since[at] = received
-        long = (received - kept.since[at]) / SECOND_US >= asked.seconds
-        score, was = min(run / asked.readings, 1.0 if long else 0.99), kept.on[at]
+            entry.since = received
+        long = (received - entry.since) / SECOND_US >= asked.seconds
+        score, was = min(run / asked.readings, 1.0 if long else 0.99), entry.on
         if was and wrong:
             score = max(score, 0.6)  # a smaller error is an error still
-        kept.offset[at], kept.run[at], kept.score[at] = least, run, score
+        entry.offset, entry.run, entry.score = least, run, score
         on = latched(was, score)
         if on != was:
-            kept.on[at] = on
-            told.append(change(at[0], 0, on, received, kept.since[at], kept.score[at], least, 0.0))
+            entry.on = on
+            told.append(change(slots[i], 0, on, received, entry.since, entry.score, least, 0.0))
     return columns(told)
 
 

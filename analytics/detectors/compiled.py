@@ -2,9 +2,9 @@
 
 Compiled once for each kind of arguments, some 15 s of CPU in all, and kept beside this module, or where NUMBA_CACHE_DIR
 says; where nothing can be written each process compiles again. What is kept is asked for again when its own module has
-changed, or this one; so helpers lie in the module of their loop, or here. Compiled functions take arrays, named tuples
-of them and numbers, and call none but compiled ones. Nothing checks places: one that is outside of an array is a fault
-that ends the process.
+changed, or one of SHARED; so helpers lie in the module of their loop, or there. Compiled functions take arrays,
+records, named tuples of them and numbers, and call none but compiled ones. Nothing checks places: one that is outside
+of an array is a fault that ends the process.
 """
 
 import hashlib
@@ -15,7 +15,10 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped] # numba's own
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from analytics.detectors.rows import NO_CHANGES, Changes, Ints
 
@@ -27,13 +30,20 @@ Told = tuple[Array, Array]
 """Changes as loops tell them, in order: whole numbers (5 × changes), numbers (3 × changes)."""
 Number = Any
 """A number of whatever width, as compiled functions pass them on."""
+Record = Any
+"""What is kept of a metric of a device, or of the device; see layout.py."""
 i8, f4, f8 = (cast(Any, kind) for kind in (np.int64, np.float32, np.float64))
 SECOND_US = 1_000_000
+AHEAD = 16
+"""Readings by which what is kept of a device is fetched before it is looked at."""
 
-HERE = Path(__file__)
-SHELF = HERE.parent / "__pycache__" / f"loops-{hashlib.sha256(HERE.read_bytes()).hexdigest()[:12]}"
+HERE = Path(__file__).parent
+SHARED = ("compiled.py", "anomaly_season.py")
+"""Modules of helpers for loops of other modules: when they change, all is compiled again."""
+MARK = hashlib.sha256(b"".join(HERE.joinpath(name).read_bytes() for name in SHARED)).hexdigest()[:12]
+SHELF = HERE / "__pycache__" / f"loops-{MARK}"
 settings = cast(Any, numba.config)
-settings.CACHE_DIR = settings.CACHE_DIR or str(SHELF)
+settings.CACHE_DIR = str(Path(settings.CACHE_DIR) / SHELF.name if settings.CACHE_DIR else SHELF)
 
 
 def compiled(function: F) -> F:
@@ -50,9 +60,54 @@ def inlined(function: F) -> F:
 def made(function: F, forceinline: bool = False) -> F:
     """The compiled function."""
     try:
-        return cast(F, njit(cache=True, error_model="numpy", forceinline=forceinline)(function))
+        return cast(F, njit(cache=True, nogil=True, error_model="numpy", forceinline=forceinline)(function))
     except RuntimeError:  # there is no place that can be written to
-        return cast(F, njit(error_model="numpy", forceinline=forceinline)(function))
+        return cast(F, njit(nogil=True, error_model="numpy", forceinline=forceinline)(function))
+
+
+def fetched(_: Any, rows: Any, place: Any, at: Any) -> Any:
+    """Let the processor fetch the line of a byte of `rows` (rows × bytes) while it goes on with something else."""
+
+    def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        kind, byte, number = signature.args[0], ir.IntType(8).as_pointer(), ir.IntType(32)
+        array = context.make_array(kind)(context, builder, given[0])
+        line = builder.bitcast(cast(Any, cgutils).get_item_pointer(context, builder, kind, array, given[1:]), byte)
+        takes = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        to_write, often, of_numbers = number(1), number(3), number(1)
+        builder.call(
+            builder.module.declare_intrinsic("llvm.prefetch", [byte], takes), [line, to_write, often, of_numbers]
+        )
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, types.intp), build
+
+
+fetched_line = cast(Any, intrinsic(fetched))
+
+
+@inlined
+def fetch(rows: Array, slots: Array, i: int) -> None:
+    """Have the row of a device at hand that comes AHEAD of others. It may begin within a line: so its end is asked for,
+    too. No branches but these: with more, numba counts who uses the arrays at every reading."""
+    if i + AHEAD < len(slots):
+        fetched_line(rows, slots[i + AHEAD], 0)
+        fetched_line(rows, slots[i + AHEAD], rows.shape[1] - 1)
+        for at in range(64, rows.shape[1], 64):
+            fetched_line(rows, slots[i + AHEAD], at)
+
+
+def expected(_: Any, whether: Any) -> Any:
+    """What is nearly always so: what comes otherwise is kept out of the way, and out of the registers."""
+
+    def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        bit = ir.IntType(1)
+        expect = builder.module.declare_intrinsic("llvm.expect", [bit], ir.FunctionType(bit, [bit, bit]))
+        return builder.call(expect, [given[0], bit(1)])
+
+    return types.boolean(types.boolean), build
+
+
+likely = cast(Any, intrinsic(expected))
 
 
 @inlined
@@ -64,15 +119,15 @@ def change(
 
 
 @inlined
-def tally(readings: Array, same: Array, at: tuple[int, int], again: Number, full: int) -> Number:
+def tally(entry: Record, again: Number, full: int) -> Number:
     """Count a reading, and whether it says the same `again`; where they come to `full`, what is long ago counts half.
     Returns how many there were before."""
-    n = i8(readings[at])
-    readings[at] = n + 1
-    same[at] += again
+    n = i8(entry.readings)
+    entry.readings = n + 1
+    entry.same += again
     if n >= full - 1:
-        readings[at] //= 2
-        same[at] //= 2
+        entry.readings //= 2
+        entry.same //= 2
     return n
 
 

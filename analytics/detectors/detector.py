@@ -4,29 +4,19 @@ A new one is a module of this folder with a class below in its `DETECTORS`; `rep
 runs it, saves and restores its arrays, and keeps what it finds; tests/test_detectors_laws.py holds it to the laws.
 """
 
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from analytics.detectors.compiled import Told, changes_of
+from analytics.detectors.layout import Records, State, new_columns, new_rows
 from analytics.detectors.rows import NO_CHANGES, WHOLE_DEVICE, Bools, Changes, Fleet, Floats, Ints, Rows, joined
 from devices.family import Family
 
 Values = Floats | Ints | float
-Kept = TypeVar("Kept", bound=tuple[Any, ...])
-
-
-class State(NamedTuple):
-    """An array of a detector: numpy type, what a new device begins with, and its shape behind the slot.
-
-    One entry per judged metric, each of the further `shape`; with `per_device` one per device.
-    """
-
-    kind: str
-    filling: float = 0
-    shape: tuple[int, ...] = ()
-    per_device: bool = False
+LEAST = 2
+"""Slots there is always room for: rows of one device alone are another kind of array to numba, compiled by itself."""
 
 
 class Detector:
@@ -37,7 +27,8 @@ class Detector:
     `whole`: whether it judges the device as a whole rather than its gauges; `narrow`: whether `family` may lack metrics
     that no device of it has sent so far, as it should where a detector judges whatever there is: what nobody sends then
     takes no memory; `general`: whether it looks at any metric rather than for one kind of trouble, and gives way where
-    there is no memory for all (afford.py).
+    there is no memory for all (afford.py); `in_rows`: whether all of a device lies together (layout.py), for loops, as
+    `records`; else each array by itself.
     `judged`: places of the metrics that it judges, or WHOLE_DEVICE alone; arrays have a column for each.
     """
 
@@ -48,6 +39,7 @@ class Detector:
     whole: ClassVar[bool] = False
     narrow: ClassVar[bool] = False
     general: ClassVar[bool] = False
+    in_rows: ClassVar[bool] = False
     everywhere: ClassVar[dict[str, State]] = {"on": State("?"), "score": State("f4")}
 
     @classmethod
@@ -61,28 +53,30 @@ class Detector:
         self.family = family
         self.judged = np.array(self.judges(family), np.int64)
         self.fleet: Fleet | None = None
-        self.state: dict[str, npt.NDArray[Any]] = {name: self._new(state, 0) for name, state in self.declared().items()}
+        self.state: dict[str, npt.NDArray[Any]] = {}
+        self.records: Records
+        self._grow(0)
 
     @classmethod
     def declared(cls) -> dict[str, State]:
         """All arrays that are kept, by name."""
         return cls.everywhere | cls.arrays
 
-    def _new(self, state: State, slots: int) -> npt.NDArray[Any]:
-        shape = state.shape if state.per_device else (len(self.judged), *state.shape)
-        if not state.filling:
-            return np.zeros((slots, *shape), np.dtype(state.kind))  # memory of devices that never send is never touched
-        return np.full((slots, *shape), state.filling, np.dtype(state.kind))
+    def _grow(self, slots: int) -> None:
+        if self.in_rows:
+            arrays, self.records = new_rows(self.declared(), len(self.judged), slots)
+        else:
+            arrays = new_columns(self.declared(), len(self.judged), slots)
+        self.state.update(arrays)
 
     def grow(self, fleet: Fleet) -> None:
         """The registry has changed: newcomers have slots behind the others, and the rest may be other than before."""
         self.fleet = fleet
-        for name, state in self.declared().items():
-            have = len(self.state[name])
-            if have < fleet.size:
-                grown = self._new(state, fleet.size + have // 8)  # so that it does not grow with each newcomer
-                grown[:have] = self.state[name]
-                self.state[name] = grown
+        before, have = dict(self.state), len(self.state["on"])
+        if have < fleet.size:
+            self._grow(max(fleet.size + have // 8, LEAST))  # so that it does not grow with each newcomer
+            for name in self.declared():
+                self.state[name][:have] = before.pop(name)
 
     def forget(self, slots: Ints) -> None:
         """Begin anew with some devices: they were retired, or are another model now."""
@@ -97,10 +91,6 @@ class Detector:
     def _round(self, rows: Rows) -> Changes:
         """Take in rows of different devices."""
         raise NotImplementedError
-
-    def kept(self, kind: type[Kept]) -> Kept:
-        """The arrays that a named tuple names, for a compiled loop."""
-        return kind(*(self.state[name] for name in getattr(kind, "_fields")))  # noqa: B009 - of any named tuple
 
     def changes(self, told: Told) -> Changes:
         """What a compiled loop told."""

@@ -5,8 +5,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.compiled import Array, compiled, f4
+from analytics.detectors.compiled import Array, compiled, f4, fetch
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
+from analytics.detectors.layout import Records
 from analytics.detectors.rows import Floats, Ints, joined
 from analytics.indices.neighbours import NOBODY, nearest
 from devices.family import Family
@@ -64,6 +65,7 @@ class Drift(Detector):
     name = "drift"
     general = True
     narrow = True
+    in_rows = True
     grace = 72
     arrays: ClassVar[dict[str, State]] = {
         "hour": State("i4", -1, per_device=True),  # hours since 1970 of `sum`
@@ -102,7 +104,7 @@ class Drift(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector; the hours are judged by `tick`."""
-        sum_up(rows.slot, rows.time, rows.short, self.judged, self.kept(Kept))
+        sum_up(rows.slot, rows.time, rows.short, self.judged, self.records)
         return NO_CHANGES
 
     def tick(self, now_us: int) -> Changes:
@@ -223,33 +225,26 @@ class Drift(Detector):
         return self.switched(slots, on, (hour + 1) * HOUR_US + asked.delay_us, since * HOUR_US, value, usual + offset)
 
 
-class Kept(NamedTuple):
-    """Of what `Drift` declares, what each reading moves."""
-
-    hour: Array
-    closed: Array
-    sum: Array
-    readings: Array
-    mean: Array
-
-
 @compiled
-def sum_up(slots: Array, times: Array, values: Array, places: Array, kept: Kept) -> None:
+def sum_up(slots: Array, times: Array, values: Array, places: Array, kept: Records) -> None:
     """Add readings to the sums of their hours; a new hour closes the one before."""
+    each, devices, rows = kept
     for i in range(len(slots)):
+        fetch(rows, slots, i)
         slot, hour = slots[i], times[i] // HOUR_US
-        over = hour > kept.hour[slot]
+        device = devices[slot]
+        over = hour > device.hour
         if over:
-            kept.closed[slot], kept.hour[slot] = kept.hour[slot], hour
+            device.closed, device.hour = device.hour, hour
         for j in range(len(places)):
-            at, value = (slot, j), values[i, places[j]]
+            entry, value = each[slot, j], values[i, places[j]]
             if over:
-                n = kept.readings[at]
-                kept.mean[at] = kept.sum[at] / f4(n) if n > 0 else f4(np.nan)
-                kept.sum[at] = kept.readings[at] = 0
+                n = entry.readings
+                entry.mean = entry.sum / f4(n) if n > 0 else f4(np.nan)
+                entry.sum = entry.readings = 0
             if value == value:
-                kept.sum[at] += value
-                kept.readings[at] = min(kept.readings[at] + 1, 60_000)
+                entry.sum += value
+                entry.readings = min(entry.readings + 1, 60_000)
 
 
 def summed(was: Floats, z: Floats, allowed: Floats, weight: Floats, limit: Floats) -> Floats:

@@ -5,7 +5,7 @@ again (catching_up.py). A detector that fails is out until the next start, and t
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -159,6 +159,16 @@ class Detectors:
         self._saving.step(connection, self._watches, fleets, along)
         if self._tidy.passed(now):
             findings.forget(connection, KEPT_DAYS)
+
+    def heard(self, family: str, devices: Sequence[int]) -> dict[int, int]:
+        """The time of the newest reading that was taken of devices of a family, µs since 1970; of those of which none
+        is known nothing."""
+        asked = np.array(devices, np.int64)
+        slots = self._registry.seats.of(asked, NAMES.index(family))
+        newest = self._watches[family].newest
+        known = slots != NOBODY
+        pairs = zip(asked[known].tolist(), newest[slots[known]].tolist(), strict=True)
+        return {device: at for device, at in pairs if at}
 
     def _slots(self, connection: psycopg.Connection, name: str, devices: Ints) -> Ints:
         """Slots of devices; the registry is asked at once for those that nobody knows."""

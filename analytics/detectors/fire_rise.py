@@ -8,12 +8,28 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8, latched
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    fetch,
+    i8,
+    inlined,
+    latched,
+)
 from analytics.detectors.detector import Changes, Rows, State
 from analytics.detectors.fire_frames import MINUTE_US, Marked, expired
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 ZERO, ONE, THREE = f4(0), f4(1), f4(3)
+LONG_S = 4096
+"""What is forgotten in fewer seconds is reckoned once."""
 SIGMA = f4(1.2533)
 """Standard deviation of a normal distribution, as a multiple of its mean absolute deviation."""
 
@@ -41,6 +57,7 @@ class Parameters(NamedTuple):
 class Rise(Marked):
     """Score: the cumulative sum, of what is enough."""
 
+    in_rows = True
     grace = 30
     marks: ClassVar[dict[str, dict[str, Mark]]]
     arrays: ClassVar[dict[str, State]] = {
@@ -58,28 +75,34 @@ class Rise(Marked):
         marks = list(self.marks.get(family.name, {}).values())
         self.least = np.array([mark.least for mark in marks], np.float32)
         self.memory = np.array([mark.memory_us / SECOND_US for mark in marks], np.float32)
+        self._parts = parts(self.memory)
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        given = rows.slot, rows.time, rows.received, rows.short, self.judged
-        return self.changes(sweep(*given, self.least, self.memory, self.grace, self.kept(Kept), self.parameters))
+        given = rows.slot, rows.time, rows.received, rows.told, rows.columns(self.judged)
+        return self.changes(
+            sweep(*given, self.least, self.memory, self._parts, self.grace, self.records, self.parameters)
+        )
 
     def tick(self, now_us: int) -> Changes:
         """A device that fell silent is no evidence any more."""
         return expired(self, "sum", now_us - self.parameters.apart_us, now_us)
 
 
-class Kept(NamedTuple):
-    """As `Rise` declares them."""
+@compiled
+def parts(memory: Array) -> Array:
+    """How much of the usual is forgotten after so many seconds, below LONG_S: metrics × seconds."""
+    found = np.empty((len(memory), LONG_S), np.float32)
+    for j in range(len(memory)):
+        for passed_s in range(LONG_S):
+            found[j, passed_s] = forgotten(passed_s, memory[j])
+    return found
 
-    level: Array
-    spread: Array
-    seen: Array
-    sum: Array
-    since: Array
-    heard: Array
-    on: Array
-    score: Array
+
+@inlined
+def forgotten(passed_s: int, memory: Number) -> Number:
+    """How much of the usual is."""
+    return -np.expm1(-f4(passed_s) / memory)
 
 
 @compiled
@@ -91,46 +114,49 @@ def sweep(
     places: Array,
     least: Array,
     memory: Array,
+    parts: Array,
     grace: int,
-    kept: Kept,
+    kept: Records,
     asked: Parameters,
 ) -> Told:
     """In 32-bit numbers throughout: all of it is reckoned for every value."""
     told = []
     most, enough = f4(asked.most), f4(asked.enough)
+    each, rows = kept.each, kept.rows
     for i in range(len(slots)):
+        fetch(rows, slots, i)
         slot, received = slots[i], receipts[i] // SECOND_US
         for j in range(len(places)):
-            at, value = (slot, j), values[i, places[j]]
-            level, seen, sum_before = kept.level[at], i8(kept.seen[at]), kept.sum[at]
-            passed_s = f4(max(received - i8(kept.heard[at]), 0))
+            entry, value = each[slot, j], f4(values[i, places[j]])
+            level, seen, sum_before = entry.level, i8(entry.seen), entry.sum
+            passed_s = max(received - i8(entry.heard), 0)
             before = ZERO if passed_s > asked.apart_us / SECOND_US else sum_before
             total, known = before, seen >= grace - 1
             if value == value:
-                off, usual = value - level, max(SIGMA * kept.spread[at], least[j])
+                off, usual = value - level, max(SIGMA * entry.spread, least[j])
                 if known:
                     more = min(max(off / usual, -most), most) - f4(asked.slack)
                     total = min(max(before + more, ZERO), f4(1.25) * enough)
                     off = min(max(off, -THREE * usual), THREE * usual)
-                    part = -np.expm1(-passed_s / memory[j])
+                    part = parts[j, passed_s] if passed_s < LONG_S else forgotten(passed_s, memory[j])
                     # What is odd moves the usual no more than what is rare, and hardly at all while it lasts.
                     if total > f4(0.25) * enough:
                         part /= f4(asked.slower)
                 else:
                     part = ONE / f4(seen + 1)
-                kept.level[at] = level + part * off
-                kept.spread[at] += part * ((abs(off) if seen > 0 else ZERO) - kept.spread[at])
-                kept.seen[at], kept.heard[at] = min(seen + 1, grace), received
-            kept.sum[at] = total
-            if total <= 0 and sum_before <= 0 and not kept.on[at]:
+                entry.level = level + part * off
+                entry.spread += part * ((abs(off) if seen > 0 else ZERO) - entry.spread)
+                entry.seen, entry.heard = min(seen + 1, grace), received
+            entry.sum = total
+            if total <= 0 and sum_before <= 0 and not entry.on:
                 continue
             if before <= 0 and total > 0:
-                kept.since[at] = times[i] // SECOND_US
-            kept.score[at] = score = min(total / enough, ONE)
-            on = latched(kept.on[at], score)
-            if on != kept.on[at]:
-                kept.on[at] = on
-                since = i8(kept.since[at]) * SECOND_US
+                entry.since = times[i] // SECOND_US
+            entry.score = score = min(total / enough, ONE)
+            on = latched(entry.on, score)
+            if on != entry.on:
+                entry.on = on
+                since = i8(entry.since) * SECOND_US
                 told.append(change(slot, j, on, times[i], since, score, value, level))
     return columns(told)
 

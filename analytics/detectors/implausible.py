@@ -6,8 +6,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, i8, tally
+from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, fetch, i8, likely, tally
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.layout import Records
 from devices.documents import parse_yaml
 from devices.family import Family, Metric
 
@@ -51,6 +52,7 @@ class Implausible(Detector):
     name = "implausible"
     general = True
     narrow = True
+    in_rows = True
     grace = 2
     arrays: ClassVar[dict[str, State]] = {
         "low": State("f4", np.inf),
@@ -75,22 +77,7 @@ class Implausible(Detector):
         """As every detector."""
         assert self.fleet is not None
         given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
-        return self.changes(sweep(*given, self._straight, self._least, self._most, self.kept(Kept), self.parameters))
-
-
-class Kept(NamedTuple):
-    """As `Implausible` declares them."""
-
-    low: Array
-    high: Array
-    last: Array
-    same: Array
-    readings: Array
-    row: Array
-    hold: Array
-    since: Array
-    on: Array
-    score: Array
+        return self.changes(sweep(*given, self._straight, self._least, self._most, self.records, self.parameters))
 
 
 @compiled
@@ -103,26 +90,28 @@ def sweep(
     straight: Array,
     least: Array,
     most: Array,
-    kept: Kept,
+    kept: Records,
     asked: Parameters,
 ) -> Told:
     """Most values lie where the series has been: of these hardly anything is noted."""
     told = []
+    each, rows = kept.each, kept.rows
     for i in range(len(slots)):
-        slot = slots[i]
+        fetch(rows, slots, i)
+        slot = np.uint64(slots[i])
         for j in range(len(places)):
-            at, value = (slot, j), values[i, places[j]]
+            entry, value = each[slot, j], values[i, places[j]]
             if value != value:
                 continue
-            low, high, last = kept.low[at], kept.high[at], kept.last[at]
-            n = tally(kept.readings, kept.same, at, value == last, FULL)
-            kept.last[at] = value
-            impossible = value < least[j] or value > most[j]
-            hold = i8(kept.hold[at])
-            if low <= value <= high and not impossible and hold == 0:
+            low, high, last = entry.low, entry.high, entry.last
+            n = tally(entry, value == last, FULL)
+            entry.last = value
+            impossible = (value < least[j]) | (value > most[j])
+            hold = i8(entry.hold)
+            if likely((low <= value) & (value <= high) & (not impossible) & (hold == 0)):
                 continue
-            again = i8(kept.row[at])
-            idle = kept.same[at] / max(n, 1)
+            again = i8(entry.row)
+            idle = entry.same / max(n, 1)
             a_while = min(max(asked.days * 86_400 / interval_s[slot], asked.evidence), FULL // 2 - 1)
             width = f4(0)
             known = straight[j] and n >= a_while and idle < asked.idle
@@ -130,22 +119,22 @@ def sweep(
                 width = f4(asked.beyond) * (high - low)
             unheard = known and (value < low - width or value > high + width)
             found = n > 0 and (impossible or (unheard and again < asked.settle))
-            kept.row[at] = min(again, 250) + 1 if found else 0
+            entry.row = min(again, 250) + 1 if found else 0
             if found and hold == 0:
-                kept.since[at] = times[i] // SECOND_US
+                entry.since = times[i] // SECOND_US
             if found:  # what cannot be is no reading to learn from, nor one to be repeated
                 hold = asked.hold
-                kept.last[at] = last
-                kept.same[at] -= value == last and kept.same[at] > 0
+                entry.last = last
+                entry.same -= value == last and entry.same > 0
             else:
                 hold = max(hold - 1, 0)
-                kept.low[at] = min(low, value)
-                kept.high[at] = max(high, value)
-            kept.hold[at] = hold
-            kept.score[at] = on = hold > 0
-            if on != kept.on[at]:
-                kept.on[at] = on
-                told.append(change(slot, j, on, times[i], i8(kept.since[at]) * SECOND_US, on, value, np.nan))
+                entry.low = min(low, value)
+                entry.high = max(high, value)
+            entry.hold = hold
+            entry.score = on = hold > 0
+            if on != entry.on:
+                entry.on = on
+                told.append(change(slot, j, on, times[i], i8(entry.since) * SECOND_US, on, value, np.nan))
     return columns(told)
 
 

@@ -4,19 +4,41 @@ One detector for each severity, so that a metric may be at several limits at onc
 is on; it is over when it is back past `clear`. Between the two nothing changes, so nothing comes and goes in the band.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from analytics.alarms.limits import Arrays, Limits, in_use
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, i8, inlined
-from analytics.detectors.detector import Changes, Detector, Rows, State
+import numpy as np
+
+from analytics.alarms.limits import Limits, in_use
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Record,
+    Told,
+    change,
+    columns,
+    compiled,
+    fetch,
+    i8,
+    inlined,
+    likely,
+)
+from analytics.detectors.detector import Changes, Detector, Fleet, Rows, State
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 HIGH, LOW = 1, 2
+LIMIT = np.dtype(
+    [(f"{side}_{name}", "f8") for side in ("high", "low") for name in ("raise", "clear", "for_s")]
+    + [("state_raise", "i8"), ("state_clear", "i8")]
+)
+"""Of a model and a metric: see `Arrays`."""
 
 
 class Limit(Detector):
     """Score: how long it has been beyond, of the time that it takes. `value`: what was read, `expected`: the limit."""
 
+    in_rows = True
     grace = 1
     severity: ClassVar[str]
     arrays: ClassVar[dict[str, State]] = {
@@ -33,78 +55,99 @@ class Limit(Detector):
     def __init__(self, family: Family, limits: Limits | None = None) -> None:
         super().__init__(family)
         self.limits = (limits or in_use()).of(family, self.severity, self.judged.tolist())
+        self._table = np.zeros(self.limits.high_raise.shape, LIMIT)
+        for name in LIMIT.names or ():
+            self._table[name] = getattr(self.limits, name)
+
+    def grow(self, fleet: Fleet) -> None:
+        """As every detector."""
+        super().grow(fleet)
+        self._models = self.limits.models(fleet)
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
         assert self.fleet is not None
-        given = rows.slot, rows.time, rows.values, self.judged, self.fleet.silent_s, self.limits.models(self.fleet)
-        return self.changes(sweep(*given, self.limits, self.kept(Kept)))
-
-
-class Kept(NamedTuple):
-    """As `Limit` declares them."""
-
-    side: Array
-    since: Array
-    newest: Array
-    on: Array
-    score: Array
+        given = rows.slot, rows.time, rows.told, rows.known(self.judged), rows.columns(self.judged), self.fleet.silent_s
+        return self.changes(sweep(*given, self._models, self._table, self.records))
 
 
 @compiled
 def sweep(
-    slots: Array, times: Array, values: Array, places: Array, silent_s: Array, models: Array, limits: Arrays, kept: Kept
+    slots: Array,
+    times: Array,
+    values: Array,
+    known: Array,
+    places: Array,
+    silent_s: Array,
+    models: Array,
+    table: Array,
+    kept: Records,
 ) -> Told:
-    """Most readings are beyond nothing, and so were those before them: they change nothing."""
+    """Most readings are beyond nothing, as those before them, or beyond what they were: they change nothing."""
     told = []
+    each, devices, rows = kept
     for i in range(len(slots)):
-        slot, time_s = slots[i], times[i] // SECOND_US
-        before = i8(kept.newest[slot])
-        kept.newest[slot] = max(before, time_s)
+        fetch(rows, slots, i)
+        slot, time_s = np.uint64(slots[i]), times[i] // SECOND_US
+        device = devices[slot]
+        before = i8(device.newest)
+        device.newest = max(before, time_s)
         # After a silence nobody knows what was in between, and the time begins anew.
         gap = time_s - before > silent_s[slot]
-        for j in range(len(places)):
-            at, limit, value = (slot, j), (models[slot], j), values[i, places[j]]
+        for n in range(len(known)):
+            j = known[n]
+            value = values[i, places[j]]
             if value != value:
                 continue
-            seen, was, on = beyond(value, limit, limits), i8(kept.side[at]), kept.on[at]
+            entry, limit = each[slot, j], table[models[slot], j]
+            was, on = i8(entry.side), entry.on
+            # Of numbers that is told without a branch.
+            states = (limit.state_raise | limit.state_clear) != 0
+            within = (value >= limit.low_raise) & (value <= limit.high_raise) & (was == 0) & (not on)
+            past = value > limit.low_clear if was == LOW else value < limit.high_clear
+            goes_on = on & (was != 0) & (entry.score == 1) & (not past)
+            if likely((within | goes_on) & (not states)):
+                continue
+            seen = beyond(value, limit)
             if seen == 0 and was == 0 and not on:
                 continue
+            if on and was and entry.score == 1 and not back(value, was, limit):
+                continue
             # What is on stays so in the band; beyond the other limit it is over, and that other one begins.
-            held = on and not back(value, was, limit, limits)
+            held = on and not back(value, was, limit)
             side = was if held else seen
             if not held and (seen != was or (gap and not on)):
-                kept.since[at] = time_s
-            since = i8(kept.since[at])
-            for_s = limits.low_for_s[limit] if side == LOW else limits.high_for_s[limit]
+                entry.since = time_s
+            since = i8(entry.since)
+            for_s = limit.low_for_s if side == LOW else limit.high_for_s
             lasting = max(time_s - since, 0)
             full = side > 0 and lasting >= for_s
             now = held if on else full
             score = 1.0 if full or now else min(lasting / max(for_s, 1.0), 0.999)
-            kept.side[at], kept.score[at] = side, score if side > 0 else 0.0
+            entry.side, entry.score = side, score if side > 0 else 0.0
             if now != on:
-                kept.on[at] = now
-                expected = limits.low_raise[limit] if side == LOW else limits.high_raise[limit]
-                told.append(change(slot, j, now, times[i], since * SECOND_US, kept.score[at], value, expected))
+                entry.on = now
+                expected = limit.low_raise if side == LOW else limit.high_raise
+                told.append(change(slot, j, now, times[i], since * SECOND_US, entry.score, value, expected))
     return columns(told)
 
 
 @inlined
-def beyond(value: Number, limit: tuple[int, int], limits: Arrays) -> Number:
+def beyond(value: Number, limit: Record) -> Number:
     """Beyond which limit a value is; 0: none."""
-    if limits.states and limits.state_raise[limit] & place(value):
+    if limit.state_raise != 0 and limit.state_raise & place(value):
         return HIGH
-    if value < limits.low_raise[limit]:
+    if value < limit.low_raise:
         return LOW
-    return HIGH if value > limits.high_raise[limit] else 0
+    return HIGH if value > limit.high_raise else 0
 
 
 @inlined
-def back(value: Number, was: int, limit: tuple[int, int], limits: Arrays) -> Number:
+def back(value: Number, was: int, limit: Record) -> Number:
     """Whether a value is past the limit at which the side it was beyond is over."""
-    if limits.state_clear[limit] & place(value):
+    if limit.state_clear != 0 and limit.state_clear & place(value):
         return True
-    return value > limits.low_clear[limit] if was == LOW else value < limits.high_clear[limit]
+    return value > limit.low_clear if was == LOW else value < limit.high_clear
 
 
 @inlined

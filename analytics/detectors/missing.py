@@ -4,8 +4,20 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, i8, inlined
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Told,
+    change,
+    columns,
+    compiled,
+    fetch,
+    i8,
+    inlined,
+)
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 KINDS = ("gauge", "counter")
@@ -35,6 +47,7 @@ class Missing(Detector):
     name = "missing"
     general = True
     narrow = True
+    in_rows = True
     grace = 60
     arrays: ClassVar[dict[str, State]] = {
         "without": State("u2"),  # readings in a row
@@ -59,63 +72,52 @@ class Missing(Detector):
         """As every detector."""
         assert self.fleet is not None
         given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
-        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
-
-
-class Kept(NamedTuple):
-    """As `Missing` declares them."""
-
-    without: Array
-    longest: Array
-    seen: Array
-    lacking: Array
-    first: Array
-    since: Array
-    readings: Array
-    on: Array
-    score: Array
+        return self.changes(sweep(*given, self.records, self.parameters))
 
 
 @compiled
 def sweep(
-    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Kept, asked: Parameters
+    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Records, asked: Parameters
 ) -> Told:
     """Most metrics are there as they were before: of these nothing is noted."""
     told = []
+    each, devices, rows = kept
     for i in range(len(slots)):
+        fetch(rows, slots, i)
         slot = slots[i]
-        readings = i8(kept.readings[slot]) + 1
-        kept.readings[slot] = readings
+        device = devices[slot]
+        readings = i8(device.readings) + 1
+        device.readings = readings
         for j in range(len(places)):
-            at, value = (slot, j), values[i, places[j]]
+            entry, value = each[slot, j], values[i, places[j]]
             gone = value != value
-            seen, without = i8(kept.seen[at]), i8(kept.without[at])
+            seen, without = i8(entry.seen), i8(entry.without)
             if not gone and seen < asked.evidence:
-                kept.seen[at] = seen + 1
+                entry.seen = seen + 1
             if (gone and seen == 0) or (not gone and without == 0 and seen > 0):
                 continue
             if gone:
                 if without == 0:
-                    kept.since[at] = times[i] // SECOND_US
-                kept.lacking[at] += 1
+                    entry.since = times[i] // SECOND_US
+                entry.lacking += 1
                 without = min(without, 59_999) + 1
             else:
                 if seen == 0:
-                    kept.first[at] = readings
-                kept.longest[at] = max(i8(kept.longest[at]), without)
+                    entry.first = readings
+                entry.longest = max(i8(entry.longest), without)
                 without = 0
-            kept.without[at] = without
+            entry.without = without
             score = 0.0
-            known = max(readings - i8(kept.first[at]) - without, 1)
+            known = max(readings - i8(entry.first) - without, 1)
             if gone and seen >= asked.evidence and known * interval_s[slot] >= asked.days * 86_400:
-                share = (i8(kept.lacking[at]) - without) / known
-                score = min(without / too_many(share, kept.longest[at], asked), 1.0)
-            kept.score[at] = score
-            on = gone if kept.on[at] else score >= 1
-            if on != kept.on[at]:
-                kept.on[at] = on
-                since = i8(kept.since[at]) * SECOND_US
-                told.append(change(slot, j, on, times[i], since, kept.score[at], without, np.nan))
+                share = (i8(entry.lacking) - without) / known
+                score = min(without / too_many(share, entry.longest, asked), 1.0)
+            entry.score = score
+            on = gone if entry.on else score >= 1
+            if on != entry.on:
+                entry.on = on
+                since = i8(entry.since) * SECOND_US
+                told.append(change(slot, j, on, times[i], since, entry.score, without, np.nan))
     return columns(told)
 
 

@@ -4,8 +4,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import Array, Told, change, columns, compiled, i8
+from analytics.detectors.compiled import Array, Told, change, columns, compiled, fetch, i8
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 
@@ -23,6 +24,7 @@ class Repeated(Detector):
 
     name = "repeated"
     whole = True
+    in_rows = True
     grace = 2
     arrays: ClassVar[dict[str, State]] = {
         "time": State("i8", -1),
@@ -36,37 +38,29 @@ class Repeated(Detector):
 
     def update(self, rows: Rows) -> Changes:
         """As every detector."""
-        return self.changes(sweep(rows.slot, rows.time, self.kept(Kept), self.parameters))
-
-
-class Kept(NamedTuple):
-    """As `Repeated` declares them."""
-
-    time: Array
-    hold: Array
-    since: Array
-    on: Array
-    score: Array
+        return self.changes(sweep(rows.slot, rows.time, self.records, self.parameters))
 
 
 @compiled
-def sweep(slots: Array, times: Array, kept: Kept, asked: Parameters) -> Told:
+def sweep(slots: Array, times: Array, kept: Records, asked: Parameters) -> Told:
     """Most times are new: of these nothing but the time is noted."""
     told = []
+    each, rows = kept.each, kept.rows
     for i in range(len(slots)):
-        at, time = (slots[i], 0), times[i]
-        found, hold = time == kept.time[at], i8(kept.hold[at])
-        kept.time[at] = time
+        fetch(rows, slots, i)
+        entry, time = each[slots[i], 0], times[i]
+        found, hold = time == entry.time, i8(entry.hold)
+        entry.time = time
         if not found and hold == 0:
             continue
         if found and hold == 0:
-            kept.since[at] = time
+            entry.since = time
         hold = asked.hold if found else hold - 1
-        kept.hold[at] = hold
-        kept.score[at] = on = hold > 0
-        if on != kept.on[at]:
-            kept.on[at] = on
-            told.append(change(at[0], 0, on, time, kept.since[at], on, np.nan, np.nan))
+        entry.hold = hold
+        entry.score = on = hold > 0
+        if on != entry.on:
+            entry.on = on
+            told.append(change(slots[i], 0, on, time, entry.since, on, np.nan, np.nan))
     return columns(told)
 
 

@@ -2,8 +2,20 @@
 
 from typing import ClassVar, NamedTuple
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f8, i8, latched
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Told,
+    change,
+    columns,
+    compiled,
+    f8,
+    fetch,
+    i8,
+    latched,
+)
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 
@@ -24,6 +36,7 @@ class Reporting(Detector):
 
     name = "reporting"
     whole = True
+    in_rows = True
     grace = 80
     late = True
     arrays: ClassVar[dict[str, State]] = {
@@ -40,41 +53,33 @@ class Reporting(Detector):
         """As every detector."""
         assert self.fleet is not None
         given = rows.slot, rows.received, self.fleet.interval_s
-        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
-
-
-class Kept(NamedTuple):
-    """As `Reporting` declares them."""
-
-    heard: Array
-    gap: Array
-    readings: Array
-    on: Array
-    score: Array
+        return self.changes(sweep(*given, self.records, self.parameters))
 
 
 @compiled
-def sweep(slots: Array, receipts: Array, interval_s: Array, kept: Kept, asked: Parameters) -> Told:
+def sweep(slots: Array, receipts: Array, interval_s: Array, kept: Records, asked: Parameters) -> Told:
     """Every receipt counts."""
     told = []
+    each, rows = kept.each, kept.rows
     for i in range(len(slots)):
-        at, received = (slots[i], 0), receipts[i]
-        n, mean = i8(kept.readings[at]), f8(kept.gap[at])
-        gap = min((received - kept.heard[at]) / SECOND_US / interval_s[slots[i]], asked.most)
-        kept.heard[at] = max(kept.heard[at], received)
+        fetch(rows, slots, i)
+        entry, received = each[slots[i], 0], receipts[i]
+        n, mean = i8(entry.readings), f8(entry.gap)
+        gap = min((received - entry.heard) / SECOND_US / interval_s[slots[i]], asked.most)
+        entry.heard = max(entry.heard, received)
         if n == 0:
             n = 1
         elif gap >= asked.burst:
             mean += (gap - mean) / asked.memory
             n = min(n + 1, 250)
-        kept.gap[at], kept.readings[at] = mean, n
+        entry.gap, entry.readings = mean, n
         share = 1.0 / max(mean, 1e-3)
         score = min(max((1.0 - share) / (1.0 - asked.least), 0.0), 1.0) * (n >= asked.evidence)
-        kept.score[at], was = score, kept.on[at]
+        entry.score, was = score, entry.on
         on = latched(was, score)
         if on != was:
-            kept.on[at] = on
-            told.append(change(at[0], 0, on, received, received, kept.score[at], share, 1.0))
+            entry.on = on
+            told.append(change(slots[i], 0, on, received, received, entry.score, share, 1.0))
     return columns(told)
 
 

@@ -24,14 +24,17 @@ class Rows:
     (they may repeat). A detector that asks for late rows is given these at their place among the others.
 
     `slot`: dense number of the device within the family, 0 … n - 1; `time`: of the reading, `received`: by us, both
-    int64 µs since 1970 UTC; `values`: rows × metrics of the family, float64, NaN where the reading has none.
+    int64 µs since 1970 UTC; `told`: float64, NaN where the reading has none, rows × metrics of the family; or some of
+    them, the last of NaN alone, and `column` says in which each metric of the family is.
     """
 
     family: Family
     slot: Ints
     time: Ints
     received: Ints
-    values: Floats
+    told: Floats
+    column: Ints | None = None
+    of_all: "Rows | None" = None  # the same rows with all metrics: cut into rounds once for both
 
     @property
     def size(self) -> int:
@@ -39,9 +42,26 @@ class Rows:
         return len(self.slot)
 
     @cached_property
+    def values(self) -> Floats:
+        """Rows × metrics of the family. Who judges few metrics of many reads `told`, which is smaller."""
+        return self.told if self.column is None else np.take(self.told, self.column, axis=1)
+
+    def columns(self, metrics: Ints) -> Ints:
+        """In which columns of `told` metrics are."""
+        return metrics if self.column is None else self.column[metrics]
+
+    def known(self, metrics: Ints) -> Ints:
+        """Places in `metrics` of those that any device ever sent."""
+        return (
+            np.arange(len(metrics))
+            if self.column is None
+            else np.flatnonzero(self.columns(metrics) < self.told.shape[1] - 1)
+        )
+
+    @cached_property
     def short(self) -> Floats:
-        """The values as detectors keep them, float32: made once for all who ask."""
-        return self.values.astype(np.float32, order="C")
+        """What is told as detectors keep it, float32: made once for all who ask."""
+        return self.told.astype(np.float32, order="C")
 
     def rounds(self) -> list[Ints]:
         """Places of rows, in portions in which each slot occurs once at most: the first rows of all slots, their second
@@ -50,6 +70,8 @@ class Rows:
 
     @cached_property
     def _rounds(self) -> list[Ints]:
+        if self.of_all is not None:
+            return self.of_all.rounds()
         if not len(self.slot):
             return []
         begins = np.flatnonzero(np.r_[True, self.slot[1:] != self.slot[:-1]])
@@ -62,10 +84,12 @@ class Rows:
 
     def of(self, places: Ints | Bools) -> "Rows":
         """Some of the rows, in the same order. A portion of `rounds` is put together once for all who ask for it."""
-        kept = self._portions.get(id(places))
+        cut = "_rounds" in self.__dict__  # else it is no portion of them
+        kept = self._portions.get(id(places)) if cut else None
         if kept is None:
-            kept = Rows(self.family, self.slot[places], self.time[places], self.received[places], self.values[places])
-            if id(places) in self._identities:
+            parts = self.slot[places], self.time[places], self.received[places]
+            kept = Rows(self.family, *parts, self.told[places], self.column)
+            if cut and id(places) in self._identities:
                 self._portions[id(places)] = kept
         return kept
 
@@ -81,9 +105,10 @@ class Rows:
 
     def narrowed(self, family: Family, places: list[int]) -> "Rows":
         """With some of the metrics alone, which are those of `family`."""
-        narrow = Rows(family, self.slot, self.time, self.received, np.take(self.values, places, axis=1))
-        narrow.__dict__["_rounds"] = self._rounds
-        return narrow
+        wanted = self.columns(np.array(places, np.int64))
+        same = np.array_equal(wanted, np.arange(len(wanted)))  # then what is beside does not matter
+        told = self.told if same else np.take(self.told, wanted, axis=1)
+        return Rows(family, self.slot, self.time, self.received, told, None, self)
 
 
 class Fleet(NamedTuple):

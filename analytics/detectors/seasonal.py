@@ -129,7 +129,7 @@ class Weekly:
     def _of(self, column: str) -> Column:
         array = self.state[self._keys[column]]
         width = COLUMNS[column][0]
-        return array.reshape(-1, width) if width else array.reshape(-1)  # views: arrays may be slots x metrics
+        return np.reshape(array, (-1, width) if width else -1, copy=False)  # a view: arrays may be slots x metrics
 
     def _level_at(self, slot: Ints, time: Ints, weeks: int) -> Floats:
         week = hour_of_week(time)

@@ -8,16 +8,21 @@ from analytics.detectors.compiled import (
     SECOND_US,
     Array,
     Number,
+    Record,
     Told,
     change,
     columns,
     compiled,
     f4,
+    f8,
+    fetch,
     i8,
     inlined,
+    likely,
     tally,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 SWITCHED = ("battery_", "precipitation", "rain", "altitude", "disk_", "backup_", "fuel_", "filling_")
@@ -59,6 +64,7 @@ class Shift(Detector):
     name = "shift"
     general = True
     narrow = True
+    in_rows = True
     grace = 200
     arrays: ClassVar[dict[str, State]] = {
         "last": State("f4", np.nan),
@@ -91,101 +97,89 @@ class Shift(Detector):
         """As every detector."""
         assert self.fleet is not None
         given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
-        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
-
-
-class Kept(NamedTuple):
-    """As `Shift` declares them."""
-
-    last: Array
-    step: Array
-    low: Array
-    high: Array
-    readings: Array
-    same: Array
-    before: Array
-    half: Array
-    stayed: Array
-    since: Array
-    time: Array
-    span: Array
-    on: Array
-    score: Array
+        return self.changes(sweep(*given, self.records, self.parameters))
 
 
 @compiled
 def sweep(
-    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Kept, asked: Parameters
+    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Records, asked: Parameters
 ) -> Told:
     """Most values are near the one before and within what was: of these nothing but the value is noted."""
     told = []
     memory_us = i8(asked.memory_days * 86_400_000_000)
+    each, devices, rows = kept
+    span, span_begun = np.uint16(0), i8(0)
     for i in range(len(slots)):
-        slot, time = slots[i], times[i]
-        newest = kept.time[slot]
-        span = np.uint16(time // memory_us)
-        if span != kept.span[slot]:
-            kept.span[slot] = span
-            fade(slot, kept)
+        fetch(rows, slots, i)
+        slot, time = np.uint64(slots[i]), times[i]
+        device = devices[slot]
+        newest = device.time
+        if time - span_begun >= memory_us or time < span_begun:  # to divide takes as long as the rest
+            span = np.uint16(time // memory_us)
+            span_begun = time // memory_us * memory_us
+        if span != device.span:
+            device.span = span
+            for j in range(len(places)):
+                fade(each[slot, j])
         if time <= newest:
             continue
-        kept.time[slot] = time
-        apart = (time - newest) / 1e6 > f4(asked.contiguous) * interval_s[slot]
+        device.time = time
+        apart = time - newest > 1e6 * f8(f4(asked.contiguous) * interval_s[slot])
         for j in range(len(places)):
-            at, value = (slot, j), values[i, places[j]]
+            entry, value = each[slot, j], values[i, places[j]]
             if value != value:
                 continue
-            last = kept.last[at]
-            kept.last[at] = value
-            n = tally(kept.readings, kept.same, at, value == last, FULL)
+            last = entry.last
+            entry.last = value
+            n = tally(entry, value == last, FULL)
             step = f4(0) if apart or last != last else value - last
-            half = kept.half[at]
-            if half == 0 and abs(step) <= kept.step[at] and kept.low[at] <= value <= kept.high[at]:
+            half = entry.half
+            within = (abs(step) <= entry.step) & (entry.low <= value) & (value <= entry.high)
+            if likely((half == 0) & within):
                 continue
-            now_s, stayed = time // SECOND_US, i8(kept.stayed[at])
-            if half == 0 and beyond(at, step, n, interval_s[slot], kept, asked):
-                kept.before[at] = value - step
-                kept.since[at] = now_s
+            now_s, stayed = time // SECOND_US, i8(entry.stayed)
+            if half == 0 and beyond(entry, step, n, interval_s[slot], asked):
+                entry.before = value - step
+                entry.since = now_s
                 half = step / f4(2)
-            before, since = kept.before[at], i8(kept.since[at])
+            before, since = entry.before, i8(entry.since)
             if half != 0 and (value - before - half) * half > 0:
                 stayed = min(stayed + 1, asked.stays)
                 if now_s - since > asked.settled_days * 86_400:
                     half, stayed = f4(0), 0
             else:
                 half, stayed = f4(0), 0
-            kept.half[at], kept.stayed[at] = half, stayed
+            entry.half, entry.stayed = half, stayed
             if half == 0:
-                kept.step[at] = max(kept.step[at], abs(step))
-                kept.low[at] = min(kept.low[at], value)
-                kept.high[at] = max(kept.high[at], value)
-            kept.score[at] = stayed / asked.stays
+                entry.step = max(entry.step, abs(step))
+                entry.low = min(entry.low, value)
+                entry.high = max(entry.high, value)
+            entry.score = stayed / asked.stays
             on = stayed >= asked.stays
-            if on != kept.on[at]:
-                kept.on[at] = on
-                told.append(change(slot, j, on, time, since * SECOND_US, kept.score[at], value, before))
+            if on != entry.on:
+                entry.on = on
+                told.append(change(slot, j, on, time, since * SECOND_US, entry.score, value, before))
     return columns(told)
 
 
 @inlined
-def fade(slot: int, kept: Kept) -> None:
+def fade(entry: Record) -> None:
     """Half of what was is forgotten now and then."""
-    for j in range(kept.low.shape[1]):
-        if kept.high[slot, j] > kept.low[slot, j]:
-            quarter = (kept.high[slot, j] - kept.low[slot, j]) / f4(4)
-            kept.low[slot, j] += quarter
-            kept.high[slot, j] -= quarter
-        kept.step[slot, j] /= f4(2)
+    if entry.high > entry.low:
+        quarter = (entry.high - entry.low) / f4(4)
+        entry.low += quarter
+        entry.high -= quarter
+    entry.step /= f4(2)
 
 
 @inlined
-def beyond(at: tuple[int, int], step: Number, n: int, interval_s: Number, kept: Kept, asked: Parameters) -> Number:
+def beyond(entry: Record, step: Number, n: int, interval_s: Number, asked: Parameters) -> Number:
     """Whether a step is too large for its series."""
-    size, width = abs(step), kept.high[at] - kept.low[at]
-    if size <= f4(asked.times) * kept.step[at] or size <= f4(asked.share) * width:
+    size, width = abs(step), entry.high - entry.low
+    if size <= f4(asked.times) * entry.step or size <= f4(asked.share) * width:
         return False
     a_while = min(max(asked.days * 86_400 / interval_s, asked.evidence), FULL // 2 - 1)
-    return n >= a_while and kept.same[at] < asked.idle * n
+    return n >= a_while and entry.same < asked.idle * n
 
 
 DETECTORS = (Shift,)

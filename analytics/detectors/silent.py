@@ -4,8 +4,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import Array, Number, compiled, f4
+from analytics.detectors.compiled import Array, Number, compiled, f4, fetch
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
+from analytics.detectors.layout import Records
 from analytics.detectors.rows import Bools, Floats
 from devices.family import Family
 
@@ -35,6 +36,7 @@ class Silent(Detector):
 
     name = "silent"
     whole = True
+    in_rows = True
     grace = 2
     late = True
     arrays: ClassVar[dict[str, State]] = {
@@ -52,7 +54,7 @@ class Silent(Detector):
     def update(self, rows: Rows) -> Changes:
         """As every detector; nobody is silent who is heard, but that is for `tick` to tell."""
         assert self.fleet is not None
-        listen(rows.slot, rows.received, self.fleet.interval_s, self.kept(Kept), self.parameters.step)
+        listen(rows.slot, rows.received, self.fleet.interval_s, self.records, self.parameters.step)
         return NO_CHANGES
 
     def tick(self, now_us: int) -> Changes:
@@ -98,28 +100,22 @@ class Silent(Detector):
         self._stalled = stalled
 
 
-class Kept(NamedTuple):
-    """As `Silent` declares them."""
-
-    heard: Array
-    usual: Array
-    readings: Array
-
-
 @compiled
-def listen(slots: Array, receipts: Array, interval_s: Array, kept: Kept, step: Number) -> None:
+def listen(slots: Array, receipts: Array, interval_s: Array, kept: Records, step: Number) -> None:
     """Note who was heard, and follow the gaps between receipts."""
+    each, rows = kept.each, kept.rows
     for i in range(len(slots)):
-        at, received, interval = (slots[i], 0), receipts[i], interval_s[slots[i]]
-        heard, usual = kept.heard[at], kept.usual[at]
-        if kept.readings[at] == 0:
-            kept.usual[at] = interval
+        fetch(rows, slots, i)
+        entry, received, interval = each[slots[i], 0], receipts[i], interval_s[slots[i]]
+        heard, usual = entry.heard, entry.usual
+        if entry.readings == 0:
+            entry.usual = interval
         else:
             longer = 1.0 if (received - heard) / US > usual else 0.0
             moved = usual + f4(step) * interval * (longer - 0.05)
-            kept.usual[at] = min(max(moved, 0.0), f4(100) * interval)
-        kept.heard[at] = max(heard, received)
-        kept.readings[at] = min(kept.readings[at] + 1, 100)
+            entry.usual = min(max(moved, 0.0), f4(100) * interval)
+        entry.heard = max(heard, received)
+        entry.readings = min(entry.readings + 1, 100)
 
 
 DETECTORS = (Silent,)

@@ -4,8 +4,22 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Number, Told, change, columns, compiled, f4, i8, inlined
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Number,
+    Record,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    fetch,
+    i8,
+    inlined,
+)
 from analytics.detectors.detector import Changes, Detector, Rows, State
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 ZERO, ONE, FIVE = f4(0), f4(1), f4(5)
@@ -41,6 +55,7 @@ class Spike(Detector):
     name = "spike"
     general = True
     narrow = True
+    in_rows = True
     grace = 48
     arrays: ClassVar[dict[str, State]] = {
         "ring": State("f4", np.nan, (4,)),  # values before, newest first
@@ -72,101 +87,87 @@ class Spike(Detector):
         """As every detector."""
         assert self.fleet is not None
         given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
-        return self.changes(sweep(*given, self.kept(Kept), self.parameters))
-
-
-class Kept(NamedTuple):
-    """As `Spike` declares them."""
-
-    ring: Array
-    step: Array
-    tail: Array
-    grain: Array
-    mean: Array
-    square: Array
-    idle: Array
-    readings: Array
-    hold: Array
-    since: Array
-    time: Array
-    on: Array
-    score: Array
+        return self.changes(sweep(*given, self.records, self.parameters))
 
 
 @compiled
 def sweep(
-    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Kept, asked: Parameters
+    slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Records, asked: Parameters
 ) -> Told:
     """In 32-bit numbers throughout: all of it is reckoned for every value."""
     told = []
+    each, devices, rows = kept
     for i in range(len(slots)):
+        fetch(rows, slots, i)
         slot, time = slots[i], times[i]
-        before = kept.time[slot]
+        device = devices[slot]
+        before = device.time
         fresh = time > before
         apart = (time - before) / 1e6 > f4(asked.contiguous) * interval_s[slot]
         if fresh:
-            kept.time[slot] = time
+            device.time = time
         for j in range(len(places)):
-            at, value, ring = (slot, j), values[i, places[j]], kept.ring[slot, j]
-            kept.score[at] = ZERO
+            entry, value = each[slot, j], values[i, places[j]]
+            ring = entry.ring
+            entry.score = ZERO
             if apart:
                 ring[:] = np.nan
             if value != value or not fresh:
                 continue
             one, e = ring[0], excursion(value, ring)
-            size, far = abs(e), limit(at, kept, asked)
-            judged = kept.readings[at] >= asked.evidence and kept.idle[at] < f4(asked.idle)
+            size, far = abs(e), limit(entry, asked)
+            judged = entry.readings >= asked.evidence and entry.idle < f4(asked.idle)
             found = judged and size >= far  # never where e is NaN
             if judged and size == size:
-                kept.score[at] = min(size / far, NEARLY)
+                entry.score = min(size / far, NEARLY)
             if one == one:
-                learn(at, value, abs(value - one), ZERO if found or size != size else size, kept)
+                learn(entry, value, abs(value - one), ZERO if found or size != size else size)
             ring[3], ring[2], ring[1], ring[0] = ring[2], ring[1], one, value
-            hold = i8(kept.hold[at])
+            hold = i8(entry.hold)
             if not found and hold == 0:
                 continue
             if found and hold == 0:
-                kept.since[at] = before // SECOND_US
+                entry.since = before // SECOND_US
             hold = asked.hold if found else hold - 1
-            kept.hold[at], on = hold, hold > 0
+            entry.hold, on = hold, hold > 0
             if on:
-                kept.score[at] = 1
-            if on != kept.on[at]:
-                kept.on[at] = on
-                since = i8(kept.since[at]) * SECOND_US
-                told.append(change(slot, j, on, time, since, kept.score[at], one, one - e))
+                entry.score = 1
+            if on != entry.on:
+                entry.on = on
+                since = i8(entry.since) * SECOND_US
+                told.append(change(slot, j, on, time, since, entry.score, one, one - e))
     return columns(told)
 
 
 @inlined
-def limit(at: tuple[int, int], kept: Kept, asked: Parameters) -> Number:
+def limit(entry: Record, asked: Parameters) -> Number:
     """How far off is too far, in the metric's unit."""
-    grain = ZERO if np.isinf(kept.grain[at]) else kept.grain[at]
-    far = max(f4(asked.steps) * kept.step[at], f4(asked.tail) * kept.tail[at])
+    grain = ZERO if np.isinf(entry.grain) else entry.grain
+    far = max(f4(asked.steps) * entry.step, f4(asked.tail) * entry.tail)
     far = max(far, f4(asked.grains) * grain)
-    return max(far, max(f4(asked.spread) * np.sqrt(max(kept.square[at], ZERO)), LEAST))
+    return max(far, max(f4(asked.spread) * np.sqrt(max(entry.square, ZERO)), LEAST))
 
 
 @inlined
-def learn(at: tuple[int, int], value: Number, step: Number, size: Number, kept: Kept) -> None:
+def learn(entry: Record, value: Number, step: Number, size: Number) -> None:
     """What the series does by itself: steps are cut at five times the mean, so that one leap does not move it."""
-    n = f4(kept.readings[at]) + ONE
+    n = f4(entry.readings) + ONE
     share = ONE / n
     weight, slow = max(share, f4(0.02)), max(share, f4(0.002))
-    mean_step, square = kept.step[at], kept.square[at]
-    off = value - kept.mean[at]
+    mean_step, square = entry.step, entry.square
+    off = value - entry.mean
     cut = step
     if n > 8:
         wide = FIVE * np.sqrt(max(square, ZERO)) + LEAST
         cut, off = min(step, FIVE * mean_step + LEAST), min(max(off, -wide), wide)
-    kept.step[at] = mean_step + weight * (cut - mean_step)
-    kept.tail[at] = max(kept.tail[at] * FADING, size)
+    entry.step = mean_step + weight * (cut - mean_step)
+    entry.tail = max(entry.tail * FADING, size)
     if step > 0:
-        kept.grain[at] = min(kept.grain[at], step)
-    kept.mean[at] += slow * off
-    kept.square[at] = (ONE - slow) * (square + slow * off * off)
-    kept.idle[at] += slow * ((ONE if step == 0 else ZERO) - kept.idle[at])
-    kept.readings[at] = min(n, f4(60_000))
+        entry.grain = min(entry.grain, step)
+    entry.mean += slow * off
+    entry.square = (ONE - slow) * (square + slow * off * off)
+    entry.idle += slow * ((ONE if step == 0 else ZERO) - entry.idle)
+    entry.readings = min(n, f4(60_000))
 
 
 @inlined

@@ -8,17 +8,20 @@ from analytics.detectors.compiled import (
     SECOND_US,
     Array,
     Number,
+    Record,
     Told,
     change,
     columns,
     compiled,
     f4,
+    fetch,
     i8,
     inlined,
     latched,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.implausible import bound
+from analytics.detectors.layout import Records
 from devices.family import Family
 
 REACH = 6
@@ -60,6 +63,7 @@ class Stuck(Detector):
     name = "stuck"
     general = True
     narrow = True
+    in_rows = True
     grace = 30
     arrays: ClassVar[dict[str, State]] = {
         "last": State("f4", np.nan),
@@ -92,7 +96,7 @@ class Stuck(Detector):
         """As every detector."""
         assert self.fleet is not None
         given = rows.slot, rows.time, rows.short, self.judged, self.fleet.interval_s
-        return self.changes(sweep(*given, self._ends, self.kept(Kept), self.parameters))
+        return self.changes(sweep(*given, self._ends, self.records, self.parameters))
 
 
 class Ends(NamedTuple):
@@ -104,21 +108,6 @@ class Ends(NamedTuple):
     most: Array
 
 
-class Kept(NamedTuple):
-    """As `Stuck` declares them."""
-
-    last: Array
-    run: Array
-    first: Array
-    reached: Array
-    longest: Array
-    longest_at: Array
-    since: Array
-    time: Array
-    on: Array
-    score: Array
-
-
 @compiled
 def sweep(
     slots: Array,
@@ -127,52 +116,55 @@ def sweep(
     places: Array,
     interval_s: Array,
     ends: Ends,
-    kept: Kept,
+    kept: Records,
     asked: Parameters,
 ) -> Told:
     """Most values differ from the one before, which differed, too: of these nothing but the value is noted."""
     told = []
+    each, devices, rows = kept
     for i in range(len(slots)):
+        fetch(rows, slots, i)
         slot, time = slots[i], times[i]
-        before = kept.time[slot]
+        device = devices[slot]
+        before = device.time
         if time <= before:
             continue
-        kept.time[slot] = time
+        device.time = time
         for j in range(len(places)):
-            at, value = (slot, j), values[i, places[j]]
+            entry, value = each[slot, j], values[i, places[j]]
             if value != value:
                 continue
-            last, run = kept.last[at], i8(kept.run[at])
+            last, run = entry.last, i8(entry.run)
             learn = ends.least[j] < value < ends.most[j]
-            kept.last[at] = value
-            kept.first[at] += learn and value != last
+            entry.last = value
+            entry.first += learn and value != last
             if value != last and run == 1:
                 continue
-            if kept.first[at] > MOST:  # what is long ago counts half
-                kept.first[at] //= 2
+            if entry.first > MOST:  # what is long ago counts half
+                entry.first //= 2
                 for place in range(REACH):
-                    kept.reached[slot, j, place] //= 2
-            now_s, was = time // SECOND_US, kept.on[at]
-            longest = kept.longest[at] * fading(now_s - i8(kept.longest_at[at]), asked.memory_days)
+                    entry.reached[place] //= 2
+            now_s, was = time // SECOND_US, entry.on
+            longest = entry.longest * fading(now_s - i8(entry.longest_at), asked.memory_days)
             score = f4(0)
             if value == last and ends.low[j] < value < ends.high[j]:
                 if run == 1:  # a run begins with the reading before its second value
-                    kept.since[at] = before // SECOND_US
+                    entry.since = before // SECOND_US
                 run = min(run + 1, 60_000)
                 if learn and not was:
-                    kept.reached[slot, j, min(run, REACH + 1) - 2] += 1
+                    entry.reached[min(run, REACH + 1) - 2] += 1
                 if run >= asked.least:
-                    score = judged(at, run, longest, interval_s[slot], kept, asked)
+                    score = judged(entry, run, longest, interval_s[slot], asked)
             else:
                 if run > 1 and not was and ends.least[j] < last < ends.most[j]:
-                    kept.longest[at], kept.longest_at[at] = max(longest, run), now_s
-                kept.since[at] = now_s
+                    entry.longest, entry.longest_at = max(longest, run), now_s
+                entry.since = now_s
                 run = 1
-            kept.run[at], kept.score[at] = run, score
+            entry.run, entry.score = run, score
             on = latched(was, score)
             if on != was:
-                kept.on[at] = on
-                told.append(change(slot, j, on, time, i8(kept.since[at]) * SECOND_US, score, value, np.nan))
+                entry.on = on
+                told.append(change(slot, j, on, time, i8(entry.since) * SECOND_US, score, value, np.nan))
     return columns(told)
 
 
@@ -183,12 +175,12 @@ def fading(passed_s: int, memory_days: Number) -> Number:
 
 
 @inlined
-def judged(at: tuple[int, int], run: int, longest: Number, interval_s: Number, kept: Kept, asked: Parameters) -> Number:
+def judged(entry: Record, run: int, longest: Number, interval_s: Number, asked: Parameters) -> Number:
     """Score of a long run, as a share of the run that no ordinary one of its series reaches. It is no witness for
     itself, and once found it teaches nothing."""
     others = np.empty(REACH + 1, np.int64)
     for place in range(REACH + 1):
-        reached = kept.first[at] if place == 0 else kept.reached[at[0], at[1], place - 1]
+        reached = entry.first if place == 0 else entry.reached[place - 1]
         own = run - REACH if place == REACH else 1
         others[place] = max(i8(reached) - max(own, 0) * (run > place), 0)
     hours = interval_s / f4(3600)
@@ -197,9 +189,9 @@ def judged(at: tuple[int, int], run: int, longest: Number, interval_s: Number, k
     beyond = longest * (1.0 + asked.beyond * min(max(1.0 - hours, 0.0), 1.0)) + 1.0
     a_while = max(asked.evidence, min(asked.days * 86_400 / interval_s, 4000.0))
     score = f4(min(run / max(too_long, beyond), 1.0) * (others.sum() > a_while))
-    if score >= 1 and not kept.on[at]:
+    if score >= 1 and not entry.on:
         for place in range(REACH):
-            kept.reached[at[0], at[1], place] = others[place + 1]
+            entry.reached[place] = others[place + 1]
     return score
 
 

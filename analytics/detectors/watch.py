@@ -10,12 +10,14 @@ import numpy as np
 
 from analytics.columns import Columns
 from analytics.detectors.carry import carry_over, judged_names
-from analytics.detectors.compiled import Array, compiled
+from analytics.detectors.compiled import Array, Number, compiled, inlined
 from analytics.detectors.detector import Detector
 from analytics.detectors.rows import WHOLE_DEVICE, Changes, Fleet, Ints, Rows
 from devices.family import Family
 
 PLACE_BITS = 32
+FEW_ROWS = 32
+"""Of one device in a batch: put in order one by one."""
 Kinds = Sequence[type[Detector]]
 
 
@@ -105,12 +107,24 @@ class Watch:
 
     def take(self, slot: Ints, columns: Columns) -> list[Found]:
         """New rows; those of devices that have no slot (below 0) are left out."""
-        rows = sorted_rows(slot, columns)
-        self.widen(sent_first(rows.values, np.setdiff1d(np.arange(rows.values.shape[1]), self.sent)))
+        rows = self._sorted(slot, columns)
         in_time = in_time_of(rows, self.newest)
         of_all = {False: in_time, True: rows}
         of_some = {late: given.narrowed(self._narrow, self.sent) for late, given in of_all.items()}
         return self._each(lambda one: one.update((of_some if one.narrow else of_all)[one.late]))
+
+    def _sorted(self, slot: Ints, columns: Columns) -> Rows:
+        """Rows of the metrics that were ever sent."""
+        order, by_slot = in_order(slot, columns)
+        metrics = np.arange(columns.values.shape[1])
+        others = np.setdiff1d(metrics, self.sent)
+        told, new = gathered(columns.values, order, np.array(self.sent, np.int64), others)
+        if new.any():
+            self.widen(others[new].tolist())
+            told, _ = gathered(columns.values, order, np.array(self.sent, np.int64), others[:0])
+        column = np.full(len(metrics), len(self.sent))
+        column[self.sent] = np.arange(len(self.sent))
+        return Rows(columns.family, by_slot, columns.time[order], columns.received[order], told, column)
 
     def tick(self, now_us: int) -> list[Found]:
         """What time alone brings."""
@@ -147,27 +161,47 @@ def narrowed(family: Family, places: list[int]) -> Family:
     return replace(family, metrics=metrics, index={metric.name: place for place, metric in enumerate(metrics)})
 
 
-def sorted_rows(slot: Ints, columns: Columns) -> Rows:
-    """Rows by slot, those of a slot in the order in which they came: by receipt, then time, then number, so that it
-    does not depend on how the stream was cut. Rows of devices without a slot are left out."""
+def in_order(slot: Ints, columns: Columns) -> tuple[Ints, Ints]:
+    """Places of rows by slot, and the slot of each; those of a slot in the order in which they came: by receipt, then
+    time, then number, so that it does not depend on how the stream was cut. Rows of devices without a slot are left
+    out."""
     keys = np.sort(slot.astype(np.int64) << PLACE_BITS | np.arange(len(slot)))  # much faster than to sort places
-    order, by_slot = keys & ((1 << PLACE_BITS) - 1), keys >> PLACE_BITS
-    begin = int(np.searchsorted(by_slot, 0))
-    order, by_slot = order[begin:], by_slot[begin:]
-    again = by_slot[1:] == by_slot[:-1]
-    if again.any():
-        several = np.flatnonzero(np.r_[again, False] | np.r_[False, again])
-        some = order[several]
-        some = some[np.lexsort((columns.seq[some], columns.time[some], columns.received[some], by_slot[several]))]
-        order[several] = some
-    values = np.ascontiguousarray(columns.values[order])
-    return Rows(columns.family, by_slot, columns.time[order], columns.received[order], values)
+    keys = keys[int(np.searchsorted(keys, 0)) :]
+    order, by_slot, longest = apart(keys, columns.seq, columns.time, columns.received)
+    if longest > FEW_ROWS:
+        order = order[np.lexsort((columns.seq[order], columns.time[order], columns.received[order], by_slot))]
+    return order, by_slot
+
+
+@compiled
+def apart(keys: Array, seq: Array, time: Array, received: Array) -> tuple[Array, Array, int]:
+    """Places and slots of sorted keys, and the most rows of one slot; up to FEW_ROWS of one are put in order."""
+    order, by_slot = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    longest = n = 0
+    for i in range(len(keys)):
+        place, slot = keys[i] & ((1 << PLACE_BITS) - 1), keys[i] >> PLACE_BITS
+        by_slot[i] = slot
+        n = n + 1 if i > 0 and by_slot[i - 1] == slot else 1
+        longest = max(longest, n)
+        at = i
+        if 1 < n <= FEW_ROWS:
+            while at > i - n + 1 and earlier(place, order[at - 1], seq, time, received):
+                order[at] = order[at - 1]
+                at -= 1
+        order[at] = place
+    return order, by_slot, longest
+
+
+@inlined
+def earlier(one: int, other: int, seq: Array, time: Array, received: Array) -> Number:
+    """Whether a row came before another one of its device."""
+    return (received[one], time[one], seq[one]) < (received[other], time[other], seq[other])
 
 
 def in_time_of(rows: Rows, newest: Ints) -> Rows:
     """The rows that are not older than what came before of the same device. `newest`: by slot, which they move on."""
     late = np.zeros(rows.size, np.bool_)
-    return rows.of(~late) if mark_late(rows.slot, rows.time, newest, late) else rows
+    return rows.of(np.flatnonzero(~late)) if mark_late(rows.slot, rows.time, newest, late) else rows
 
 
 @compiled
@@ -185,10 +219,30 @@ def mark_late(slots: Array, times: Array, newest: Array, late: Array) -> int:
 
 
 @compiled
-def sent_first(values: Array, places: Array) -> list[int]:
-    """Which of the metrics at some places of rows any row has."""
-    found = np.zeros(len(places), np.bool_)
-    for i in range(len(values)):
-        for k in range(len(places)):
-            found[k] |= values[i, places[k]] == values[i, places[k]]
-    return [place for place, there in zip(places, found) if there]  # noqa: B905 - not known to numba
+def gathered(values: Array, order: Array, sent: Array, others: Array) -> tuple[Array, Array]:
+    """Some metrics of rows in order, and NaN behind them; and which of the others any row has."""
+    told, new = np.empty((len(order), len(sent) + 1)), np.zeros(len(others), np.bool_)
+    known = 0
+    for i in range(len(order)):
+        row = values[order[i]]
+        for k in range(len(sent)):
+            value = row[sent[k]]
+            told[i, k] = value
+            known += value == value
+        told[i, len(sent)] = np.nan
+    if len(others) == 0 or numbers(values) == known:
+        return told, new
+    for i in range(len(order)):
+        for k in range(len(others)):
+            new[k] |= values[order[i], others[k]] == values[order[i], others[k]]
+    return told, new
+
+
+@inlined
+def numbers(values: Array) -> int:
+    """How many there are; counted in the order in which they lie, which is far quicker than to look for new ones."""
+    found = 0
+    for i in range(values.shape[0]):
+        for k in range(values.shape[1]):
+            found += values[i, k] == values[i, k]
+    return found
