@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from dothi import __version__, given
+from dothi import __version__
 from dothi.command import found
 from dothi.errors import Refused
 
@@ -18,7 +18,6 @@ PLACES = {name: name for name in ("up", "status", "migrate", "doctor")} | {
 
 def assemble() -> typer.Typer:
     """The application with all commands."""
-    given.install()
     app = typer.Typer(name="dothi", cls=found(PLACES), add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(root)
     return app
@@ -52,7 +51,7 @@ def main() -> None:
     except Refused as refusal:
         stop(str(refusal), refusal.exit_code)
     except TyperException as misuse:
-        said = " ".join(misuse.format_message().split())
+        said = misused(misuse)
         if not said:  # a group without a command has shown its help
             raise SystemExit(2) from None
         stop(f"{said} (called: dothi {' '.join(sys.argv[1:])})", 2)
@@ -67,6 +66,17 @@ def main() -> None:
         stop(explained(error), 1)
     else:
         raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def misused(misuse: TyperException) -> str:
+    """What typer says, on one line; of what is missing also what it is, and how the command is called."""
+    said = " ".join(misuse.format_message().split())
+    parameter, context = getattr(misuse, "param", None), getattr(misuse, "ctx", None)
+    if not said.startswith("Missing ") or parameter is None or context is None:
+        return said
+    what = getattr(parameter, "help", None) or "a value"
+    example = (context.command.help or "").partition("Example:")[2].strip().partition("\n")[0]
+    return f"{said.rstrip('.')}; expected: {what.rstrip('.')}" + (f"; as in: {example}" if example else "")
 
 
 def explained(error: Exception) -> str:

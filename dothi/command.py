@@ -3,6 +3,7 @@
 Each command brings libraries along, and scripts call the short ones often.
 """
 
+import gc
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from dothi.given import Helped, plainly
+
 
 class Commands(MutableMapping[str, Any]):
     """The commands of a group by name; looking one up imports it. `places`: of each the module in dothi.commands, with
@@ -18,7 +21,7 @@ class Commands(MutableMapping[str, Any]):
 
     def __init__(self, places: Mapping[str, str], here: Mapping[str, Any]) -> None:
         self._places = places
-        self._made = dict(here)
+        self._made = {name: plainly(command) for name, command in here.items()}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
@@ -41,10 +44,11 @@ class Commands(MutableMapping[str, Any]):
 def found(places: Mapping[str, str]) -> type[TyperGroup]:
     """The class of a group whose commands stand at `places`, such as `{"list": "alarms_list:list_"}`."""
 
-    class Found(TyperGroup):
+    class Found(Helped, TyperGroup):
         def __init__(self, **attributes: Any) -> None:
             super().__init__(**attributes)
             self.commands = Commands(places, self.commands)
+            self.params = [plainly(parameter) for parameter in self.params]
 
         def list_commands(self, ctx: Any) -> list[str]:
             return list(self.commands)
@@ -63,4 +67,14 @@ def made(name: str, place: str) -> Any:
     else:
         shelf.command(name)(thing)
     group: Any = get_command(shelf)
-    return group.commands[name]
+    command = plainly(group.commands[name])
+    if not isinstance(getattr(command, "commands", None), Commands):
+        ready()
+    return command
+
+
+def ready() -> None:
+    """All that a command begins with is imported: from here on there may be garbage (dothi.__main__)."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()

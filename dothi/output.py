@@ -60,6 +60,11 @@ def print_line(text: str, style: str | None = None, to: "Console | None" = None)
     (to or terminal()).print(Text(visible(text)), highlight=False, soft_wrap=True, style=style)
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines of a table as they are laid out."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
 def visible(text: str, besides: str = "") -> str:
     """Text with characters that would move the cursor, colour the screen or turn the direction of what follows, spelt.
 

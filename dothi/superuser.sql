@@ -6,6 +6,12 @@ declare
     trusted constant text := 'dothi_admin, dothi_writer, dothi_analyst';
     closed record;
 begin
+    -- So that the keeper has the indexes of the last day read into memory before somebody waits for them.
+    if exists (select from pg_available_extensions where name = 'pg_prewarm' and installed_version is null) then
+        create extension pg_prewarm schema public;
+        revoke execute on function pg_prewarm, autoprewarm_start_worker, autoprewarm_dump_now from public;
+        grant execute on function pg_prewarm to dothi_admin;
+    end if;
     for closed in
         select p.oid::regprocedure as signature, case p.prokind when 'p' then 'procedure' else 'function' end as kind
         from pg_proc p

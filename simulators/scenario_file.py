@@ -9,6 +9,7 @@ import yaml
 
 from devices.documents import parse_yaml
 from simulators.effects.catalogue import SORTS
+from simulators.effects.connections import in_turn
 from simulators.fleet import Fleet
 from simulators.scenario import Effect, Scenario
 from simulators.scenario_entry import Play, event_from
@@ -85,7 +86,9 @@ def read(names: Sequence[str], fleet: Fleet, start: float, seconds: float | None
         raise ScenarioError(f"--scenario {again}: given twice; allowed: each once")
     plays = [play for name in names for play in plays_of(name, fleet, run)]
     refuse_overlaps(plays)
-    return tuple(effect_of(play, fleet) for play in plays)
+    effects = tuple(effect_of(play, fleet) for play in plays)
+    in_turn(effects)
+    return effects
 
 
 def plays_of(name: str, fleet: Fleet, run: Run) -> list[Play]:

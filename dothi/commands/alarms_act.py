@@ -21,7 +21,8 @@ from dothi.commands.alarms_asked import (
     Number,
     Older,
     Severity,
-    ahead,
+    ending,
+    needed,
     person,
 )
 from dothi.commands.options import AsJson, Folder
@@ -29,6 +30,7 @@ from dothi.errors import Refused, WrongUsage
 from dothi.output import print_json, print_line
 
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="ALARM...", help="Numbers of alarms.", min=1, max=HIGHEST)]
+WHY = "why, in at most 2000 characters"
 Said = Annotated[str | None, typer.Option("--reason", help="Why; it is kept in the history.")]
 
 
@@ -54,7 +56,10 @@ def ack(
     asked = Asked(folder)
     filters = (area, severity, kind, age, older, device)
     if every == bool(numbers) or (not every and any(filters)):
-        raise WrongUsage("ack: allowed: numbers of alarms, or --all with at least one filter such as --kind")
+        raise WrongUsage(
+            "ack: allowed: numbers of alarms, or --all with at least one filter such as --kind; as in: "
+            "dothi alarms ack 12 13"
+        )
     if every:
         if not any(filters):
             raise WrongUsage(
@@ -85,11 +90,10 @@ def shelve(
 
     Example: dothi alarms shelve 12 --for 8h --reason "đang sửa cầu"
     """
-    if (length is None) == (until is None):
-        raise WrongUsage("shelve: an end is needed; allowed: --for 30m, 12h or 7d, or --until with a time")
-    now = datetime.now(UTC)
-    end = ahead("--for", length, now) if length else ahead("--until", until or "", now)
-    one(folder, number, "shelved", as_json, "shelve_alarm", end, person(by), reason)
+    example = f'dothi alarms shelve {number} --for 8h --reason "đang sửa cầu"'
+    end = ending(length, until, datetime.now(UTC), example)
+    why = needed("--reason", reason, WHY, example)
+    one(folder, number, "shelved", as_json, "shelve_alarm", end, person(by), why)
 
 
 def unshelve(number: Number, folder: Folder = None, by: By = None, as_json: AsJson = False) -> None:
@@ -108,7 +112,7 @@ def clear(
     Example: dothi alarms clear 12 --note "đã thay cảm biến"
     """
     if not numbers:
-        raise WrongUsage("clear: allowed: numbers of alarms")
+        raise WrongUsage("ALARM is missing; expected numbers of alarms, as in: dothi alarms clear 12 13")
     who = person(by)
     each(Asked(folder), numbers, "cleared", as_json, lambda c, n: alarm_desk.act(c, "clear_alarm", n, who, note))
 

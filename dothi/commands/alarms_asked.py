@@ -110,8 +110,9 @@ class Asked:
 @contextmanager
 def connected(url: str) -> Iterator["psycopg.Connection[Any]"]:
     """A connection in autocommit mode whose times come in UTC."""
-    with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="dothi alarms") as connection:
-        connection.execute("set timezone to 'UTC'")
+    said = psycopg.conninfo.conninfo_to_dict(url)
+    said |= {"options": f"{said.get('options') or ''} -c timezone=UTC".strip(), "application_name": "dothi alarms"}
+    with psycopg.connect(**said, autocommit=True, connect_timeout=5) as connection:  # type: ignore[arg-type]
         yield connection
 
 
@@ -151,6 +152,23 @@ def person(by: str | None) -> str:
         return by if by is not None else getpass.getuser()
     except (KeyError, OSError):
         raise WrongUsage("--by is missing and this login has no name; allowed: the name of a person") from None
+
+
+def needed(option: str, value: str | None, expected: str, example: str) -> str:
+    """The value of an option that a command cannot do without. Raises WrongUsage, which says how it is called."""
+    if value is None or not value.strip():
+        raise WrongUsage(f"{option} is missing; expected {expected}, as in: {example}")
+    return value
+
+
+def ending(length: str | None, until: str | None, begin: datetime, example: str) -> datetime:
+    """When something ends: `--for` so long from its beginning, or `--until` then. Raises WrongUsage."""
+    if length is not None and until is not None:
+        raise WrongUsage(f"--for and --until are both there; expected one of them, as in: {example}")
+    if until is not None:
+        return ahead("--until", until, datetime.now(UTC))
+    expected = "30m, 12h or 7d (or --until with a time such as 2026-01-31T07:00:00+07:00)"
+    return ahead("--for", needed("--for", length, expected, example), begin)
 
 
 def language(lang: str) -> str:

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from analytics import alarm_desk
-from dothi.commands.alarms_asked import HIGHEST, Area, Asked, By, Lang, ahead, language, person
+from dothi.commands.alarms_asked import HIGHEST, Area, Asked, By, Lang, ahead, ending, language, needed, person
 from dothi.commands.alarms_words import word
 from dothi.commands.options import AsJson, Folder
 from dothi.errors import WrongUsage
 from dothi.output import print_json, print_line, shown
 
 app = typer.Typer(help="Areas and devices that are worked on: their alarms call nobody.", no_args_is_help=True)
+EXAMPLE = 'dothi alarms maintenance begin --area 213 --for 4h --reason "cắt điện theo lịch"'
 HEADS = ("alarm", "where", "area", "state", "by", "reason")
 
 
@@ -43,16 +44,16 @@ def begin(
     Example: dothi alarms maintenance begin --area 213 --for 4h --reason "cắt điện theo lịch"
     """
     if (area is None) == (device is None):
-        raise WrongUsage("maintenance: allowed: one --area or one --device")
-    if (length is None) == (until is None):
-        raise WrongUsage("maintenance: an end is needed; allowed: --for 30m, 12h or 7d, or --until with a time")
+        given = "are both there" if area else "are missing"
+        raise WrongUsage(f"--area and --device {given}; expected one of them, as in: {EXAMPLE}")
     now = datetime.now(UTC)
     since = ahead("--from", start, now) if start else None
-    end = ahead("--for", length, since or now) if length else ahead("--until", until or "", now)
+    end = ending(length, until, since or now, EXAMPLE)
+    why = needed("--reason", reason, "what is done, in at most 2000 characters", EXAMPLE)
     asked = Asked(folder)
     code = asked.area(area) if area is not None else None
     with asked.acting() as connection:
-        number = alarm_desk.act(connection, "begin_maintenance", code, device, since, end, person(by), reason)
+        number = alarm_desk.act(connection, "begin_maintenance", code, device, since, end, person(by), why)
     if as_json:
         print_json({"maintenance": number})
     else:

@@ -4,12 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
-
 from dothi.commands.alarms_words import age, word
-from dothi.output import console, shown, visible
+from dothi.lines import Cell, Column, Part, screen, table
+from dothi.output import print_lines, shown, visible
 
 Row = dict[str, Any]
 
@@ -49,26 +46,33 @@ def state(row: Row, lang: str) -> str:
     return word(lang, row["state"]) + (f" ({shown(besides)})" if besides else "")
 
 
-def cell(text: object, style: str = "") -> Text:
+def cell(text: object, style: str = "") -> Cell:
     """A cell: nothing in it is markup, nothing reaches the terminal as a command."""
-    return Text(visible(shown(text), "\n"), style=style)
+    return [Part(visible(shown(text), "\n"), style)]
 
 
 def print_alarms(rows: Iterable[Row], lang: str, now: datetime) -> None:
     """A table of alarms: age is since it was raised, of a cleared one how long it lasted."""
-    heads = ONE_LINE if console.width >= WIDE else STACKED
-    table = new_table()
-    for head in heads:
-        named = "\n".join(word(lang, name) for name in head)
-        widest = STATE_WIDTH if head == ("severity", "state") else None
-        table.add_column(named, no_wrap=head[-1] not in FOLDING, max_width=widest, overflow="fold")
-    for row in rows:
-        cells = alarm_cells(row, lang, now)
-        table.add_row(*(Text("\n").join(cells[name] for name in head if cells[name]) for head in heads))
-    console.print(table)
+    on = screen()
+    heads = ONE_LINE if on.width >= WIDE else STACKED
+    columns = [
+        Column(
+            tuple(word(lang, name) for name in head),
+            head[-1] in FOLDING,
+            STATE_WIDTH if head == ("severity", "state") else None,
+        )
+        for head in heads
+    ]
+    shown = [alarm_cells(row, lang, now) for row in rows]
+    print_lines(table(columns, [[[*filled(cells, head)] for head in heads] for cells in shown], on))
 
 
-def alarm_cells(row: Row, lang: str, now: datetime) -> dict[str, Text]:
+def filled(cells: dict[str, Cell], names: Iterable[str]) -> Iterable[Part]:
+    """What stands under each other in a cell."""
+    return (part for name in names for part in cells[name] if part.text)
+
+
+def alarm_cells(row: Row, lang: str, now: datetime) -> dict[str, Cell]:
     """What a list shows of an alarm, by column."""
     lasted = ((row["cleared"] or now) - row["raised"]).total_seconds()
     return {
@@ -81,18 +85,6 @@ def alarm_cells(row: Row, lang: str, now: datetime) -> dict[str, Text]:
         "where": cell(row["name"] or row["device"]),
         "message": cell(message(row, lang)),
     }
-
-
-def new_table(title: str | None = None) -> Table:
-    """An empty table without lines between its columns: at 80 columns they take a third of the width."""
-    return Table(
-        title=title,
-        title_justify="left",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
 
 
 FIELDS = (
@@ -119,14 +111,14 @@ def print_alarm(alarm: Row, lang: str) -> None:
     """All about one alarm: what it is, its members, what speaks for it, and what happened."""
     told = {**alarm, "cleared_at": alarm["cleared"], "state": state(alarm, lang), "message": message(alarm, lang)}
     told |= {name: word(lang, told[name]) for name in ("severity", "verdict") if told[name]}
-    table = new_table()
-    table.add_column(f"{word(lang, 'alarm')} {alarm['id']}", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name in FIELDS:
-        if told.get(name) not in (None, 0):
-            style = SEVERITY_STYLE[alarm["severity"]] if name == "severity" else ""
-            table.add_row(cell(word(lang, name)), cell(told[name], style))
-    console.print(table)
+    style = {"severity": SEVERITY_STYLE[alarm["severity"]]}
+    lines = [
+        (cell(word(lang, name)), cell(told[name], style.get(name, "")))
+        for name in FIELDS
+        if told.get(name) not in (None, 0)
+    ]
+    heads = (Column((f"{word(lang, 'alarm')} {alarm['id']}",), folds=False), Column(("",)))
+    print_lines(table(heads, lines, screen()))
     if alarm["member"]:
         print_rows(
             lang,
@@ -164,14 +156,11 @@ def told(row: Row, lang: str) -> str | None:
     parts += [word(lang, detail["verdict"]) if "verdict" in detail else None]
     parts += [f"{word(lang, 'until')} {shown(datetime.fromisoformat(detail['until']))}" if "until" in detail else None]
     parts += [f"{detail['devices']} {word(lang, 'member')}" if "devices" in detail else None]
+    parts += [detail.get("message_before")]
     return "; ".join(part for part in parts if part) or None
 
 
 def print_rows(lang: str, title: str, heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """A table whose title and heads are words."""
-    table = new_table(word(lang, title))
-    for head in heads:
-        table.add_column(word(lang, head), overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(one) for one in row))
-    console.print(table)
+    columns = [Column((word(lang, head),)) for head in heads]
+    print_lines(table(columns, [[cell(one) for one in row] for row in rows], screen(), word(lang, title)))

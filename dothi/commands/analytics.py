@@ -65,7 +65,8 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
     try:
-        analyst.run(analyst.Analyst(document["analyst"], analyst.followers(), meters, stop, ready))
+        told = analyst.Analyst(document["analyst"], analyst.ringing(), meters, stop, ready, analyst.shown())
+        analyst.run(told._replace(round_s=analyst.SOON_S, longest_s=analyst.LONGEST_SOON_S))
     except KeyboardInterrupt:
         structlog.get_logger("dothi.analytics").info("analyst leaves")  # what was under way comes again
 

@@ -19,11 +19,8 @@ PER_SECOND = ((1e14, 1.0), (1e11, 1e3), (0.0, 1e6))
 def reckon(columns: Columns, options: Options) -> list[Result]:
     """One result per row, in the order of the file."""
     times = forward(np.array([moment(cell, row) for row, cell in enumerate(columns["timestamp"].tolist(), 1)], "i8"))
-    kept, series = new_series(1), np.zeros(1, np.int64)
-    evidence = [
-        evidence_of(kept, series, times[row : row + 1], columns["value"][row : row + 1])[0] for row in range(len(times))
-    ]
-    return results_from({"timestamp": columns["timestamp"], "score": score(np.array(evidence))})
+    evidence = evidence_of(new_series(1), np.zeros(len(times), np.int64), times, columns["value"])
+    return results_from({"timestamp": columns["timestamp"], "score": score(evidence)})
 
 
 def moment(cell: str, row: int) -> int:

@@ -81,6 +81,11 @@ class Brokers:
         """Bytes that our brokers may take together for what they queue."""
         return self._plan.broker_memory or machine.memory() // 4
 
+    def kept(self) -> int:
+        """Bytes that our brokers had queued when they were last written down."""
+        files = (self._plan.folder / f"broker-{shard}" / "mosquitto.db" for shard in range(len(self.names)))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def limits(self) -> Limits:
         """What one broker may hold."""
         if not self.names:

@@ -98,14 +98,16 @@ def run_initdb(runtime: Runtime, data: Path, secret: Path, start: list[str]) -> 
         raise Refused(f"the database cannot be made in {data.parent}: {(telling or lines)[-1]}")
 
 
-def settings(port: int, memory: int, shared_memory: int) -> dict[str, str]:
-    """postgresql.conf for a machine with so many bytes of memory and of /dev/shm."""
+def settings(port: int, memory: int, shared_memory: int, warm: bool = True) -> dict[str, str]:
+    """postgresql.conf for a machine with so many bytes of memory and of /dev/shm. `warm`: pg_prewarm is there."""
     return {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "100",
-        "shared_preload_libraries": "timescaledb",
+        # What was in memory is read again, in the order of the disk, when the server was started anew: a device's day
+        # is dozens of single pages of indexes, and each would be waited for.
+        "shared_preload_libraries": "timescaledb, pg_prewarm" if warm else "timescaledb",
         "timescaledb.telemetry_level": "off",
         "timescaledb.max_background_workers": "4",
         "max_worker_processes": "16",
@@ -118,7 +120,9 @@ def settings(port: int, memory: int, shared_memory: int) -> dict[str, str]:
         "synchronous_commit": "on",
         "full_page_writes": "on",
         "dynamic_shared_memory_type": "posix" if shared_memory >= 256 * MB else "sysv",
-        "shared_buffers": megabytes(memory // 6, 128, 4096),
+        # The indexes of the last day, 60 bytes a reading, ought to fit. What the kernel keeps of files it gives away
+        # when it is not used for a while.
+        "shared_buffers": megabytes(memory // 3, 128, 16384),
         "effective_cache_size": megabytes(memory // 2, 256, 65536),
         "maintenance_work_mem": megabytes(memory // 64, 64, 512),
         "work_mem": megabytes(memory // 512, 8, 64),
@@ -144,6 +148,11 @@ def settings(port: int, memory: int, shared_memory: int) -> dict[str, str]:
     }
 
 
+def warms(runtime: Runtime) -> bool:
+    """Whether PostgreSQL came with pg_prewarm, as Debian's does; a library that is missing would not let it start."""
+    return (runtime.postgres_bin.parent / "lib/pg_prewarm.so").is_file()
+
+
 def megabytes(wanted: int, least: int, most: int) -> str:
     """A size for postgresql.conf, held between two bounds in MB.
 
@@ -153,9 +162,10 @@ def megabytes(wanted: int, least: int, most: int) -> str:
     return f"{max(least, min(wanted // MB, most))}MB"
 
 
-def configure(data: Path, account: Account, port: int) -> None:
+def configure(data: Path, account: Account, port: int, warm: bool) -> None:
     """Write postgresql.conf anew; the archive's settings and ALTER SYSTEM override it, in this order."""
-    lines = [f"{name} = '{value}'" for name, value in settings(port, machine.memory(), machine.shared_memory()).items()]
+    chosen = settings(port, machine.memory(), machine.shared_memory(), warm)
+    lines = [f"{name} = '{value}'" for name, value in chosen.items()]
     configuration = data / "postgresql.conf"
     include = f"include_if_exists = '../{ARCHIVE}'\n"
     write_private(configuration, "# Written by dothi up at every start.\n" + "\n".join(lines) + "\n" + include)
@@ -173,7 +183,7 @@ def part(
 ) -> Part:
     """The database as a part of the stack. `name`: its data in `folder`; `options` override every configuration."""
     data = folder / name
-    configure(data, account, port)
+    configure(data, account, port, warms(runtime))
     url = address(USER, password, port)
     return Part(
         name="database",

@@ -3,6 +3,7 @@
 A device that buffers sends what it held after its connection is back, in order; what the others said is lost.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from simulators.draw import Floats, Ints
 from simulators.effects.event import NOWHERE, Event, Happening, Part, counters, overlaps, quiet
 from simulators.effects.kinds import Sort, always, duration, share
-from simulators.fleet import Fleet
+from simulators.fleet import Fleet, native_profile
 from simulators.messages import Kind, Messages
-from simulators.scenario import Alarm, Outage
+from simulators.scenario import Alarm, Effect, Outage, Truth
 from simulators.schedule import Schedule
+
+LEAST_MISSED = 3
+"""Fewer devices that are silent are silent each by itself: nothing tells that they have a gateway in common."""
 
 
 class Cut(Happening):
@@ -38,6 +42,14 @@ class Cut(Happening):
         """As `Happening` says."""
         return (Outage(self.event.devices, self.event.start, self.event.end, False),)
 
+    def truth(self, fleet: Fleet) -> Truth:
+        """As `Happening` says. Who is not due often enough cannot be missed: where too few can be before all is over,
+        nothing that arrives tells of it, and no alarm is expected."""
+        event, families = self.event, [fleet.families[number] for number in fleet.family[self.event.devices].tolist()]
+        missed = sum(silent_s(family) / event.speed < event.seconds for family in families)
+        truth = super().truth(fleet)
+        return replace(truth, alarms=truth.alarms if missed >= LEAST_MISSED else (), found={"missed": missed})
+
 
 class Burst(Cut):
     """Devices held their readings without having lost the connection: nobody else sees an outage."""
@@ -55,7 +67,15 @@ class PowerCut(Happening):
         self._up = event.end + event.draws(fleet, event.devices, "back") * float(event.given["back"])
         self._forgets = event.draws(fleet, event.devices, "resets") < event.given["resets"]
         clocks = Schedule(fleet, event.devices, start=event.run_start, boot=0, speed=event.speed)
-        self._said = clocks.before(self._up)
+        self._before = clocks.before(self._up)
+        self._said = self._before
+
+    def follow(self, earlier: "PowerCut") -> None:
+        """Numbers that an earlier cut has begun anew are these no more: what was said since counts."""
+        at = np.searchsorted(earlier.event.devices, self.event.devices)
+        at = np.minimum(at, len(earlier.event.devices) - 1)
+        same = earlier.event.devices[at] == self.event.devices
+        self._said = np.where(same, self._before - earlier._before[at], self._said)
 
     def shape(self, fleet: Fleet, messages: Messages) -> Messages:
         """As `Happening` says."""
@@ -93,6 +113,20 @@ class PowerCut(Happening):
     def outages(self, fleet: Fleet) -> tuple[Outage, ...]:
         """As `Happening` says."""
         return (Outage(self.event.devices, self.event.start, self.event.end, True),)
+
+
+def silent_s(family: str) -> float:
+    """Seconds after which a device of a family that says nothing counts as silent, a quarter interval of grace."""
+    profile = native_profile(family)
+    return (profile.offline_after + 0.25) * profile.interval_s
+
+
+def in_turn(effects: Iterable[Effect]) -> None:
+    """Power cuts of the same devices, one after the other, each know of the one before."""
+    cuts = sorted((one for one in effects if isinstance(one, PowerCut)), key=lambda cut: cut.event.start)
+    for place, cut in enumerate(cuts):
+        for earlier in cuts[:place]:
+            cut.follow(earlier)
 
 
 def first_due(messages: Messages) -> Floats:
