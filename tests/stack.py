@@ -95,7 +95,6 @@ class RunningStack:
         while self.known_devices() < known + len(ids):
             assert time.monotonic() < deadline, f"ingest does not know {ids} after {WAIT_S} s"
             time.sleep(0.05)
-        time.sleep(0.2)  # what foreign systems call them is read after the devices
         return ids
 
     def known_devices(self) -> int:

@@ -59,6 +59,11 @@ class Record:
         alarm = {"key": key, "kind": kind, "severity": severity, "at": datetime.now(UTC).isoformat(), "message": key}
         return int(self.one("select id from ops.raise_alarms(%s)", json.dumps([alarm | more])))
 
+    def device(self, name: str, area: int) -> int:
+        """One in this district; its id."""
+        columns = "insert into registry.device (device, profile, area)"
+        return int(self.one(f"{columns} select %s, min(id), %s from registry.profile returning id", name, area))
+
     def cleared(self, *keys: str) -> None:
         """What they were about is over."""
         at = [datetime.now(UTC) + timedelta(seconds=1)] * len(keys)
@@ -178,6 +183,28 @@ def test_the_end_is_told_to_those_who_heard_of_the_beginning_and_to_nobody_else(
         record.until(lambda: record.states("desk")["answered"] == record.states("other")["answered"] == 2)
     assert steps(desk) == [(minor, "grown"), (minor, "cleared")]
     assert steps(other) == [(minor, "raised"), (minor, "cleared")]
+
+
+def test_a_district_hears_of_an_alarm_that_spreads_to_it(record: Record) -> None:
+    """Its area is the whole province then; whose devices are in it is told, and nobody else."""
+    places = ("213", "215", "217", "000")
+    routes = [{"to": [f"desk-{place}"], "areas": [place]} for place in places]
+    with contextlib.ExitStack() as stack:
+        desks = {place: stack.enter_context(http_receiver()) for place in places}
+        stack.enter_context(
+            Running(record, routes_to({f"desk-{place}": desk for place, desk in desks.items()}, routes))
+        )
+        here, there = record.device("here", 213), record.device("there", 215)
+        alarm = record.raised("power_cut:213", area=213, members=[here])
+        record.until(lambda: record.states("desk-213")["answered"] == 1)
+        record.admin.execute("select ops.join_alarm(%s, %s, now())", (alarm, [there]))
+        record.admin.execute("select ops.spread_alarm(%s, null, 'nhiều huyện', 'several', now())", (alarm,))
+        record.cleared("power_cut:213")
+        for place, many in (("213", 3), ("215", 2), ("000", 2)):
+            record.until(lambda place=place, many=many: record.states(f"desk-{place}")["answered"] == many)  # type: ignore[misc]
+    assert steps(desks["213"]) == [(alarm, "raised"), (alarm, "spread"), (alarm, "cleared")]
+    assert steps(desks["215"]) == steps(desks["000"]) == [(alarm, "spread"), (alarm, "cleared")]
+    assert not desks["217"].got
 
 
 def test_nobody_is_called_to_what_is_under_maintenance_until_that_is_over(record: Record) -> None:

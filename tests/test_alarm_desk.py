@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from dothi.commands import alarms_shown
@@ -30,8 +29,8 @@ class Desk:
 
     def says(self, *words: object, width: int = 200) -> str:
         """What a command prints on a terminal of so many columns. Raises what it refuses with."""
-        with pytest.MonkeyPatch.context() as patch:  # the console takes COLUMNS when it is made, long before this
-            patch.setattr(alarms_shown, "console", Console(width=width, height=50))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", str(width))
             said = RUNNER.invoke(app, [*map(str, words), "--dir", str(self.stack.folder)])
         if said.exception:
             raise said.exception
@@ -145,12 +144,13 @@ def test_many_are_taken_on_at_once_after_a_look(desk: Desk) -> None:
 def test_shelving_has_an_end_and_a_reason(desk: Desk) -> None:
     number = desk.number["wet"]
     for words, said in (
-        ((), "an end is needed"),
-        (("--for", "2h", "--until", "2h"), "an end is needed"),
+        ((), rf"^--for is missing; expected 30m, 12h or 7d .*, as in: dothi alarms shelve {number} --for 8h "),
+        (("--for", "2h", "--until", "2h"), "^--for and --until are both there; expected one of them, as in: dothi"),
         (("--for", "soon"), "--for 'soon' is no time to come"),
         (("--for", "31d", "--reason", "x"), "cannot be shelved until"),
         (("--until", "2020-01-01T00:00:00+07:00", "--reason", "x"), "cannot be shelved until 2020-01-01"),
-        (("--for", "2h"), "reason is missing"),
+        (("--for", "2h"), rf"^--reason is missing; expected why, .*, as in: dothi alarms shelve {number} --for 8h "),
+        (("--for", "2h", "--reason", " "), "^--reason is missing; expected why"),
     ):
         with pytest.raises(Refused, match=said):
             desk.says("shelve", number, *words)
@@ -191,8 +191,9 @@ def test_who_works_somewhere_is_not_called(desk: Desk) -> None:
     with pytest.raises(Refused, match=f"maintenance {number} is over since .* by lan"):
         desk.says("maintenance", "end", number, "--by", "minh")
     for words, said in (
-        (("--for", "2h", "--reason", "x"), "one --area or one --device"),
-        (("--area", "215", "--reason", "x"), "an end is needed"),
+        (("--for", "2h", "--reason", "x"), "^--area and --device are missing; expected one of them, as in: dothi"),
+        (("--area", "215", "--reason", "x"), "^--for is missing; expected 30m, 12h or 7d .*, as in: dothi alarms main"),
+        (("--area", "215", "--for", "2h"), "^--reason is missing; expected what is done, .*, as in: dothi alarms main"),
         (("--area", "215", "--for", "400d", "--reason", "x"), "cannot be under maintenance until"),
         (("--device", "nobody", "--for", "2h", "--reason", "x"), "device 'nobody' is not enrolled"),
     ):
@@ -251,7 +252,7 @@ def test_figures_say_what_was(desk: Desk) -> None:
         (("ack",), "ack: allowed: numbers of alarms, or --all"),
         (("ack", "--all"), "--all stands alone"),
         (("ack", "1", "--kind", "x"), "ack: allowed: numbers of alarms, or --all"),
-        (("clear",), "clear: allowed: numbers of alarms"),
+        (("clear",), "^ALARM is missing; expected numbers of alarms, as in: dothi alarms clear 12"),
         (("stats", "--since", "2999-01-01T00:00:00Z"), "is not in the past"),
     ],
     ids=lambda value: "-".join(value) or "none" if isinstance(value, tuple) else "",

@@ -74,6 +74,35 @@ def test_a_gateway_that_is_cut_is_one_alarm_with_its_devices() -> None:
     assert at(CUT + 60 * MINUTE) < outage.cleared < at(CUT + 80 * MINUTE)
 
 
+def test_a_gateway_of_three_is_one_alarm() -> None:
+    """More than half of its devices are silent: it is told whatever the place's size."""
+    engine, record = engine_of(fleet=lambda _area: fleet(800)), Rehearsed()
+    some = [
+        (found, sign(n, n, "silent", since=CUT - 10 * n, found=found, metric="", lat=21.3 + n / 9999))
+        for n in range(1, 4)
+        for found in (CUT - 10 * n + 195,)
+    ]
+    play(engine, record, some, 3600.0)
+    loud = [one for one in record.alarms if one.severity != "info"]
+    assert [(one.call.kind, one.severity, len(one.devices)) for one in loud] == [("gateway_cut", "major", 3)]
+
+
+def test_slow_devices_of_a_gateway_are_not_taken_for_their_district() -> None:
+    """They are noticed one after the other, those first that were heard a while before the cut; of the others in the
+    district that speak as seldom nobody is due then."""
+    slow = There(*(np.tile(one, 5) for one in fleet(100)[:2]), np.repeat([195.0, 2925.0], (60, 440)))
+    engine, record = engine_of(fleet=lambda _area: slow), Rehearsed()
+    changes = []
+    for n in range(60):
+        interval, since = (60.0, CUT - 5.0 * n) if n < 4 else (900.0, CUT - 15.0 * n)
+        given = {"metric": "", "interval_s": interval, "silent_s": 3.25 * interval}
+        found, place = since + 3.25 * interval, {"lat": 21.3 + n % 7 / 9999, "lon": 106.2 + n % 5 / 9999}
+        changes.append((found, sign(n, n, "silent", since=since, found=found, **given, **place)))
+    play(engine, record, changes, 2 * 3600.0)
+    loud = [one for one in record.alarms if one.severity != "info"]
+    assert [(one.call.kind, one.severity, len(one.devices)) for one in loud] == [("gateway_cut", "major", 60)]
+
+
 def test_a_district_that_is_dark_is_one_critical_alarm() -> None:
     engine, record = engine_of(fleet=lambda _area: fleet(60)), Rehearsed()
     play(engine, record, cut(list(range(DEVICES)), spread_km=10.0), 3 * 3600.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.alarms.refusals import LEAST, MOST_OWN, WINDOW_S, Refusals
+from analytics.alarms.refusals import FEW, LEAST, MOST_OWN, WINDOW_S, Refusals
 from dothi.stack.door import heard, under_another_name
 from tests.ringing_world import Desk
 from tests.rollup_world import Connections, owner_and_analyst
@@ -92,15 +92,34 @@ def test_many_devices_and_strangers_are_one_alarm_each(desk: Desk) -> None:
     )
 
 
+def test_a_clock_that_is_ahead_is_a_clock_however_little_its_device_says(desk: Desk) -> None:
+    ahead, odd = names(desk)[:2]
+    for minute in range(12):
+        if minute % 5 == 0:
+            refuse(desk, ahead, 1, "in_future")
+            refuse(desk, odd, 1, "malformed")
+        desk.tick(61)
+    desk.tick(1)
+    assert desk.rung() == [(f"clock_skew:{ahead}", "warning", 0, True)]
+
+
+def test_many_clocks_are_one_alarm(desk: Desk) -> None:
+    for n in range(MOST_OWN + 5):
+        refuse(desk, f"ahead-{n}", 5 * LEAST, "in_future")
+    desk.tick(61)
+    desk.tick(1)
+    assert [key for key, *_ in desk.rung()] == ["clock_skew"]
+
+
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 900)), max_size=40))
 def test_much_is_what_came_within_the_window(steps: list[tuple[int, int]]) -> None:
-    """Told is nothing less than LEAST; and who sends LEAST within one look is told, whatever was before."""
+    """Nobody of whom less than FEW are refused; and who sends LEAST within one look is there, whatever was before."""
     refusals, total, now = Refusals(), 0, 0.0
     refusals.counted([], now)
     for more, seconds in steps:
         total, now = total + more, now + seconds
         much = refusals.counted([("x", total, False)], now)
-        assert all(one.refused >= LEAST and one.seconds <= WINDOW_S + seconds for one in much)
+        assert all(one.refused >= FEW and one.seconds <= WINDOW_S + seconds for one in much)
         assert much or more < LEAST
     assert len(refusals._since) <= 1
 

@@ -47,7 +47,7 @@ FRIDAY_EVENING, SATURDAY_MORNING = local("2026-11-20T18:00"), local("2026-11-21T
 
 
 def names(what: str, area: str | None, severity: str, kind: str, at: datetime) -> list[tuple[str, str, str]]:
-    return [(one.receiver, one.language, one.route) for one in chosen(made(GOOD), what, area, severity, kind, at)]
+    return [(one.receiver, one.language, one.route) for one in chosen(made(GOOD), what, [area], severity, kind, at)]
 
 
 def test_all_routes_that_fit_count_and_each_receiver_is_told_once() -> None:
@@ -195,4 +195,4 @@ def test_without_limits_all_is_told() -> None:
     routes = made({"receivers": {"desk": DESK}, "routes": [{"to": ["desk"]}]})
     for severity in SEVERITIES:
         for what in USUAL:
-            assert len(chosen(routes, what, "213", severity, "leak", FRIDAY_EVENING)) == 1
+            assert len(chosen(routes, what, ["213"], severity, "leak", FRIDAY_EVENING)) == 1

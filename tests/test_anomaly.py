@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from analytics.detectors.anomaly import Anomaly
 from analytics.detectors.anomaly_score import evidence_of, score
-from analytics.detectors.anomaly_state import ARRAYS, DAY_S, DEFAULTS, brief, bytes_per_series, new_series
-from analytics.detectors.detector import State
+from analytics.detectors.anomaly_state import DAY_S, DEFAULTS, Series, new_series
+from analytics.detectors.layout import row_of
 from analytics.detectors.rows import Floats, Ints
 from devices.family import FAMILIES
 from tests.computed import computed, refused
@@ -26,16 +26,14 @@ FEW = settings(max_examples=6, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def scores_of(values: Floats, time: Ints | None = None, arrays: dict[str, State] = ARRAYS) -> Floats:
+def scores_of(values: Floats, time: Ints | None = None, full: bool = True) -> Floats:
     """Scores of series side by side: rows, or rows × series."""
-    columns = values.reshape(len(values), -1)
-    kept, places = new_series(columns.shape[1], arrays), np.arange(columns.shape[1])
-    moments = BEGIN_US + np.arange(len(values)) * FIVE_MINUTES_US if time is None else time
-    evidence = [
-        evidence_of(kept, places, np.full(len(places), moment), row)
-        for moment, row in zip(moments, columns, strict=True)
-    ]
-    return score(np.array(evidence)).reshape(values.shape)
+    rows = len(values)
+    moments = BEGIN_US + np.arange(rows) * FIVE_MINUTES_US if time is None else time
+    columns = values.size // max(rows, 1)
+    places = np.tile(np.arange(columns), rows)
+    evidence = evidence_of(new_series(columns, full), places, np.repeat(moments, columns), values.reshape(-1))
+    return score(evidence).reshape(values.shape)
 
 
 def wild(seed: int, rows: int = 400) -> Floats:
@@ -70,13 +68,12 @@ def test_a_restart_and_the_company_of_others_change_nothing(seed: int, cut: int)
     values = np.stack([wild(seed), wild(seed + 1), wild(seed + 2)], axis=1)
     expected = scores_of(values)
     np.testing.assert_array_equal(scores_of(values[:, 1]), expected[:, 1])
-    kept, found = new_series(1), []
-    for row, value in enumerate(values[:, 0]):
-        if row == cut:
-            kept = {name: array.copy() for name, array in kept.items()}
-        moment = np.array([BEGIN_US + row * FIVE_MINUTES_US])
-        found.append(score(evidence_of(kept, np.zeros(1, int), moment, np.array([value])))[0])
-    np.testing.assert_array_equal(found, expected[:, 0])
+    kept, time = new_series(1), BEGIN_US + np.arange(len(values)) * FIVE_MINUTES_US
+    found = score(evidence_of(kept, np.zeros(cut, int), time[:cut], values[:cut, 0]))
+    assert kept.more is not None
+    again = Series(kept.kept.copy(), kept.more.copy())
+    rest = score(evidence_of(again, np.zeros(len(values) - cut, int), time[cut:], values[cut:, 0]))
+    np.testing.assert_array_equal(np.r_[found, rest], expected[:, 0])
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0, 0.1, 1e300, np.nan])
@@ -114,7 +111,7 @@ def test_after_a_detection_only_stronger_evidence_counts() -> None:
 def test_the_brief_form_knows_fewer_signs_and_is_else_the_same(seed: int) -> None:
     values = np.random.default_rng(seed).standard_normal(400)
     values[390] = 40
-    few, all_signs = scores_of(values, arrays=brief()), scores_of(values)
+    few, all_signs = scores_of(values, full=False), scores_of(values)
     assert all_signs[:300].any(), "signs without a season count from the start"
     first = int(np.flatnonzero(all_signs)[0])
     assert few[first] <= all_signs[first]
@@ -144,9 +141,10 @@ def test_a_missing_peak_of_every_day_is_found() -> None:
 
 
 def test_state_is_bounded_and_small() -> None:
-    assert bytes_per_series() <= 1100
-    detector = Anomaly(FAMILIES["weather"])
-    assert bytes_per_series(detector.declared()) <= 250
+    series = new_series(1)
+    assert series.more is not None
+    assert series.kept.nbytes + series.more.nbytes <= 1100
+    assert row_of(Anomaly.declared(), 1).size <= 256
 
 
 class TestRule:

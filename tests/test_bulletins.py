@@ -104,6 +104,7 @@ def test_what_is_made_beside_is_committed(connections: Connections) -> None:
         assert job.done.wait(10)
     finally:
         follower.hands.close()
+        follower.quick.close()
     assert index.made == [NOON]
     assert admin.execute("select count(*) from rollup.remade where family = 'beside'").fetchone() == (1,)
 

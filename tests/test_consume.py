@@ -123,3 +123,54 @@ def test_consumers_do_not_take_from_each_other_and_one_in_two_processes_takes_on
 def test_only_those_who_analyse_may_take(url: str) -> None:
     with connect(url, "dothi_reader") as reader, pytest.raises(psycopg.errors.InsufficientPrivilege):
         take(reader, "six")
+
+
+def holding(connection: Database) -> None:
+    """An open transaction that has written, and has an id."""
+    connection.execute("create temporary table if not exists held (n integer)")
+    connection.execute("insert into held values (1)")
+
+
+@pytest.fixture
+def analyst_login(url: str) -> Iterator[str]:
+    """The address for somebody who logs in as the analyst does, and may act as no other."""
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("drop role if exists only_analyst")
+        owner.execute("create role only_analyst login password 'only' in role dothi_analyst")
+    at = url.rpartition("@")[2]
+    yield f"postgresql://only_analyst:only@{at}"
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("drop role only_analyst")
+
+
+def test_whoever_may_write_no_batch_is_not_waited_for(url: str, analyst_login: str) -> None:
+    with (
+        psycopg.connect(analyst_login) as long,
+        connect(url, "dothi_writer") as writer,
+        connect(url, "dothi_analyst") as us,
+    ):
+        take(us, "seven", 1_000_000)
+        holding(long)
+        number = write(writer, "weather")
+        writer.commit()
+        assert take(us, "seven") == [number]
+        long.rollback()
+        assert take(us, "seven") == []
+
+
+def test_whoever_may_take_on_a_role_that_writes_is_waited_for(url: str, analyst_login: str) -> None:
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("grant dothi_writer to only_analyst with inherit false")
+    with (
+        psycopg.connect(analyst_login) as late,
+        connect(url, "dothi_writer") as writer,
+        connect(url, "dothi_analyst") as us,
+    ):
+        take(us, "eight", 1_000_000)
+        late.execute("set role dothi_writer")
+        first = write(late, "weather")
+        number = write(writer, "weather")
+        writer.commit()
+        assert take(us, "eight") == []
+        late.commit()
+        assert take(us, "eight") == [first, number]

@@ -25,7 +25,15 @@ async def connection(stack: RunningStack) -> AsyncIterator[psycopg.AsyncConnecti
 def copy(table: str, *numbers: int) -> Copy:
     """Numbers into a table."""
     rows = b"".join(struct.pack(">hii", 1, 4, number) for number in numbers)
-    return Copy(f"copy copy_{table} (n) from stdin (format binary)".encode(), HEADER + rows + b"\xff\xff")
+    return Copy(f"copy copy_{table} (n) from stdin (format binary)".encode(), [HEADER + rows + b"\xff\xff"])
+
+
+def in_pieces(table: str, rows: int, first: int = 100) -> Copy:
+    """Numbers from 100 on, a thousand in a piece, after `first` has come twice where it is another."""
+    again = [] if first == 100 else [first, first]
+    parts = [again, *(range(at, at + 1_000) for at in range(100, 100 + rows, 1_000))]
+    packed = [b"".join(struct.pack(">hii", 1, 4, number) for number in part) for part in parts]
+    return Copy(copy(table).statement, iter([HEADER, *packed, b"\xff\xff"]))
 
 
 async def stored(connection: psycopg.AsyncConnection[Any]) -> list[int]:
@@ -49,8 +57,8 @@ async def test_the_refused_one_is_named_and_the_connection_serves_on(
     bad = {
         "taken": copy("abc"[place], 5, 5),
         "refused": copy("abc"[place], 12, 13),
-        "no table": Copy(b"copy copy_nowhere (n) from stdin (format binary)", b""),
-        "no rows of that form": Copy(copy("abc"[place]).statement, b"what"),
+        "no table": Copy(b"copy copy_nowhere (n) from stdin (format binary)", [b""]),
+        "no rows of that form": Copy(copy("abc"[place]).statement, [b"what"]),
     }[fault]
     copies = [copy(table, 1, 2, 3) for table in "abc"]
     copies[place] = bad
@@ -63,6 +71,22 @@ async def test_the_refused_one_is_named_and_the_connection_serves_on(
     assert await stored(connection) == [0, 0, 0]
 
 
+async def test_rows_go_in_piece_by_piece(connection: psycopg.AsyncConnection[Any]) -> None:
+    async with connection.transaction():
+        await copy_all(connection, [copy("a", 1), in_pieces("b", 300_000), copy("c", 2)])
+    assert await stored(connection) == [1, 300_000, 1]
+
+
+async def test_what_the_server_refuses_early_may_be_followed_by_many_pieces(
+    connection: psycopg.AsyncConnection[Any],
+) -> None:
+    with pytest.raises(CopyFailed) as failed:
+        async with connection.transaction():
+            await copy_all(connection, [copy("a", 1), in_pieces("b", 300_000, first=7), in_pieces("c", 300_000)])
+    assert (failed.value.place, failed.value.error.sqlstate) == (1, "23505")
+    assert await stored(connection) == [0, 0, 0]
+
+
 async def test_given_up_in_the_middle_the_connection_is_closed(
     stack: RunningStack, connection: psycopg.AsyncConnection[Any]
 ) -> None:
@@ -72,7 +96,7 @@ async def test_given_up_in_the_middle_the_connection_is_closed(
 
         async def attempt() -> None:
             async with connection.transaction():
-                await copy_all(connection, [Copy(statement, HEADER + b"\xff\xff")])
+                await copy_all(connection, [Copy(statement, [HEADER + b"\xff\xff"])])
 
         waiting = asyncio.create_task(attempt())
         await asyncio.sleep(0.2)

@@ -49,6 +49,10 @@ def city(stack: RunningStack) -> dict[str, str]:
         stack.wait_for(f"select count(*) from city.{name} where device = %s", device)
     online = f"select count(*) from city.connectivity where area = '{AREA}' and online > 0"
     stack.wait_for(online, until=lambda families: families == len(FAMILIES))
+    states = f"select sum(devices) from city.state_count where area = '{AREA}' and family = %s"
+    for name, family in FAMILIES.items():
+        if any(metric.states for metric in family.metrics):
+            stack.wait_for(states, name)
     return ids
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from analytics import consume
+from analytics.rollup.follower import microseconds
 from tests.detecting_world import Above, Broken, World
 from tests.rollup_world import Connections, owner_and_analyst
 from tests.stack import RunningStack
@@ -98,6 +99,18 @@ def test_whenever_it_is_killed_it_finds_the_same(connections: Connections, seed:
     assert len(undisturbed) > 5
     for save_every_s in (0.0, 1e9):
         assert story(World(*connections, save_every_s=save_every_s), disturbed=True) == undisturbed
+
+
+def test_detectors_say_when_devices_were_heard(connections: Connections) -> None:
+    world = World(*connections)
+    one, two, silent = world.devices[:3]
+    world.write((one, 1))
+    first = world.now
+    world.write((two, 1))
+    world.round()
+    heard = world.engine.heard("air_quality", [one, two, silent, 2**30])
+    assert heard == {one: microseconds(first), two: microseconds(world.now)}
+    assert world.engine.heard("weather", [one]) == {}
 
 
 def test_a_round_that_fails_leaves_nothing_behind(connections: Connections) -> None:

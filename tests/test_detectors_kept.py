@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 
 from analytics.columns import Columns
+from analytics.detectors.afford import bytes_of
+from analytics.detectors.anomaly import Anomaly
 from analytics.detectors.carry import judged_names
 from analytics.detectors.detector import Detector
+from analytics.detectors.layout import LINE
 from analytics.detectors.pack import devices_of, pack, unpack
-from analytics.detectors.rows import Floats
+from analytics.detectors.rows import Floats, Rows
 from analytics.detectors.slots import NOBODY, Seats, Slots
 from analytics.detectors.watch import Watch
 from devices.family import FAMILIES
@@ -91,6 +94,28 @@ def test_a_fault_is_told_once_and_is_its_own() -> None:
     assert told == ["broken: 13 is no good"]
     assert [detector.name for detector in watch.detectors] == ["above"]
     assert above(watch).state["run"][2, 0] == 2
+
+
+def test_all_of_a_device_lies_in_lines_of_its_own() -> None:
+    detector = Anomaly(FAMILY)
+    detector.grow(fleet_of(7))
+    first = [array[0].ctypes.data for array in detector.state.values()]
+    row = detector.records.rows.strides[0]
+    assert bytes_of(Anomaly, 1) == row == 4 * LINE
+    assert min(first) % LINE == 0
+    assert max(first) - min(first) < row
+    assert all(array.strides[0] == row for array in detector.state.values())
+
+
+def test_rows_of_some_metrics_say_nothing_of_the_others() -> None:
+    told = np.array([[5.0, 7.0, np.nan], [6.0, np.nan, np.nan]])
+    column = np.full(len(FAMILY.metrics), 2)
+    column[[1, 4]] = 0, 1
+    rows = Rows(FAMILY, np.arange(2), np.zeros(2, int), np.zeros(2, int), told, column)
+    np.testing.assert_array_equal(rows.values[:, [1, 4, 0]], told)
+    np.testing.assert_array_equal(rows.of(np.array([1])).values[0, [1, 4, 0]], told[1])
+    np.testing.assert_array_equal(rows.narrowed(FAMILY, [4, 1]).values, told[:, [1, 0]])
+    np.testing.assert_array_equal(rows.told[:, rows.columns(np.array([4]))], told[:, [1]])
 
 
 def test_a_slot_is_one_device_and_gaps_are_filled() -> None:

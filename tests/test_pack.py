@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
 from devices.family import FAMILIES, Family
 from devices.profile import PROFILES
@@ -15,7 +16,8 @@ from devices.reading import Reading
 from ingest.batch import Columns
 from ingest.known import Device
 from ingest.mqtt import Messages
-from ingest.pack import Prepared, column_names
+from ingest.pack import Prepared
+from ingest.settle import copy_into
 from ingest.window import Arrival
 from tests.stack import RunningStack
 
@@ -64,9 +66,19 @@ def expected(device: Device, reading: Reading, family: Family) -> tuple[Any, ...
     return (reading.time, reading.seq, EPOCH_US, 77, device.id, device.area_id, reading.boot, *numbers, extra)
 
 
+def into_packed(prepared: Prepared) -> bytes:
+    """COPY into the table that is looked at."""
+    return copy_into(sql.Identifier("packed"), prepared.names)
+
+
+def columns_of(family: Family) -> list[str]:
+    """All columns of a family's table, in the order of `expected`."""
+    return ["time", "seq", "received", "batch", "device", "area", "boot", *family.index, "extra"]
+
+
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
 def test_copy_gives_back_what_was_packed(stack: RunningStack, family: Family) -> None:
-    names = column_names(family)
+    names = columns_of(family)
     shown = [f"(extract(epoch from {n}) * 1000000)::int8" if n in {"time", "received"} else n for n in names]
     profile = next(profile for profile in PROFILES.values() if profile.family is family)
     device = Device(4711, "any", b"213", 213, profile, False)
@@ -82,9 +94,13 @@ def test_copy_gives_back_what_was_packed(stack: RunningStack, family: Family) ->
                 assert reading.time is not None
                 columns.add(device, reading, reading.time, (Arrival(Source(), EPOCH_US, Messages(), 0), b"", b""), 0)
             connection.execute("truncate packed")
-            copied = f"copy packed ({', '.join([*names[:-1], 'ordinal', 'extra'])}) from stdin (format binary)"
-            with connection.cursor() as cursor, cursor.copy(copied.encode()) as stdin:
-                stdin.write(Prepared(columns, 77, ordinals=True).pack(only))
+            prepared = Prepared(columns, 77, ordinals=True)
+            sent = {
+                name for place, name in enumerate(family.index) if not all(isnan(r.values[place]) for r in readings)
+            }
+            assert sent == {*prepared.names} & {*family.index}
+            with connection.cursor() as cursor, cursor.copy(into_packed(prepared)) as stdin:
+                stdin.write(prepared.pack(only))
             rows = connection.execute(f"select {', '.join(shown)} from packed order by ordinal".encode()).fetchall()
             wanted = readings[::2] if some else readings
             assert rows == [expected(device, reading, family) for reading in wanted]
@@ -94,7 +110,6 @@ def test_copy_gives_back_what_was_packed(stack: RunningStack, family: Family) ->
 
 def test_rows_go_by_device_and_those_of_a_device_as_they_came(stack: RunningStack) -> None:
     family, profile = FAMILIES["rain"], PROFILES["native-rain"]
-    names = column_names(family)
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         connection.execute("create temporary table packed (like reading.rain)")
 
@@ -108,10 +123,9 @@ def test_rows_go_by_device_and_those_of_a_device_as_they_came(stack: RunningStac
                 values = [1.0] * len(family.metrics)
                 columns.add(device, Reading(EPOCH_US, seq, None, values, None, b""), EPOCH_US, (arrival, b"", b""), seq)
             connection.execute("truncate packed")
-            with connection.cursor().copy(
-                f"copy packed ({', '.join(names)}) from stdin (format binary)".encode()
-            ) as to:
-                to.write(Prepared(columns, 77).pack())
+            prepared = Prepared(columns, 77)
+            with connection.cursor().copy(into_packed(prepared)) as stdin:
+                stdin.write(prepared.pack())
             rows = connection.execute("select device, seq from packed order by ctid").fetchall()
             assert rows == sorted((device, seq) for seq, device in enumerate(devices))
 

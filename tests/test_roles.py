@@ -46,7 +46,7 @@ TABLES: list[tuple[str, ...]] = [
 ]
 SEQUENCES: list[tuple[str, ...]] = [("ops.batch_id", "U", "", ""), ("*", "", "", "")]
 # How alarms are raised and folded, what staff do with them, and what only these functions call.
-ENGINE = ("raise_alarms", "clear_alarms", "join_alarm", "leave_alarm", "add_evidence", "remind_alarms")
+ENGINE = ("raise_alarms", "clear_alarms", "join_alarm", "leave_alarm", "add_evidence", "remind_alarms", "spread_alarm")
 STAFF = (
     *(f"{step}_alarm" for step in ("acknowledge", "shelve", "unshelve", "clear", "comment", "judge")),
     "begin_maintenance",
@@ -263,6 +263,7 @@ READER_TRIES = [
     "do $$ begin lock table city.weather in exclusive mode; end $$",
     "do $$ begin lock table city.weather in row exclusive mode; end $$",
     "select drop_chunks('reading.weather', now())",
+    "select pg_prewarm('reading.weather')",
     "select add_job('pg_sleep', interval '1 s')",
     "select _timescaledb_functions.stop_background_workers()",
     "set role dothi_writer",

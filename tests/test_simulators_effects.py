@@ -256,6 +256,18 @@ def test_a_cut_gateway_sends_later_what_was_held_and_loses_the_rest(tmp_path: Pa
     assert (outage.start, outage.end, outage.restart) == (truth.start, truth.end, False)
 
 
+@pytest.mark.parametrize(
+    ("families", "lasts", "told"), [(["air_quality"], 95, 0), (["air_quality"], 100, 1), (["rain"], 200, 0)]
+)
+def test_a_cut_that_is_over_before_anybody_was_due_is_no_alarm(
+    tmp_path: Path, families: list[str], lasts: float, told: int
+) -> None:
+    """A station of air is due every minute, here twice as often, and may miss three; a rain gauge every five."""
+    played = Played(tmp_path, kind="gateway_cut", families=families, start=10, **{"for": lasts})
+    assert len(played.truth.alarms) == told
+    assert (played.truth.found["missed"] > 2) == bool(told)
+
+
 def test_after_a_power_cut_devices_count_from_one_in_another_boot(tmp_path: Path) -> None:
     played = Played(
         tmp_path,
@@ -275,6 +287,26 @@ def test_after_a_power_cut_devices_count_from_one_in_another_boot(tmp_path: Path
         assert [m.seq for m in after] == list(range(1, len(after) + 1))
         assert after
     assert played.scenario[0].outages(FLEET)[0].restart
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_device_may_be_without_power_twice(tmp_path: Path, order: int) -> None:
+    """In whatever order the cuts are written."""
+    where = {"where": {"areas": ["213"]}, "back": "5 %"}
+    cuts = [
+        {"id": f"dark-{n}", "kind": "power_cut", "start": f"{10 + 40 * n} %", "for": "20 %", **where} for n in (0, 1)
+    ]
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({"events": cuts[::order]}))
+    scenario = read([str(path)], FLEET, START, SECONDS, 2.0)
+    first, second = (one.truth(FLEET) for one in scenario[::order])
+    sent = said(scenario, 2.0)
+    for name in FLEET.ids(first.devices.astype(np.int64)):
+        for boot, since in ((BOOT + 1, first.end), (BOOT + 2, second.end)):
+            mine = [message for message in sent if message.device == name and message.boot == boot]
+            assert all(message.due >= since for message in mine)
+            assert [message.seq for message in mine] == list(range(1, len(mine) + 1))
+            assert mine
 
 
 @given(after=st.floats(-100, 4000), speed=st.floats(0.5, 8))

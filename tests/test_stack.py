@@ -337,7 +337,7 @@ def test_the_queue_fits_the_memory() -> None:
 def test_settings_fit_the_machine(memory_gb: int) -> None:
     chosen = cluster.settings(5432, memory_gb * 2**30, 64 * 2**20)
     shared = int(chosen["shared_buffers"].removesuffix("MB"))
-    assert 128 <= shared <= min(4096, memory_gb * 1024 // 4)
+    assert 128 <= shared <= min(16384, memory_gb * 1024 // 3)
     assert chosen["dynamic_shared_memory_type"] == "sysv", "64 MB of /dev/shm are not enough"
     assert int(chosen["max_wal_size"].removesuffix("MB")) <= 768, "what is replayed after a kill stays short"
 

@@ -110,7 +110,7 @@ def measured(stack: RunningStack, asked: argparse.Namespace, mix: Mix) -> Figure
         "waited for the last (s)": round(waited, 1),
         "age of the oldest batch not taken (s)": watch.lag(),
         "CPU (cores)": cpu,
-        "analyst, share of the time": spent.followers(),
+        "analyst": spent.followers(),
     }
 
 

@@ -34,6 +34,12 @@ AGE = """
 select coalesce(extract(epoch from clock_timestamp() - min(b.committed)), 0)::float8 from ops.batch b
 where b.xid > (select c.xid from ops.consumer c where c.consumer = 'analyst')
 """
+STORED = """
+select d.device, r.seq, extract(epoch from b.committed)::float8 from reading.{family} r
+join registry.device d on d.id = r.device join ops.batch b on b.batch = r.batch and b.family = '{family}'
+where d.device = any(%s)
+"""
+FAMILY = {"limit": "air_quality", "flame": "fire_watch", "river": "water_level"}
 KINDS = {"probe": "limit", "forest_fire": "flame", "river_level": "river"}
 
 
@@ -50,6 +56,7 @@ class Probes:
     """All that rang, with the time when it was handed over, s since 1970."""
 
     sent: dict[Probe, float] = field(default_factory=dict)
+    readings: dict[Probe, tuple[str, int]] = field(default_factory=dict)  # device and number
 
     def __len__(self) -> int:
         return len(self.sent)
@@ -59,7 +66,8 @@ class Probes:
     ) -> None:
         """Publish one."""
         now = time.time()
-        self.sent[Probe(kind, area if kind == "river" else device, severity)] = now
+        probe = Probe(kind, area if kind == "river" else device, severity)
+        self.sent[probe], self.readings[probe] = now, (device, seq)
         said = {"time": int(now * 1000), "seq": seq, "metrics": metrics}
         gateway.publish(f"dothi/v1/{area}/{device}/up", json.dumps(said).encode())
 
@@ -110,6 +118,14 @@ class Watch:
             found.setdefault(probe, at)
         return found
 
+    def stored(self, probes: Probes, kind: str) -> dict[Probe, float]:
+        """When the batch of each probe of a kind was committed."""
+        devices = {probes.readings[probe][0] for probe in probes.sent if probe.kind == kind}
+        rows = self._stack.query(STORED.format(family=FAMILY[kind]), list(devices))
+        at = {(device, seq): committed for device, seq, committed in rows}
+        known = {probe: at.get(probes.readings[probe]) for probe in probes.sent if probe.kind == kind}
+        return {probe: committed for probe, committed in known.items() if committed is not None}
+
     def wait(self, probes: Probes, seconds: float) -> float:
         """Until all have come, at most so long; how long it was."""
         begun = time.monotonic()
@@ -138,8 +154,18 @@ def spread(probes: Probes, watch: Watch, kind: str) -> dict[str, Any]:
     for name, seen in (("row", watch.found(watch.rows)), ("MQTT", watch.found(watch.messages))):
         late = [seen[probe] - at for probe, at in sent.items() if probe in seen]
         found |= {f"{name}: seen": len(late)}
-        found |= {f"{name}: {word} (s)": percentile(late, q) for word, q in (("p50", 50), ("p99", 99), ("most", 100))}
-    return found
+        found |= {f"{name}: {word}": one for word, one in spread_of(late).items()}
+    stored, rows = watch.stored(probes, kind), watch.found(watch.rows)
+    steps = {
+        "publish to commit": [at - sent[probe] for probe, at in stored.items()],
+        "commit to row": [rows[probe] - at for probe, at in stored.items() if probe in rows],
+    }
+    return found | {f"{name}: {word}": one for name, late in steps.items() for word, one in spread_of(late).items()}
+
+
+def spread_of(values: list[float]) -> dict[str, float]:
+    """Seconds."""
+    return {f"{word} (s)": percentile(values, q) for word, q in (("p50", 50), ("p99", 99), ("most", 100))}
 
 
 def percentile(values: list[float], q: float) -> float:
@@ -165,30 +191,49 @@ class Spent:
                     spent[name] = spent.get(name, 0.0) + sum(psutil.Process(number).cpu_times()[:2])
         return spent
 
-    def _worked(self) -> dict[str, float]:
-        """Wall seconds by follower, as the analyst counts them."""
+    def _worked(self) -> dict[tuple[str, str], float]:
+        """What the analyst counts of its work: by follower; "sum": seconds; "cpu": CPU seconds; a bound: how many
+        pieces took no longer. Of no follower "cpu": the readings."""
         found = {}
         for address in self._document["metrics"].values():
             with contextlib.suppress(OSError):
                 text = urllib.request.urlopen(f"{address}/metrics", timeout=5).read().decode()  # noqa: S310 -- loopback
                 for line in text.splitlines():
-                    if line.startswith("dothi_analyst_work_seconds_total{"):
-                        found[line.split('"')[1]] = float(line.rpartition(" ")[2])
+                    if line.startswith(("dothi_analyst_work_seconds_sum{", "dothi_analyst_work_seconds_bucket{")):
+                        _, follower, _, bound, *_ = (*line.split('"'), "sum")
+                        found[follower, bound if "_bucket{" in line else "sum"] = float(line.rpartition(" ")[2])
+                    if line.startswith(("dothi_analyst_cpu_seconds_total{", "dothi_analyst_rows_total")):
+                        _, follower, _ = (*line.split('"'), "", "")[:3]
+                        found[follower, "cpu"] = float(line.rpartition(" ")[2])
         return found
 
     def so_far(self) -> dict[str, float]:
         """Cores, the largest first; also ends the time of `followers` and `loads`."""
         after, self._took = self._seconds(), time.monotonic() - self._begun
-        self._worked_since = {name: at - self._work.get(name, 0.0) for name, at in self._worked().items()}
+        self._worked_since = {key: at - self._work.get(key, 0.0) for key, at in self._worked().items()}
         self._after = os.getloadavg()[0]
         self._server.close()
         cores = {name: (after[name] - self._before.get(name, 0.0)) / self._took for name in after}
         return {name: round(one, 3) for name, one in sorted(cores.items(), key=lambda pair: -pair[1]) if one > 0.0005}
 
-    def followers(self) -> dict[str, float]:
-        """Share of the time that the analyst spent with each."""
-        return {name: round(seconds / self._took, 3) for name, seconds in self._worked_since.items()}
+    def followers(self) -> dict[str, Any]:
+        """Share of the time that the analyst spent with each, how often, and how long it took at a time."""
+        found: dict[str, Any] = {}
+        since = self._worked_since
+        for (name, what), seconds in since.items():
+            counts = {bound: n for (other, bound), n in since.items() if other == name and bound not in ("sum", "cpu")}
+            if what == "sum" and (times := counts["+Inf"]):
+                at_most = {f"{q} % within (s)": bound_of(counts, times * q / 100) for q in (50, 99, 100)}
+                cpu = {"CPU (s/100,000 readings)": round(1e5 * since[name, "cpu"] / since["", "cpu"], 4)}
+                share = {"share of the time": round(seconds / self._took, 3), "times": round(times)}
+                found[name] = share | cpu | {"mean (s)": round(seconds / times, 4)} | at_most
+        return found
 
     def loads(self) -> str:
         """Before and after."""
         return f"{self._load:.1f}, {self._after:.1f}"
+
+
+def bound_of(counts: dict[str, float], wanted: float) -> str:
+    """The first bound that so many did not exceed; `counts` in order of bounds, each with those below it."""
+    return next((bound for bound, n in counts.items() if n >= wanted), "+Inf")

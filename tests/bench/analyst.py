@@ -22,6 +22,7 @@ import psutil
 import psycopg
 
 from analytics import analyst, meters
+from analytics.consume import CONSUMER
 
 WRITE_S = 0.5
 
@@ -39,8 +40,9 @@ class Spending(meters.Meters):
 
     @contextlib.contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """The block is the work of a follower."""
+        """The block is the work of a follower, in a round or a tick."""
         with super().working(what):
+            what = what.removesuffix(": tick").removeprefix(f"{CONSUMER}: ")
             process, server = time.thread_time(), self._server_s()
             try:
                 yield
@@ -70,7 +72,8 @@ class Spending(meters.Meters):
 
     def write(self, file: Path) -> None:
         """All of it as JSON."""
-        spent = {"process": dict(self.process_s), "server": dict(self.server_s), "wall": dict(self.work_s)}
+        wall = {name: work.seconds for name, work in self.work.items() if not name.endswith(": round")}
+        spent = {"process": dict(self.process_s), "server": dict(self.server_s), "wall": wall}
         for where, more in (("process", self.beside_s()), ("server", self._beside_server_s())):
             spent[where]["rollups"] = spent[where].get("rollups", 0.0) + more
         counts = {"rounds": self.rounds, "rows": self.rows, "missing": self.missing, "failures": self.failures}
@@ -126,7 +129,8 @@ def main() -> None:
             spending.write(file)
 
     threading.Thread(target=keep_writing, daemon=True).start()
-    followers = [Ahead(one, clock) if one.name == "rollups" else one for one in analyst.followers()]
+    everybody = [*analyst.shown(CONSUMER), *analyst.ringing()]  # one strand: what is spent is told apart by turns
+    followers = [Ahead(one, clock) if one.name == "rollups" else one for one in everybody]
     spending.beside_s = lambda: sum(one.beside_s() for one in followers if isinstance(one, Ahead))
     analyst.run(analyst.Analyst(database, followers, spending, stop))
 

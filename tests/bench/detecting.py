@@ -40,9 +40,9 @@ class Following(Spending):
         super().__init__(postmaster)
         self.ages_s: list[float] = []
 
-    def waiting(self, age_s: float) -> None:
+    def waiting(self, consumer: str, age_s: float) -> None:
         """As the analyst is told."""
-        super().waiting(age_s)
+        super().waiting(consumer, age_s)
         self.ages_s.append(age_s)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from analytics.columns import Columns
 from analytics.detectors import all_detectors
 from analytics.detectors.detector import Detector
-from analytics.detectors.rows import Ints
+from analytics.detectors.rows import Fleet, Ints
 from analytics.detectors.watch import Watch
 from devices.family import FAMILIES, Family
 from tests.bench import kernels
@@ -54,10 +54,17 @@ def main() -> None:
 def warm(family: Family, asked: argparse.Namespace) -> Watch:
     """Detectors that have seen so many rounds that most of them judge."""
     watch = Watch(family, all_detectors(), fail)
-    watch.grow(fleet_of(asked.devices))
+    watch.grow(spread(asked.devices))
     for slot, columns in synchronous(family, asked.devices, asked.warm, asked.metrics, BEGIN_US):
         watch.take(slot, columns)
     return watch
+
+
+def spread(devices: int) -> Fleet:
+    """Devices some kilometres apart: who are whose neighbours is worked out once an hour at most and not measured."""
+    side = int(np.ceil(np.sqrt(devices)))
+    north, east = np.divmod(np.arange(devices, dtype=np.float32), side)
+    return fleet_of(devices)._replace(lat=10 + 0.04 * north, lon=100 + 0.04 * east)
 
 
 def measure(watch: Watch, asked: argparse.Namespace, way: str) -> dict[str, dict[str, float]]:
@@ -87,7 +94,9 @@ def measure(watch: Watch, asked: argparse.Namespace, way: str) -> dict[str, dict
 
 
 def state_bytes(detector: Detector, devices: int) -> float:
-    """Bytes per device."""
+    """Bytes per device, filled up to whole lines where its row is."""
+    if detector.in_rows:
+        return detector.records.rows.nbytes / max(devices, len(detector.records.rows))
     return sum(array.nbytes for array in detector.state.values()) / max(devices, len(detector.state["on"]))
 
 

@@ -38,7 +38,8 @@ import psycopg
 from devices.family import FAMILIES
 from dothi.output import print_table
 from ingest.columns import NO_BOOT, Block, Columns, Table
-from ingest.pack import pack
+from ingest.pack import Prepared
+from ingest.settle import copy_statement
 from tests.bench.ingest_parts import CONNECTIONS, Sending, copy_bare, send_all
 from tests.bench.packets import FIRST_SEQ, SHAPES, Load
 from tests.bench.spending import Server
@@ -48,6 +49,9 @@ from tests.mosquitto import OPEN, Mosquitto, mosquitto
 FAMILY = FAMILIES["air_quality"]
 AREAS = ("213", "215", "216", "217", "218", "219", "220", "221")
 BATCH = 5_000
+METRICS = ("pm25", "temperature", "relative_humidity")
+FIELDS = ("time", "seq", "received", "batch", "device", "area", *METRICS)
+BARE = copy_statement(FAMILY, FIELDS)
 MOST_BARE = 1_000_000
 """Rows of the raw COPY: they lie ready in files."""
 QUEUES = OPEN + "max_queued_messages 0\npersistence false\n"
@@ -91,6 +95,7 @@ class Bench:
         self.share = asked.messages // asked.brokers
         self.database = stack.database
         self.server = Server(stack.supervisor.pid("database"))
+        self.ledger = psycopg.connect(self.database.owner, autocommit=True)
         self.sent = 0  # messages so far of each area: no number comes twice
         self.devices = asked.devices // asked.areas  # of each area
         enroll(self.database.owner, [*chain(*self.areas)], self.devices)
@@ -140,9 +145,9 @@ class Bench:
             process.wait()
 
     def stored(self) -> bool:
-        """Whether the ledger has all that was sent by now."""
-        with psycopg.connect(self.database.owner) as connection:
-            row = connection.execute("select coalesce(sum(received), 0) from ops.ledger").fetchone()
+        """Whether the ledger has all that was sent by now. Over one connection: a new one each time would cost the
+        server more than the rows."""
+        row = self.ledger.execute("select coalesce(sum(received), 0) from ops.ledger").fetchone()
         assert row is not None
         return int(row[0]) >= self.expected
 
@@ -209,9 +214,7 @@ class Bench:
                 for place, broker in enumerate(brokers)
             ]
             spent: Any = SPAWN.Queue()
-            copiers = [
-                SPAWN.Process(target=copy_bare, args=(self.database.writer, FAMILY.name, own, spent)) for own in files
-            ]
+            copiers = [SPAWN.Process(target=copy_bare, args=(self.database.writer, BARE, own, spent)) for own in files]
             server = sum(self.server.costs().values())
             for copier in copiers:
                 copier.start()
@@ -244,7 +247,9 @@ class Bench:
         for first in range(0, rows, BATCH):
             numbers = np.arange(first, min(first + BATCH, rows))
             file = self.folder / f"copy-{place}-{first}"
-            file.write_bytes(pack(self.columns(devices[numbers % len(devices)], self.sent + numbers), -1))
+            rows_of = Prepared(self.columns(devices[numbers % len(devices)], self.sent + numbers), -1)
+            assert copy_statement(FAMILY, rows_of.names) == BARE
+            file.write_bytes(rows_of.pack())
             files.append(file)
         return files
 
@@ -253,7 +258,7 @@ class Bench:
         rows, columns = len(numbers), Columns(FAMILY)
         now = time.time_ns() // 1_000_000 * 1_000 - 3_600_000_000
         values = np.full((rows, len(FAMILY.metrics)), np.nan)
-        for name, most in (("pm25", 500), ("temperature", 400), ("relative_humidity", 1)):
+        for name, most in zip(METRICS, (500, 400, 1), strict=True):
             values[:, FAMILY.index[name]] = numbers % 97 / 97 * most / 10
         stamps, unset = np.full(rows, now), np.full(rows, NO_BOOT)
         table = Table(stamps, numbers + FIRST_SEQ, unset, stamps, devices[:, 0], devices[:, 1], values, None)
@@ -317,6 +322,7 @@ def run(asked: argparse.Namespace) -> Figures:
             raw = bare["reader"] + bare["copy"] + bare["database"]
             found["of_the_ceiling"] = round(raw / (ours["worker"] + ours["database"]), 3)
         bench.server.close()
+        bench.ledger.close()
     return found
 
 

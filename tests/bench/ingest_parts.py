@@ -12,17 +12,15 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from devices.family import FAMILIES
 from ingest import mqtt, worker
 from ingest.batch import Limits
 from ingest.connection import RECEIVE_MAXIMUM, pause_s
 from ingest.inbox import area_inbox
-from ingest.pack import column_names
 from tests.bench.packets import Load, packets
 
 CONNECTIONS = 4
 WINDOW = 2_000  # unacknowledged messages of a connection
-PIECE = 20_000  # packets made at a time
+PIECE = 20_000  # readings whose packets are made at a time: what they are made of stays in the processor's memory
 
 
 class Sending(NamedTuple):
@@ -50,7 +48,7 @@ async def send(asked: Sending, name: str) -> None:
         while sent < until:
             if sent - made_from >= len(made):
                 made_from = sent
-                load, piece = asked.load, PIECE
+                load, piece = asked.load, PIECE // asked.load.readings
                 if asked.rate:  # the time in a message is when it was sent
                     load, piece = load._replace(now_ms=time.time_ns() // 1_000_000), until - sent
                 made = memoryview(packets(load, asked.first + sent, min(piece, asked.count - sent)))
@@ -121,10 +119,8 @@ async def read_bare(url: str, area: str, messages: int, ready: Path, done: Path)
     await asyncio.sleep(600)
 
 
-def copy_bare(database: str, family: str, files: list[Path], spent: "Queue[float]") -> None:
+def copy_bare(database: str, statement: bytes, files: list[Path], spent: "Queue[float]") -> None:
     """Binary COPY of streams that are ready, one transaction each; puts its own CPU seconds."""
-    names = ", ".join(column_names(FAMILIES[family]))
-    statement = f"copy reading.{family} ({names}) from stdin (format binary)".encode()
     began = time.process_time()
     with psycopg.connect(database, autocommit=True) as connection, connection.cursor() as cursor:
         for file in files:

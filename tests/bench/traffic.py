@@ -42,7 +42,7 @@ def noisy(portions: Iterator[Rows], seed: int) -> Iterator[Rows]:
         values = portion.values.copy()
         values[:, SPEED] = np.maximum(values[:, SPEED] + random.normal(0, 4, portion.size), 0)
         values[:, FULL] = np.clip(values[:, FULL] * random.normal(1, 0.2, portion.size), 0, 1)
-        yield replace(portion, values=values)
+        yield replace(portion, told=values, column=None)
 
 
 def played(name: str, seed: int, start: float, seconds: float, event: dict[str, Any] | None, noise: bool) -> Line:

@@ -25,20 +25,13 @@ BASELINE_ROWS = 300
 
 
 def scored(series: Sequence[Series], parameters: Parameters = DEFAULTS) -> list[Labelled]:
-    """Scores of all series, side by side."""
-    rows = max(len(one.time) for one in series)
-    lengths = np.array([len(one.time) for one in series])
-    time, values = np.zeros((rows, len(series)), np.int64), np.full((rows, len(series)), np.nan)
-    for place, one in enumerate(series):
-        time[: len(one.time), place], values[: len(one.time), place] = one.time * 1_000_000, one.values
-    kept, found = new_series(len(series)), np.zeros((rows, len(series)))
-    for row in range(rows):
-        places = np.flatnonzero(row < lengths)
-        found[row, places] = score(evidence_of(kept, places, time[row, places], values[row, places], parameters))
-    return [
-        Labelled(found[:length, place], one.windows)
-        for place, (length, one) in enumerate(zip(lengths, series, strict=True))
-    ]
+    """Scores of all series."""
+
+    def of(one: Series) -> Floats:
+        rows = len(one.time)
+        return score(evidence_of(new_series(1), np.zeros(rows, int), one.time * 1_000_000, one.values, parameters))
+
+    return [Labelled(of(one), one.windows) for one in series]
 
 
 def baseline(values: Floats) -> Floats:
