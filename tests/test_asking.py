@@ -20,6 +20,7 @@ from analytics.alarm_desk import SEVERITIES, STATES, Ask, Unlawful, Wanted
 from dothi.asking import Asking, asked, connected
 from dothi.errors import Refused
 from dothi.scram import Proof, Unproved
+from dothi.settings import stack_at
 from dothi.wire import Refusal, Unusual, numbered, written
 from dothi.wire_connection import Address, Connection, usual
 from tests.stack import RunningStack
@@ -116,9 +117,10 @@ def address(stack: RunningStack) -> Address:
 @contextmanager
 def both(stack: RunningStack, role: str = "reader") -> Iterator[Sequence[Ask]]:
     """The two ways to ask."""
-    found = usual(stack.document[role], {})
+    url = stack_at(stack.folder).document[role]
+    found = usual(url, {})
     assert found is not None
-    with closing(Connection(found, "test")) as ours, connected(stack.document[role]) as theirs:
+    with closing(Connection(found, "test")) as ours, connected(url) as theirs:
         yield ours, asked(theirs)
 
 
@@ -197,7 +199,8 @@ def test_a_usual_stack_is_asked_without_psycopg(stack: RunningStack) -> None:
 
 @pytest.mark.stack
 def test_what_the_law_refuses_is_told_both_ways_and_the_next_is_done(stack: RunningStack) -> None:
-    with both(stack, "operator") as (ours, theirs), Asking(stack.document["operator"], acts=True) as ask:
+    url = stack_at(stack.folder).document["operator"]
+    with both(stack, "operator") as (ours, theirs), Asking(url, acts=True) as ask:
         with pytest.raises(Refusal) as refused:
             alarm_desk.act(ours, "acknowledge_alarm", 999_999_999, "lan", None)
         assert refused.value.state == alarm_desk.UNLAWFUL
@@ -232,7 +235,7 @@ def test_types_that_are_not_known_are_psycopgs(stack: RunningStack) -> None:
 @pytest.mark.stack
 @pytest.mark.parametrize("acts", [False, True])
 def test_a_connection_that_ends_is_made_anew_only_to_read(stack: RunningStack, acts: bool) -> None:
-    with Asking(stack.document["operator"], acts) as ask:
+    with Asking(stack_at(stack.folder).document["operator"], acts) as ask:
         (row,) = ask("select pg_backend_pid() as pid")
         stack.query("select pg_terminate_backend(%s, 10000)", row["pid"])
         if acts:
@@ -256,7 +259,7 @@ def test_what_is_no_such_server_is_left_to_psycopg(said: bytes) -> None:
 @contextmanager
 def listening(said: bytes) -> Iterator[int]:
     """A port where whoever comes hears this, and then no more."""
-    with ExitStack() as ends, socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as ends:
 
         def answer() -> None:
             while True:
