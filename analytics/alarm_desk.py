@@ -11,8 +11,15 @@ SEVERITIES = ("critical", "major", "minor", "warning", "info")
 VERDICTS = ("true", "false", "drill")
 
 
+UNLAWFUL = "DA001"  # SQLSTATE of what the law of alarms refuses
+
+
+class Unlawful(Exception):
+    """The law of alarms refuses; the message is one line that names the alarm, its state and what is allowed."""
+
+
 class Ask(Protocol):
-    """Rows of a statement with a value for each `%s`."""
+    """Rows of a statement with a value for each `%s`. Raises Unlawful."""
 
     def __call__(self, statement: str, values: Sequence[object] = (), /) -> list[Row]: ...
 
@@ -138,6 +145,12 @@ def history(ask: Ask, number: int | None, since: datetime | None, most: int) -> 
             met.append(words)
             values.append(value)
     return ask(HISTORY.format(" and ".join(met), "desc" if number is None else "asc"), (*values, most))
+
+
+def act(ask: Ask, function: str, *values: object) -> Any:
+    """Call one of the functions of staff (ops.acknowledge_alarm, …); its answer. Raises Unlawful."""
+    (row,) = ask(f"select ops.{function}({', '.join(['%s'] * len(values))}) as came", values)
+    return row["came"]
 
 
 def maintenances(ask: Ask, over: bool) -> Sequence[Row]:

@@ -9,12 +9,25 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 ENCRYPTED = (8).to_bytes(4) + (80877103).to_bytes(4)  # may this be TLS?
-LATER = b"S\0\0\0\4"  # Sync: the end of a question
+END = b"S\0\0\0\4"  # Sync: the end of a question
 BYE = b"X\0\0\0\4"
 
 
 class Unusual(Exception):
     """Something that is not known here, or went wrong; the message says what. Who reads this asks psycopg instead."""
+
+
+class Refusal(Unusual):
+    """The server refuses. `state`: its SQLSTATE."""
+
+    def __init__(self, body: bytes) -> None:
+        said = {part[:1]: part[1:].decode("utf-8", "replace") for part in body.split(b"\0")}
+        super().__init__(said.get(b"M", "an error"))
+        self.state = said.get(b"C", "")
+
+
+class Unanswered(Unusual):
+    """A statement was sent, and what came of it is not known."""
 
 
 class Column(NamedTuple):
@@ -53,7 +66,7 @@ def question(statement: str, values: Sequence[object]) -> bytes:
             message(b"B", b"\0\0", b"\0\0", count, given, b"\0\0"),
             message(b"D", b"P\0"),
             message(b"E", b"\0", b"\0\0\0\0"),
-            LATER,
+            END,
         )
     )
 
@@ -143,8 +156,3 @@ KINDS: dict[int, Callable[[str], Any]] = {
     **dict.fromkeys((114, 3802), json.loads),
     **{2278: lambda text: ""},
 }
-
-
-def refusal(body: bytes) -> dict[str, str]:
-    """What an error says, by letter: `C` its SQLSTATE, `M` its message."""
-    return {part[:1].decode(): part[1:].decode("utf-8", "replace") for part in body.split(b"\0") if part}

@@ -4,12 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
 from analytics import alarm_desk
-from analytics.alarm_acts import Unlawful, act
-from analytics.alarm_desk import VERDICTS
+from analytics.alarm_desk import VERDICTS, Ask, Unlawful, act
 from dothi.commands.alarms_asked import (
     HIGHEST,
     Age,
@@ -150,8 +148,8 @@ def judge(
 def one(folder: Folder, number: int, done: str, as_json: bool, function: str, *values: object) -> None:
     """Call a function of staff on one alarm, and say what came of it."""
     asked = Asked(folder)
-    with asked.acting() as connection:
-        changed = act(connection, function, number, *values)
+    with asked.acting() as ask:
+        changed = act(ask, function, number, *values)
     with asked.reading() as ask:
         alarm = alarm_desk.one_alarm(ask, number, 0)
     said = f"alarm {number} {done}" if changed else f"alarm {number}: that was so already"
@@ -163,15 +161,15 @@ def each(
     numbers: list[int],
     done: str,
     as_json: bool,
-    action: Callable[["psycopg.Connection[Any]", int], Any],
+    action: Callable[[Ask, int], Any],
 ) -> None:
     """The same with many alarms, one by one: what is refused does not keep the others. Raises Refused if any was."""
     came: dict[str, list[int]] = {done: [], "already": []}
     refused: list[tuple[int, str]] = []
-    with asked.acting() as connection:
+    with asked.acting() as ask:
         for number in dict.fromkeys(numbers):
             try:
-                came[done if action(connection, number) else "already"].append(number)
+                came[done if action(ask, number) else "already"].append(number)
             except Unlawful as refusal:
                 refused.append((number, str(refusal)))
     so = f", {len(came['already'])} so already" if came["already"] else ""

@@ -4,19 +4,16 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from analytics.alarm_desk import SEVERITIES, STATES, Wanted
+from analytics.alarm_desk import SEVERITIES, STATES, Unlawful, Wanted
 from dothi.asking import Asking, connected
 from dothi.commands.options import Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack, stack_at
 from dothi.times import moment
-
-if TYPE_CHECKING:
-    import psycopg
 
 LANGUAGES = ("vi", "en")
 MOST_DEVICES = 1000
@@ -50,13 +47,11 @@ class Asked:
         return Asking(self.stack.reader)
 
     @contextmanager
-    def acting(self) -> Iterator["psycopg.Connection[Any]"]:
-        """A connection that may do what staff do. What the law forbids is one line, exit code 1."""
-        from analytics.alarm_acts import Unlawful
-
-        with connected(self.stack.document.get("operator", self.stack.database)) as connection:
+    def acting(self) -> Iterator[Asking]:
+        """Questions to whom may do what staff do. What the law forbids is one line, exit code 1."""
+        with Asking(self.stack.document.get("operator", self.stack.database), acts=True) as ask:
             try:
-                yield connection
+                yield ask
             except Unlawful as refusal:
                 raise Refused(str(refusal)) from None
 

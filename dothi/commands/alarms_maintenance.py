@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from analytics import alarm_desk
-from analytics.alarm_acts import act
 from dothi.commands.alarms_asked import HIGHEST, Area, Asked, By, Lang, ahead, ending, language, needed, person
 from dothi.commands.alarms_words import word
 from dothi.commands.options import AsJson, Folder
@@ -53,8 +52,8 @@ def begin(
     why = needed("--reason", reason, "what is done, in at most 2000 characters", EXAMPLE)
     asked = Asked(folder)
     code = asked.area(area) if area is not None else None
-    with asked.acting() as connection:
-        number = act(connection, "begin_maintenance", code, device, since, end, person(by), why)
+    with asked.acting() as ask:
+        number = alarm_desk.act(ask, "begin_maintenance", code, device, since, end, person(by), why)
     if as_json:
         print_json({"maintenance": number})
     else:
@@ -74,8 +73,8 @@ def end(
 
     Example: dothi alarms maintenance end 3
     """
-    with Asked(folder).acting() as connection:
-        changed = act(connection, "end_maintenance", number, person(by))
+    with Asked(folder).acting() as ask:
+        changed = alarm_desk.act(ask, "end_maintenance", number, person(by))
     if as_json:
         print_json({"maintenance": number, "changed": changed})
     else:
