@@ -138,13 +138,22 @@ def http_receiver(*answers: bytes, delay_s: float = 0.0) -> Iterator[HttpReceive
 
 
 class Letters:
-    """An SMTP server's letters; `says` may refuse: the answer to DATA by its number from 0, None: accept."""
+    """An SMTP server's letters; `says` may refuse: the answer to DATA by its number from 0, None: accept. `quit_s`: how
+    long it takes to answer QUIT."""
 
-    def __init__(self, says: Callable[[int], str | None] = lambda _: None, refuses: Sequence[str] = ()) -> None:
+    def __init__(
+        self, says: Callable[[int], str | None] = lambda _: None, refuses: Sequence[str] = (), quit_s: float = 0.0
+    ) -> None:
         self.got: list[Envelope] = []
         self.tries = 0
         self.says = says
         self.refuses = refuses
+        self.quit_s = quit_s
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
+        """Let it wait for the end."""
+        await asyncio.sleep(self.quit_s)
+        return "221 bye"
 
     async def handle_RCPT(  # noqa: N802 -- as aiosmtpd calls it
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]

@@ -8,7 +8,8 @@ import psycopg
 import typer
 
 from analytics import alarm_desk
-from analytics.alarm_desk import VERDICTS, Unlawful
+from analytics.alarm_acts import Unlawful, act
+from analytics.alarm_desk import VERDICTS
 from dothi.commands.alarms_asked import (
     HIGHEST,
     Age,
@@ -66,15 +67,13 @@ def ack(
                 "--all stands alone; allowed: --all with --area, --severity, --kind, --age, --older or --device"
             )
         wanted = asked.wanted(area, severity, kind, age, older, ["unacknowledged"], device)
-        with asked.reading() as connection:
-            numbers = alarm_desk.numbers(connection, wanted)
+        with asked.reading() as ask:
+            numbers = alarm_desk.numbers(ask, wanted)
     if dry_run:
         say({"would_acknowledge": numbers or []}, f"{counted(numbers or [])} would be acknowledged", as_json)
         return
     who = person(by)
-    each(
-        asked, numbers or [], "acknowledged", as_json, lambda c, n: alarm_desk.act(c, "acknowledge_alarm", n, who, note)
-    )
+    each(asked, numbers or [], "acknowledged", as_json, lambda c, n: act(c, "acknowledge_alarm", n, who, note))
 
 
 def shelve(
@@ -114,7 +113,7 @@ def clear(
     if not numbers:
         raise WrongUsage("ALARM is missing; expected numbers of alarms, as in: dothi alarms clear 12 13")
     who = person(by)
-    each(Asked(folder), numbers, "cleared", as_json, lambda c, n: alarm_desk.act(c, "clear_alarm", n, who, note))
+    each(Asked(folder), numbers, "cleared", as_json, lambda c, n: act(c, "clear_alarm", n, who, note))
 
 
 def comment(
@@ -152,9 +151,9 @@ def one(folder: Folder, number: int, done: str, as_json: bool, function: str, *v
     """Call a function of staff on one alarm, and say what came of it."""
     asked = Asked(folder)
     with asked.acting() as connection:
-        changed = alarm_desk.act(connection, function, number, *values)
-    with asked.reading() as connection:
-        alarm = alarm_desk.one_alarm(connection, number, 0)
+        changed = act(connection, function, number, *values)
+    with asked.reading() as ask:
+        alarm = alarm_desk.one_alarm(ask, number, 0)
     said = f"alarm {number} {done}" if changed else f"alarm {number}: that was so already"
     say({"changed": changed, "alarm": alarm}, said, as_json)
 

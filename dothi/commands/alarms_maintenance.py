@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from analytics import alarm_desk
+from analytics.alarm_acts import act
 from dothi.commands.alarms_asked import HIGHEST, Area, Asked, By, Lang, ahead, ending, language, needed, person
 from dothi.commands.alarms_words import word
 from dothi.commands.options import AsJson, Folder
@@ -53,7 +54,7 @@ def begin(
     asked = Asked(folder)
     code = asked.area(area) if area is not None else None
     with asked.acting() as connection:
-        number = alarm_desk.act(connection, "begin_maintenance", code, device, since, end, person(by), why)
+        number = act(connection, "begin_maintenance", code, device, since, end, person(by), why)
     if as_json:
         print_json({"maintenance": number})
     else:
@@ -74,7 +75,7 @@ def end(
     Example: dothi alarms maintenance end 3
     """
     with Asked(folder).acting() as connection:
-        changed = alarm_desk.act(connection, "end_maintenance", number, person(by))
+        changed = act(connection, "end_maintenance", number, person(by))
     if as_json:
         print_json({"maintenance": number, "changed": changed})
     else:
@@ -93,8 +94,8 @@ def list_(
     Example: dothi alarms maintenance list --over
     """
     language(lang)
-    with Asked(folder).reading() as connection:
-        rows = alarm_desk.maintenances(connection, over)
+    with Asked(folder).reading() as ask:
+        rows = alarm_desk.maintenances(ask, over)
     if as_json:
         print_json(rows)
         return
