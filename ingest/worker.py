@@ -71,7 +71,7 @@ async def run(worker: Worker) -> None:
     register = Register(worker.number, events)
     host = Host(window, worker.locks, register.tell)
     router = Router(ROUTES)
-    figures = Figures(worker.number, meters, window, host, router.__len__)
+    figures = Figures(worker.number, meters, window, host, lambda: (len(router), router.read_at))
     connect = connector(worker)
     writer = Writer(connect, worker.number, meters)
     async with asyncio.TaskGroup() as tasks:
