@@ -43,10 +43,11 @@ def run(
 
     Example: dothi analytics run --dir .dothi
     """
-    from analytics import analyst
+    from analytics import analyst, precedence
     from analytics.meters import Meters
 
     log.configure()
+    precedence.step_back(precedence.RINGING)
     settings.use_tables()
     settings.use_rules()
     document = stack_at(folder).document

@@ -47,11 +47,13 @@ def stored_per_s(database: str) -> float:
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[Stack]:
-    """The whole stack while the block runs."""
+def started(folder: Path, *arguments: str) -> Iterator[Stack]:
+    """The whole stack while the block runs, with further arguments of `dothi up`."""
     ready = folder / "run/ready.json"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "dothi", "up", "--dir", str(folder), "--ready-file", str(ready)]
+    for needed in ("run", "log"):
+        (folder / needed).mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dothi", "up", "--dir", str(folder), "--ready-file", str(ready), *arguments]
     with (folder / "log/up.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
