@@ -56,8 +56,11 @@ def main() -> None:
         parser.error(f"--folder {folder}: has a stack already; name another folder, or go on with it by --keep")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    (folder / "report/report.json").unlink(missing_ok=True)
     with started(folder, "--broker-shards", str(asked.brokers)):
         watch, code = watched(folder, asked)
+    if not (folder / "report/report.json").exists():
+        sys.exit(f"no report was made, see {folder}/log/simulate.log; what was seen is in {folder}/samples.jsonl")
     figures = summary(folder, watch.looks, asked) | {"exit code of the simulator": code}
     (folder / "hour.json").write_text(json.dumps(figures, indent=1) + "\n")
     if asked.json:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import psycopg
 
 from dothi.errors import Refused
 from dothi.load.sampler import MIB, slope
@@ -20,6 +21,12 @@ from tests.bench.spending import KINDS
 
 LEAST_SHARE = 0.9
 """Of the looks of a stretch: who was there in fewer of them has no slope."""
+COUNTED = """
+select coalesce(sum(received), 0)::int8, coalesce(sum(stored), 0)::int8,
+       (select coalesce(max(lag_s), 0)::float8 from city.worker where at > now() - interval '5 seconds')
+from city.ledger
+"""
+ANSWER = "-c statement_timeout=5s"
 Look = dict[str, Any]
 
 
@@ -37,11 +44,22 @@ class Watch:
             "load": os.getloadavg()[0],
             "disk_free_gb": round(shutil.disk_usage(self._folder).free / 1e9, 1),
             "memory_free_gb": round(psutil.virtual_memory().available / 1e9, 1),
+            **self._counted(),
             "processes": dict(self._processes()),
         }
         self.looks.append(one)
         with self._to.open("a") as file:
             file.write(json.dumps(one) + "\n")
+
+    def _counted(self) -> Look:
+        """Readings dealt with and stored so far, and the age of the oldest message that is not; nothing while the
+        database does not answer."""
+        with contextlib.suppress(Refused, psycopg.Error):
+            url = stack_at(self._folder).reader
+            with psycopg.connect(url, autocommit=True, connect_timeout=2, options=ANSWER) as connection:
+                row = connection.execute(COUNTED).fetchone()
+            return dict(zip(("received", "stored", "lag_s"), row or (), strict=False))
+        return {}
 
     def _processes(self) -> Iterator[tuple[str, Look]]:
         with contextlib.suppress(Refused, psutil.Error):
