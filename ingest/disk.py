@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
 from typing import Any, NamedTuple
 
 import psycopg
@@ -13,9 +15,15 @@ from ingest.retention import Kept, going, tables
 
 LEAST_DAYS = 3.0
 LEAST_SHARE = 0.05
-LEAST_WINDOW_S = 600.0
-WINDOW_S = 86_400.0
+HOUR_S = 3_600.0
 DAY_S = 86_400.0
+LEAST_SEEN_S = 6 * HOUR_S
+"""Nothing is foretold from less."""
+
+MAY_SEE_LOG = "select has_function_privilege('pg_catalog.pg_ls_waldir()', 'execute')"
+LOG = """
+select least(coalesce(sum(size), 0), pg_size_bytes(current_setting('max_wal_size')))::int8 from pg_catalog.pg_ls_waldir()
+"""
 
 Connection = psycopg.Connection[Any]
 
@@ -43,17 +51,26 @@ class Disk(NamedTuple):
 
 
 class Slope:
-    """How fast the free space shrinks, from what was seen of it in the last day. Times are monotonic seconds."""
+    """How fast the disk fills, from a look each hour. Times are monotonic seconds.
+
+    Foretold is what goes on, not what happened once: a load, a restore or a backup of some hours ends. So it is what
+    most hours of the last day brought, at most what came in all of it; or what each of the last two days brought.
+    """
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
+        self._hours: deque[tuple[float, int]] = deque()
+        self._newest = (0.0, 0)
         self._given_back: deque[tuple[float, int]] = deque()
 
-    def see(self, now: float, free: int) -> None:
-        """The disk has so many bytes free now."""
-        self._seen.append((now, free))
-        while self._seen[-1][0] - self._seen[0][0] > WINDOW_S:
-            self._seen.popleft()
+    def see(self, now: float, free: int, log: int = 0) -> None:
+        """The disk has so many bytes free now, beside a `log` that is rewritten and not added to."""
+        self._newest = (now, free + log)
+        if not self._hours or now - self._hours[-1][0] >= HOUR_S:
+            self._hours.append(self._newest)
+        while len(self._hours) > 1 and now - self._hours[1][0] >= 2 * DAY_S:
+            self._hours.popleft()
+        while self._given_back and self._given_back[0][0] < self._hours[0][0]:
+            self._given_back.popleft()
 
     def give_back(self, now: float, size: int) -> None:
         """Retention has just freed so many bytes."""
@@ -61,12 +78,34 @@ class Slope:
 
     def per_day(self) -> float | None:
         """Bytes that a day adds, before retention; None as long as too little was seen."""
-        (began, free_then), (now, free) = self._seen[0], self._seen[-1]
-        while self._given_back and self._given_back[0][0] < began:
-            self._given_back.popleft()
-        if now - began < LEAST_WINDOW_S:
+        now = self._newest[0]
+        if now - self._hours[0][0] < LEAST_SEEN_S:
             return None
-        return (free_then - free + sum(size for _, size in self._given_back)) * DAY_S / (now - began)
+        day = self._since(now - DAY_S)
+        going_on = min(median(self._rate(*pair) for pair in pairwise(day)), self._rate(day[0], day[-1]))
+        if now - self._hours[0][0] < 2 * DAY_S:
+            return going_on
+        return max(going_on, min(self._rate(day[0], day[-1]), self._rate(self._hours[0], day[0])))
+
+    def _since(self, begin: float) -> list[tuple[float, int]]:
+        """What was seen from then on, or from a little before."""
+        before = [one for one in self._hours if one[0] <= begin][-1:]
+        later = [one for one in self._hours if begin < one[0] < self._newest[0]]
+        return [*before, *later, self._newest]
+
+    def _rate(self, begin: tuple[float, int], end: tuple[float, int]) -> float:
+        """Bytes a day that came from one look to another."""
+        back = sum(size for at, size in self._given_back if begin[0] <= at < end[0])
+        return (begin[1] - end[1] + back) * DAY_S / (end[0] - begin[0])
+
+
+def log_bytes(connection: Connection) -> int:
+    """Bytes of the write-ahead log, up to those that the server keeps for it anyway; 0 where we may not ask."""
+    if connection.execute(MAY_SEE_LOG).fetchone() != (True,):
+        return 0
+    row = connection.execute(LOG).fetchone()
+    assert row is not None  # sums have a row
+    return int(row[0])
 
 
 def stored_bytes(connection: Connection) -> dict[str, int]:

@@ -14,7 +14,7 @@ import psycopg
 import structlog
 
 from ingest.chunk_length import Growth, adapt
-from ingest.disk import Disk, Slope, leaving_per_day, stored_bytes, warn
+from ingest.disk import Disk, Slope, leaving_per_day, log_bytes, stored_bytes, warn
 from ingest.retention import Kept, Outcome, retain
 from ingest.serve import Pages, prometheus_text, serve
 from ingest.warm import warm
@@ -57,6 +57,7 @@ class Rounds:
         self._slope = Slope()
         self._growth = Growth()
         self._leaving = 0
+        self._log_bytes = 0
         self._busy: set[Connection] = set()
         self._disk = Disk(*self._space(), None)
         self._bytes: dict[str, int] = {}
@@ -72,8 +73,9 @@ class Rounds:
 
     def disk(self) -> None:
         """Look at the disk; warn while there is still room to act."""
+        self._part("log", self._look_at_log)
         free, total = self._space()
-        self._slope.see(time.monotonic(), free)
+        self._slope.see(time.monotonic(), free, self._log_bytes)
         arriving = self._slope.per_day()
         self._disk = Disk(free, total, None if arriving is None else arriving - self._leaving)
         if said := self._disk.trouble:
@@ -217,6 +219,9 @@ class Rounds:
     def _sizes(self, connection: Connection) -> None:
         self._bytes = stored_bytes(connection)
         self._leaving = leaving_per_day(connection, self._keeper.kept, datetime.now(UTC))
+
+    def _look_at_log(self, connection: Connection) -> None:
+        self._log_bytes = log_bytes(connection)
 
     def _warn(self, connection: Connection, kind: str, said: str) -> None:
         disk = {"free_bytes": self._disk.free, "days_left": self._disk.days_left}

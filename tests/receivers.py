@@ -99,7 +99,7 @@ class HttpReceiver:
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,13 +138,22 @@ def http_receiver(*answers: bytes, delay_s: float = 0.0) -> Iterator[HttpReceive
 
 
 class Letters:
-    """An SMTP server's letters; `says` may refuse: the answer to DATA by its number from 0, None: accept."""
+    """An SMTP server's letters; `says` may refuse: the answer to DATA by its number from 0, None: accept. `quit_s`: how
+    long it takes to answer QUIT."""
 
-    def __init__(self, says: Callable[[int], str | None] = lambda _: None, refuses: Sequence[str] = ()) -> None:
+    def __init__(
+        self, says: Callable[[int], str | None] = lambda _: None, refuses: Sequence[str] = (), quit_s: float = 0.0
+    ) -> None:
         self.got: list[Envelope] = []
         self.tries = 0
         self.says = says
         self.refuses = refuses
+        self.quit_s = quit_s
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
+        """Let it wait for the end."""
+        await asyncio.sleep(self.quit_s)
+        return "221 bye"
 
     async def handle_RCPT(  # noqa: N802 -- as aiosmtpd calls it
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]

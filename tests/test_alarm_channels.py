@@ -162,6 +162,14 @@ def test_no_mail_server_and_one_that_hangs() -> None:
         mail(silent.port, time_limit_s=0.5)
 
 
+@pytest.mark.parametrize("limit_s", [1.5, 30.0])
+def test_a_letter_is_told_when_it_is_accepted_even_if_the_server_hangs_at_the_farewell(limit_s: float) -> None:
+    letters = Letters(quit_s=3600.0)
+    with mail_server(letters) as port:
+        assert "taken" in mail(port, time_limit_s=limit_s)
+    assert len(letters.got) == letters.tries == 1
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate of this machine's own."""

@@ -391,14 +391,14 @@ def test_what_fails_beside_is_raised_and_a_successor_waits(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         first, second = Beside(connection), Beside(connection)
         job = first.give(Job(iter([slow])))
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not connection.execute(
             "select from pg_locks l join pg_database d on d.oid = l.database"
             " where l.locktype = 'advisory' and d.datname = current_database()"
         ).fetchall():
             assert time.monotonic() < until
         failing = second.give(Job(iter([wrong])))
-        assert job.done.wait(10)
+        assert job.done.wait(60)
         first.close()
         while second.failed is None and time.monotonic() < until:
             time.sleep(0.01)

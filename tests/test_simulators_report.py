@@ -310,7 +310,7 @@ def test_sigterm_asks_for_an_end() -> None:
     try:
         stop = stop_on_signals()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(1.0)
+        assert stop.wait(60.0)
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(number, handler)
@@ -324,7 +324,7 @@ def known(stack: RunningStack) -> RunningStack:
     """The stack, in which the devices of `city_of` are enrolled; cities of every seed have the same."""
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         enroll_columns(connection, lambda: pieces(city_of().fleet))
-    time.sleep(2.5)
+    stack.wait_known()
     return stack
 
 

@@ -138,7 +138,7 @@ async def registering(stack: RunningStack, inbox: Inbox) -> Any:
 
         running = asyncio.create_task(session.run())
         try:
-            await asyncio.wait_for(session.ready.wait(), 10)
+            await asyncio.wait_for(session.ready.wait(), 60)
             yield session, note
         finally:
             session.leave()

@@ -8,20 +8,27 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from analytics.delivery.channel import Message, Undelivered, one_line, reason
 from analytics.delivery.routes import Email, Secrets
+
+if TYPE_CHECKING:
+    from aiosmtplib import SMTP as Client
 
 FAREWELL_S = 2.0
 
 
 class EmailChannel:
-    """The way through one SMTP server; a connection for each letter."""
+    """The way through one SMTP server; a connection for each letter.
+
+    A letter is told once the server has accepted it: nobody waits for its farewell, and no time limit includes it.
+    """
 
     def __init__(self, receiver: Email, secrets: Secrets) -> None:
         self._receiver = receiver
         self._secrets = secrets
+        self._farewells: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Nothing is opened."""
@@ -30,7 +37,8 @@ class EmailChannel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is open."""
+        """Take leave of the servers that have accepted a letter."""
+        await asyncio.gather(*self._farewells)
 
     async def send(self, message: Message) -> str:
         """Hand a letter to the server; what it answered. Raises Undelivered."""
@@ -42,6 +50,24 @@ class EmailChannel:
             raise Undelivered(f"no answer within {limit:g} s") from None
 
     async def _send(self, made: EmailMessage) -> str:
+        receiver, client = self._receiver, self._client()
+        try:
+            await client.connect()
+            if receiver.user:
+                await client.login(receiver.user, self._secrets.secret)
+            refused, said = await client.send_message(made, sender=receiver.sender, recipients=receiver.to)
+        except Exception as error:
+            client.close()
+            raise undelivered(error) from None
+        except BaseException:  # our time is over
+            client.close()
+            raise
+        leaving = asyncio.create_task(farewell(client))
+        self._farewells.add(leaving)
+        leaving.add_done_callback(self._farewells.discard)
+        return one_line(said if not refused else f"{said}; not for {', '.join(sorted(refused))}")
+
+    def _client(self) -> "Client":
         import aiosmtplib
 
         receiver = self._receiver
@@ -49,7 +75,7 @@ class EmailChannel:
         context = None
         if receiver.security != "none":
             context = ssl.create_default_context(cafile=receiver.ca or None)
-        client = aiosmtplib.SMTP(
+        return aiosmtplib.SMTP(
             hostname=host.strip("[]"),
             port=int(port),
             timeout=receiver.time_limit_s,
@@ -57,20 +83,16 @@ class EmailChannel:
             start_tls=receiver.security == "starttls",
             tls_context=context,
         )
-        try:
-            await client.connect()
-            if receiver.user:
-                await client.login(receiver.user, self._secrets.secret)
-            refused, said = await client.send_message(made, sender=receiver.sender, recipients=receiver.to)
-            # The letter is accepted: whatever goes wrong from here on must not send it again.
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(FAREWELL_S):
-                    await client.quit()
-        except Exception as error:
-            raise undelivered(error) from None
-        finally:  # also where our time is over
-            client.close()
-        return one_line(said if not refused else f"{said}; not for {', '.join(sorted(refused))}")
+
+
+async def farewell(client: "Client") -> None:
+    """QUIT. The letter is accepted: whatever goes wrong here must not send it again."""
+    try:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(FAREWELL_S):
+                await client.quit()
+    finally:
+        client.close()
 
 
 def undelivered(error: Exception) -> Undelivered:
