@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from dothi.output import print_json, print_table
-from tests.bench.day_fill import say
 from tests.bench.day_stack import started
 from tests.bench.hour_watch import Look, Watch, during, slopes, spent
 
@@ -152,6 +151,11 @@ def flat(figures: Figures, before: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(value, f"{before}{name}: ")
         else:
             yield before + name, value
+
+
+def say(text: str) -> None:
+    """A line for whoever waits; stdout is for the figures."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 def said(value: Any) -> str:
