@@ -132,6 +132,8 @@ def summary(folder: Path, looks: list[Look], asked: argparse.Namespace) -> Figur
             name: {one: delays[name][one] for one in ("p50", "p90", "p99", "max", "count")} for name in delays
         },
         "lag, greatest of a look (s)": max(lag, default=None),
+        "what rings waits, most (s)": round(max((one.get("rings_waits_s", 0.0) for one in sent), default=0.0), 1),
+        "what is shown waits, most (s)": round(max((one.get("shown_waits_s", 0.0) for one in sent), default=0.0), 1),
         "CPU s per 100,000, by part": report["processes"]["cpu_s_per_100k"],
         "CPU s per 100,000, by process": {name: round(value * per, 3) for name, value in sorted(cpu.items())},
         "memory, last five minutes": slopes(last),
