@@ -25,7 +25,7 @@ from analytics.detectors.engine import Detectors
 from analytics.heard import Heard
 from analytics.meters import Meters
 from analytics.newest import Newest
-from analytics.precedence import RINGING, SHOWN, step_back_with
+from analytics.precedence import SHOWN, step_back_with
 from analytics.read_ahead import Ahead
 from analytics.rollup.follower import Rollups
 from analytics.states import States
@@ -171,12 +171,13 @@ def second(analyst: Analyst) -> Strand:
 
 
 @contextmanager
-def session(url: str, back: int = RINGING) -> Iterator[psycopg.Connection]:
+def session(url: str, back: int = 0) -> Iterator[psycopg.Connection]:
     """A connection in autocommit mode; `back`: how far its server process steps back."""
     with psycopg.connect(
         url, autocommit=True, connect_timeout=5, application_name="dothi analyst", **NETWORK
     ) as connection:
-        step_back_with(connection, back)
+        if back:
+            step_back_with(connection, back)
         connection.execute(SESSION)
         connection.prepare_threshold = None  # each statement names its batches, so none comes twice
         yield connection
@@ -205,7 +206,7 @@ def follow(
             for follower in analyst.followers:
                 with working(f"{follower.name}: tick"), connection.transaction():
                     follower.tick(connection, datetime.now(UTC))
-            if taken and began - indexed > INDEX_EVERY_S:
+            if taken and analyst.consumer == CONSUMER and began - indexed > INDEX_EVERY_S:  # once for both strands
                 indexed = began
                 with working(f"{analyst.consumer}: index"):
                     index_batches(connection, taken)

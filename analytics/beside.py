@@ -125,7 +125,7 @@ class Beside:
             with psycopg.connect(**self._where | {"autocommit": True}) as connection:
                 connection.prepare_threshold = None
                 self._connection = connection
-                step_back_with(connection, self._step - step_of(connection))
+                step_back_with(connection, max(0, self._step - step_of(connection)))
                 connection.execute(SESSION)
                 connection.execute("select pg_advisory_lock(%s)", (self._alone,))
                 while job := self._next():

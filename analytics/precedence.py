@@ -1,12 +1,12 @@
-"""Who comes first where there is not enough CPU: what is stored, then what rings, then what is shown.
+"""Who comes first where there is not enough CPU: what is stored and what rings, then what is shown.
 
-Ingest and brokers run as any process. The analyst steps back by RINGING, and so do the server processes of what rings;
-those of what is shown step back by SHOWN: a nice value of 5 weighs a third of 0, one of 10 a tenth. Where cores are
-idle nobody is slower, and where none is everybody goes on, so that whoever holds a lock lets go of it.
+The server processes of the strand of what is shown step back by SHOWN: a nice value of 10 weighs a tenth of 0. Where
+cores are idle they are no slower, and where none is they still go on, so that whoever holds a lock lets go of it.
 
-The two strands are threads of one interpreter, so one that waited for a core would keep the other waiting: they step
-back alike. A server process can be told so if it runs on this machine as a user whose processes are ours to tell, as
-that of `dothi up` does; any other database goes on as before.
+Its thread does not step back: it shares an interpreter with that of what rings, which would wait for it. Nor do server
+processes of what rings: with a nice value of 5 alarms took a minute in place of four seconds on a machine that was full
+of other work, and ingest gained nothing. A server process can be told if it runs on this machine as a user whose
+processes are ours to tell, as that of `dothi up` does; any other database goes on as before.
 """
 
 import contextlib
@@ -16,14 +16,9 @@ from pathlib import Path
 
 import psycopg
 
-RINGING, SHOWN = 5, 10
+SHOWN = 10
 MOST = 19
 PROC = Path("/proc")
-
-
-def step_back(by: int) -> None:
-    """This process, before it starts threads."""
-    lower(os.getpid(), by)
 
 
 def step_back_with(connection: psycopg.Connection, by: int) -> None:

@@ -43,11 +43,10 @@ def run(
 
     Example: dothi analytics run --dir .dothi
     """
-    from analytics import analyst, precedence
+    from analytics import analyst
     from analytics.meters import Meters
 
     log.configure()
-    precedence.step_back(precedence.RINGING)
     settings.use_tables()
     settings.use_rules()
     document = stack_at(folder).document

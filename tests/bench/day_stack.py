@@ -13,7 +13,7 @@ import psycopg
 from dothi.settings import Stack, stack_at
 from tests.bench.day_fill import CITY, say
 
-UP_S, CAUGHT_UP_S, LOOK_S = 120.0, 7200.0, 10.0
+UP_S, CAUGHT_UP_S, LOOK_S = 300.0, 7200.0, 10.0
 NEWEST = "select coalesce((select complete from rollup.newest_state), false)"
 BEHIND = """
 select count(*)::int from ops.batch

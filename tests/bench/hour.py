@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from dothi.output import print_json, print_table
-from tests.bench.day_fill import say
 from tests.bench.day_stack import started
 from tests.bench.hour_watch import Look, Watch, during, slopes, spent
 
@@ -56,8 +55,11 @@ def main() -> None:
         parser.error(f"--folder {folder}: has a stack already; name another folder, or go on with it by --keep")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    (folder / "report/report.json").unlink(missing_ok=True)
     with started(folder, "--broker-shards", str(asked.brokers)):
         watch, code = watched(folder, asked)
+    if not (folder / "report/report.json").exists():
+        sys.exit(f"no report was made, see {folder}/log/simulate.log; what was seen is in {folder}/samples.jsonl")
     figures = summary(folder, watch.looks, asked) | {"exit code of the simulator": code}
     (folder / "hour.json").write_text(json.dumps(figures, indent=1) + "\n")
     if asked.json:
@@ -130,6 +132,8 @@ def summary(folder: Path, looks: list[Look], asked: argparse.Namespace) -> Figur
             name: {one: delays[name][one] for one in ("p50", "p90", "p99", "max", "count")} for name in delays
         },
         "lag, greatest of a look (s)": max(lag, default=None),
+        "what rings waits, most (s)": round(max((one.get("rings_waits_s", 0.0) for one in sent), default=0.0), 1),
+        "what is shown waits, most (s)": round(max((one.get("shown_waits_s", 0.0) for one in sent), default=0.0), 1),
         "CPU s per 100,000, by part": report["processes"]["cpu_s_per_100k"],
         "CPU s per 100,000, by process": {name: round(value * per, 3) for name, value in sorted(cpu.items())},
         "memory, last five minutes": slopes(last),
@@ -149,6 +153,11 @@ def flat(figures: Figures, before: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(value, f"{before}{name}: ")
         else:
             yield before + name, value
+
+
+def say(text: str) -> None:
+    """A line for whoever waits; stdout is for the figures."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 def said(value: Any) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import psutil
+import psycopg
 
+from analytics.consume import BOARDS, CONSUMER
 from dothi.errors import Refused
 from dothi.load.sampler import MIB, slope
 from dothi.settings import stack_at
@@ -20,6 +22,18 @@ from tests.bench.spending import KINDS
 
 LEAST_SHARE = 0.9
 """Of the looks of a stretch: who was there in fewer of them has no slope."""
+WAITS = """
+coalesce((select extract(epoch from clock_timestamp() - b.committed)::float8 from ops.batch b where b.xid > (
+    select c.xid from ops.consumer c where c.consumer = '{}') order by b.xid limit 1), 0)
+"""
+COUNTED = f"""
+select coalesce(sum(received), 0)::int8, coalesce(sum(stored), 0)::int8,
+       (select coalesce(max(lag_s), 0)::float8 from city.worker where at > now() - interval '5 seconds'),
+       {WAITS.format(CONSUMER)}, {WAITS.format(BOARDS)}
+from city.ledger
+"""
+FIGURES = ("received", "stored", "lag_s", "rings_waits_s", "shown_waits_s")
+ANSWER = "-c statement_timeout=5s"
 Look = dict[str, Any]
 
 
@@ -37,11 +51,22 @@ class Watch:
             "load": os.getloadavg()[0],
             "disk_free_gb": round(shutil.disk_usage(self._folder).free / 1e9, 1),
             "memory_free_gb": round(psutil.virtual_memory().available / 1e9, 1),
+            **self._counted(),
             "processes": dict(self._processes()),
         }
         self.looks.append(one)
         with self._to.open("a") as file:
             file.write(json.dumps(one) + "\n")
+
+    def _counted(self) -> Look:
+        """Readings dealt with and stored so far; age of the oldest message that is not, and of the oldest batch that
+        a strand of the analyst has not taken. Nothing while the database does not answer."""
+        with contextlib.suppress(Refused, psycopg.Error):
+            url = stack_at(self._folder).database
+            with psycopg.connect(url, autocommit=True, connect_timeout=2, options=ANSWER) as connection:
+                row = connection.execute(COUNTED.encode()).fetchone()
+            return dict(zip(FIGURES, row or (), strict=False))
+        return {}
 
     def _processes(self) -> Iterator[tuple[str, Look]]:
         with contextlib.suppress(Refused, psutil.Error):
