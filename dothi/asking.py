@@ -1,20 +1,19 @@
-"""How the desk asks the database: by itself where all is usual, else with psycopg.
+"""How the desk asks the database: with psycopg2, the only place of dothi that does.
 
-Importing psycopg takes longer than all else that such a command does. What is usual is an address with a user, a
-password, a host and a database, and a server that asks for SCRAM-SHA-256 and offers no TLS: the embedded one. Whatever
-else there is, and every mistake, is psycopg's, which asks again and says what it says.
+Staff and scripts call these commands often, and importing psycopg, which everything else uses, takes longer than all
+else that they do (docs/decisions/0018). Both are the same libpq: addresses, encryption and ways to log in are the same.
+Where nobody can be reached psycopg says so, in the words of all other commands.
 """
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import contextmanager
+from select import select
+from typing import TYPE_CHECKING, Any
 
-from analytics.alarm_desk import UNLAWFUL, Unlawful
-from dothi.errors import Refused
-from dothi.scram import Unproved
-from dothi.wire import Refusal, Unanswered, Unusual
-from dothi.wire_connection import Connection, Row, usual
+import psycopg2
+from psycopg2 import extensions
+
+from analytics.alarm_desk import UNLAWFUL, Row, Unlawful
 
 if TYPE_CHECKING:
     import psycopg
@@ -22,65 +21,64 @@ if TYPE_CHECKING:
     from analytics.alarm_desk import Ask
 
 CALLED = "dothi alarms"
+PATIENCE = 5  # seconds until a server that does not answer is given up
 
 
-class Asking:
-    """A database that is asked statement by statement. `acts`: a statement may change something, so that none is sent
-    again unless the server refused it."""
-
-    def __init__(self, url: str, acts: bool = False) -> None:
-        self._url = url
-        self._acts = acts
-        self._open = ExitStack()
-        self._ask: Ask
-
-    def __enter__(self) -> Self:
-        address = usual(self._url, os.environ)
-        try:
-            self._ask = self._by_psycopg() if address is None else Connection(address, CALLED)
-        except (Unusual, Unproved, OSError):
-            self._ask = self._by_psycopg()
-        if isinstance(self._ask, Connection):
-            self._open.callback(self._ask.close)
-        return self
-
-    def __exit__(self, *failed: object) -> None:
-        self._open.close()
-
-    def __call__(self, statement: str, values: Sequence[object] = (), /) -> list[Row]:
-        """Rows of a statement with a value for each `%s`. Raises Unlawful, Refused and psycopg.Error."""
-        try:
-            return self._ask(statement, values)
-        except Refusal as refusal:
-            if refusal.state == UNLAWFUL:
-                raise Unlawful(str(refusal)) from None
-        except Unanswered as lost:
-            if self._acts:
-                raise Refused(
-                    f"database: whether it was done is not known ({lost}); see: dothi alarms history --since 5m"
-                ) from None
-        except Unusual:
-            pass
-        self._ask = self._by_psycopg()
-        return self._ask(statement, values)
-
-    def _by_psycopg(self) -> "Ask":
-        return asked(self._open.enter_context(connected(self._url)))
+@contextmanager
+def asking(url: str) -> Iterator["Ask"]:
+    """Questions to a database, each a transaction of its own; times come in UTC. Raises psycopg.Error."""
+    try:
+        connection = reached(url)
+    except psycopg2.Error:
+        with connected(url) as other:  # it says why, or has come just now
+            yield asked(other)
+        return
+    try:
+        yield asked(connection)
+    finally:
+        connection.close()
 
 
-def asked(connection: "psycopg.Connection[Any]") -> "Ask":
-    """Questions on a connection of psycopg."""
-    import psycopg
-    from psycopg.rows import dict_row
+def reached(url: str) -> extensions.connection:
+    """A connection in autocommit mode. Raises psycopg2.Error."""
+    extensions.set_wait_callback(None)  # with one, a connection waits for ever
+    connection: extensions.connection = psycopg2.connect(
+        url, connect_timeout=PATIENCE, **session(extensions.parse_dsn(url))
+    )
+    connection.autocommit = True
+    extensions.set_wait_callback(awaited)
+    return connection
+
+
+def session(said: dict[str, Any]) -> dict[str, Any]:
+    """What a session is called and how it shows times, beside what an address says."""
+    return {"options": f"{said.get('options') or ''} -c timezone=UTC".strip(), "application_name": CALLED}
+
+
+def awaited(connection: extensions.connection) -> None:
+    """Wait until a statement is done. libpq alone would not hear Ctrl-C before that."""
+    try:
+        while (state := connection.poll()) != extensions.POLL_OK:
+            ours = [connection.fileno()]
+            select(ours if state == extensions.POLL_READ else [], ours if state == extensions.POLL_WRITE else [], [])
+    except KeyboardInterrupt:
+        connection.cancel()
+        raise
+
+
+def asked(connection: "extensions.connection | psycopg.Connection[Any]") -> "Ask":
+    """Questions on a connection of either library."""
 
     def ask(statement: str, values: Sequence[object] = (), /) -> list[Row]:
-        with connection.cursor(row_factory=dict_row) as cursor:
+        with connection.cursor() as cursor:
             try:
-                return cursor.execute(statement.encode(), values).fetchall()
-            except psycopg.Error as error:
-                if error.sqlstate != UNLAWFUL:
+                cursor.execute(statement, values)
+            except Exception as error:
+                if getattr(error, "sqlstate", getattr(error, "pgcode", None)) != UNLAWFUL:
                     raise
-                raise Unlawful(error.diag.message_primary or str(error)) from None
+                raise Unlawful(error.diag.message_primary or str(error)) from None  # type: ignore[attr-defined]
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     return ask
 
@@ -91,6 +89,6 @@ def connected(url: str) -> "Iterator[psycopg.Connection[Any]]":
     import psycopg
 
     said = psycopg.conninfo.conninfo_to_dict(url)
-    said |= {"options": f"{said.get('options') or ''} -c timezone=UTC".strip(), "application_name": CALLED}
-    with psycopg.connect(**said, autocommit=True, connect_timeout=5) as connection:  # type: ignore[arg-type]
+    said |= session(said)
+    with psycopg.connect(**said, autocommit=True, connect_timeout=PATIENCE) as connection:  # type: ignore[arg-type]
         yield connection

@@ -22,7 +22,8 @@ LEAST_SEEN_S = 6 * HOUR_S
 
 MAY_SEE_LOG = "select has_function_privilege('pg_catalog.pg_ls_waldir()', 'execute')"
 LOG = """
-select least(coalesce(sum(size), 0), pg_size_bytes(current_setting('max_wal_size')))::int8 from pg_catalog.pg_ls_waldir()
+select least(coalesce(sum(size), 0), pg_size_bytes(current_setting('max_wal_size')))::int8
+from pg_catalog.pg_ls_waldir()
 """
 
 Connection = psycopg.Connection[Any]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 RANK = {"info": 0, "warning": 1, "minor": 2, "major": 3, "critical": 4}
 TOLD = {
     *("raised", "grown", "reopened", "reminded", "acknowledged", "shelved", "unshelved", "maintenance"),
-    *("maintenance_over", "judged", "cleared", "spread"),
+    *("maintenance_over", "judged", "cleared", "spread", "receded"),
 }
 REPEAT_S = 300
 LONGEST_SHELVED_S = 30 * 86400

@@ -384,7 +384,7 @@ def test_after_a_kill_nobody_is_connected(stack: RunningStack, devices: dict[str
             return seen_of(stack, device.id).connected == 1
         return False
 
-    until(comes_back, 20)
+    until(comes_back)
     until(lambda: seen_of(stack, device.id).connected == 0)
     stack.document["processes"]["broker"] = json.loads((stack.folder / "stack.json").read_text())["processes"]["broker"]
 

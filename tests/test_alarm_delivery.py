@@ -112,7 +112,7 @@ class Running:
         self._loop.close()
 
 
-def document(receivers: dict[str, HttpReceiver | int], routes: Any = None, limit_s: float = 0.6) -> dict[str, Any]:
+def document(receivers: dict[str, HttpReceiver | int], routes: Any = None, limit_s: float = 3.0) -> dict[str, Any]:
     """A file of routes: HTTP receivers by name, mail servers by their ports."""
     made: dict[str, Any] = {}
     for name, one in receivers.items():
@@ -205,6 +205,33 @@ def test_a_district_hears_of_an_alarm_that_spreads_to_it(record: Record) -> None
     assert steps(desks["213"]) == [(alarm, "raised"), (alarm, "spread"), (alarm, "cleared")]
     assert steps(desks["215"]) == steps(desks["000"]) == [(alarm, "spread"), (alarm, "cleared")]
     assert not desks["217"].got
+
+
+def test_a_district_hears_that_an_alarm_of_several_has_left_it_and_is_back(record: Record) -> None:
+    """Others do not, and all hear of the end."""
+    wanted = {"213": ["213"], "215": ["215"], "217": ["217"], "centre": ["000"], "both": ["213", "215"]}
+    routes = [{"to": [name], "areas": areas} for name, areas in wanted.items()] + [{"to": ["all"]}]
+    with contextlib.ExitStack() as stack:
+        desks = {name: stack.enter_context(http_receiver()) for name in (*wanted, "all")}
+        stack.enter_context(Running(record, routes_to(desks, routes, 5.0)))
+        here, there = (record.device(f"receding-{area}", area) for area in (213, 215))
+        record.raised("power_cut:213", members=[here, there])
+        alarm = record.one("select max(id) from ops.alarm")
+        record.admin.execute("select ops.leave_alarm(%s, %s, now() + interval '1 s')", (alarm, [there]))
+        assert record.one("select ops.leave_alarm(%s, %s, now() + interval '2 s')", alarm, [there]) == 0
+        record.admin.execute("select ops.join_alarm(%s, %s, now() + interval '3 s')", (alarm, [there]))
+        record.admin.execute("select ops.leave_alarm(%s, %s, now() + interval '4 s')", (alarm, [there]))
+        record.admin.execute("select ops.leave_alarm(%s, %s, now() + interval '5 s')", (alarm, [here]))
+        record.admin.execute("select * from ops.clear_alarms(%s, array[now() + interval '6 s'])", (["power_cut:213"],))
+        told = {name: ["raised", "cleared"] for name in ("213", "centre", "217")}
+        told |= {"215": ["raised", "receded", "spread", "receded", "cleared"], "217": []}
+        told |= {name: ["raised", "spread", "cleared"] for name in ("both", "all")}
+        for name, whats in told.items():
+            record.until(lambda name=name, whats=whats: record.states(name)["answered"] == len(whats))  # type: ignore[misc]
+    assert {name: [what for _, what in steps(desk)] for name, desk in desks.items()} == told
+    (over,) = [got.document["text"] for got in desks["215"].got if got.document["what"] == "receded"][:1]
+    assert record.one("select name_vi from registry.area where code = '215'") in over["subject"]
+    assert "dothi alarms ack" not in over["body"]
 
 
 def test_nobody_is_called_to_what_is_under_maintenance_until_that_is_over(record: Record) -> None:

@@ -158,3 +158,43 @@ def test_the_platform_says_what_its_parts_use(stack: RunningStack, built: Boards
     assert rows(panel(shown, "database"))[0]["connections"] >= 1
     load = asked(built["dothi-load"], reader)
     assert rows(panel(load, "balance"))[0]["difference"] == 0
+
+
+def test_an_alarm_of_several_districts_is_shown_where_it_is(
+    stack: RunningStack, built: Boards, reader: Database
+) -> None:
+    """And in no other district; the map of the province shows where. Without members it is of the whole province."""
+    there, gone = stack.enroll_many(
+        [("several-there", "native-meter", "218", ""), ("several-gone", "native-meter", "219", "")]
+    )
+    raised = (
+        "select id from ops.raise_alarms(jsonb_build_array(jsonb_build_object('key', %s::text, 'kind', 'power_cut', "
+        "'severity', 'critical', 'at', now(), 'message', %s::text, 'members', %s::jsonb)))"
+    )
+    number = {
+        name: n for n, name in stack.query("select id, device from registry.device where device like 'several-%%'")
+    }
+    several = stack.query(raised, "power_cut:218", "nhiều huyện", json.dumps([number[there], number[gone]]))[0][0]
+    stack.query("select ops.leave_alarm(%s, %s, now() + interval '1 s')", several, [number[gone]])
+    everywhere = stack.query(raised, "whole", "toàn tỉnh", None)[0][0]
+
+    def said(board: str, *areas: str) -> set[str]:
+        """Messages in the table of alarms."""
+        shown = asked(built[board], reader, area=list(areas))
+        return {row["message"] for row in rows(panel(shown, "alarms"))} & {"nhiều huyện", "toàn tỉnh"}
+
+    try:
+        assert said("dothi-district", "218") == {"nhiều huyện", "toàn tỉnh"}
+        assert said("dothi-district", "219") == said("dothi-district", "220") == {"toàn tỉnh"}
+        assert said("dothi-wall", *(zone.code for zone in ZONES)) == {"nhiều huyện", "toàn tỉnh"}
+        districts = next(
+            frame
+            for frame in panel(asked(built["dothi-wall"], reader), "map").frames
+            if {"standing", "area"} <= {field.name for field in frame.fields}
+        )
+        fields = {field.name: field.values for field in districts.fields}
+        standing = dict(zip(fields["area"], fields["standing"], strict=True))
+        assert standing["218"] == 6
+        assert max(standing["219"], standing["220"]) < 6
+    finally:
+        stack.query("select ops.clear_alarm(id, 'Lan', 'hết') from ops.alarm where id = any(%s)", [several, everywhere])

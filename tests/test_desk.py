@@ -156,6 +156,7 @@ def test_what_is_long_ago_is_not_wrong() -> None:
 
 def test_a_device_that_is_well(stack: RunningStack, desk: Desk) -> None:
     device = desk.devices["well"]
+    hours = [hour_in_vietnam()]
     with connected(stack, device, desk.tokens["well"]) as client:
         assert answer(client, f"dothi/v1/213/{device}/up") == "publish: Success"
         stack.wait_for("select 1 from city.air_quality where device = %s", device)
@@ -165,8 +166,13 @@ def test_a_device_that_is_well(stack: RunningStack, desk: Desk) -> None:
         findings = {one["name"]: one for one in said["findings"]}
         assert "connected now" in findings["session"]["said"]
         assert "pm25 7.5" in findings["last accepted"]["said"]
-        local = datetime.now(UTC) + timedelta(hours=7)
-        assert local.strftime("%d/%m/%Y %H:") in findings["last accepted"]["said"]
+        hours.append(hour_in_vietnam())
+        assert any(hour in findings["last accepted"]["said"] for hour in hours)
+
+
+def hour_in_vietnam() -> str:
+    """The hour it is there, as people are told it."""
+    return f"{datetime.now(UTC) + timedelta(hours=7):%d/%m/%Y %H:}"
 
 
 def test_wrong_password(stack: RunningStack, desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""When the disk will be full: foretold from what goes on, not from what happened once; by the keeper and by the boards."""
+"""When the disk will be full: foretold from what goes on, not from what happened once; by keeper and boards."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -92,7 +92,9 @@ def test_boards_foretell_the_same(boards: psycopg.Connection[Any]) -> None:
                 "insert into ops.disk_sample select now() + %s * interval '1 s', %s, %s",
                 [(now, free, 10**12) for now, free in looks(taken, hours)],
             )
-        ((foretold, left),) = boards.execute("select net_bytes_per_day::float8, days_left from city.disk_left").fetchall()
+        ((foretold, left),) = boards.execute(
+            "select net_bytes_per_day::float8, days_left from city.disk_left"
+        ).fetchall()
         assert foretold == (per_day if per_day is None else pytest.approx(per_day * GB, rel=0.06, abs=GB)), name
         assert (left is None) == (not foretold), name
 

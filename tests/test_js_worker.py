@@ -305,4 +305,4 @@ decode_many(loop, [Frame(b"1", 1, 0.0)])
     assert until(lambda: cpu_seconds(worker) > 0.2, 60)
     process.kill()
     process.communicate()
-    assert until(lambda: gone(worker), 60)
+    assert until(lambda: gone(worker), 600)  # its processor time is bounded, whoever else is at work

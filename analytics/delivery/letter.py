@@ -119,7 +119,7 @@ def parts_of(news: News, language: Language) -> dict[str, str]:
     kind = kind_of(alarm["kind"])
     own = alarm.get("message") if language == "vi" else alarm.get("message_en") or alarm.get("message")
     cleared, raised = alarm.get("cleared"), alarm["raised"]
-    over = news.what == "cleared"
+    over, here = news.what == "cleared", news.what not in ("cleared", "receded")
     parts = {
         "id": str(alarm["id"]),
         "severity": said.severity[news.severity][language],
@@ -136,8 +136,8 @@ def parts_of(news: News, language: Language) -> dict[str, str]:
         "occurrences": str(alarm["occurrences"]) if (alarm.get("occurrences") or 0) > 1 else None,
         "by": news.by if news.what == "acknowledged" else None,
         "note": news.note,
-        "do": None if over or news.what == "test" else kind.do[language],
-        "ack": None if over or news.what in ("acknowledged", "test") else "yes",
+        "do": kind.do[language] if here and news.what != "test" else None,
+        "ack": "yes" if here and news.what not in ("acknowledged", "test") else None,
     }
     return {name: one_line_of(value or "") for name, value in parts.items()}
 
@@ -145,7 +145,7 @@ def parts_of(news: News, language: Language) -> dict[str, str]:
 def place(alarm: Mapping[str, Any], area_name: str | None, language: Language) -> str:
     """Where, as people call it."""
     if not alarm.get("area"):
-        return words().place["province"][language]
+        return area_name or words().place["province"][language]
     return f"{area_name} ({alarm['area']})" if area_name else str(alarm["area"])
 
 

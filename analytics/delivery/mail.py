@@ -14,7 +14,7 @@ from analytics.delivery.channel import Message, Undelivered, one_line, reason
 from analytics.delivery.routes import Email, Secrets
 
 if TYPE_CHECKING:
-    from aiosmtplib import SMTP as Client
+    import aiosmtplib
 
 FAREWELL_S = 2.0
 
@@ -67,7 +67,7 @@ class EmailChannel:
         leaving.add_done_callback(self._farewells.discard)
         return one_line(said if not refused else f"{said}; not for {', '.join(sorted(refused))}")
 
-    def _client(self) -> "Client":
+    def _client(self) -> "aiosmtplib.SMTP":
         import aiosmtplib
 
         receiver = self._receiver
@@ -85,7 +85,7 @@ class EmailChannel:
         )
 
 
-async def farewell(client: "Client") -> None:
+async def farewell(client: "aiosmtplib.SMTP") -> None:
     """QUIT. The letter is accepted: whatever goes wrong here must not send it again."""
     try:
         with contextlib.suppress(Exception):

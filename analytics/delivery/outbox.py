@@ -9,12 +9,13 @@ from psycopg.rows import class_row, dict_row
 
 from analytics.delivery.channel import Undelivered
 from analytics.delivery.letter import News
-from analytics.delivery.routes import Chosen, Language, Routes, chosen
+from analytics.delivery.routes import PROVINCE, Chosen, Language, Routes, chosen
 from analytics.delivery.store import Connection
 
 PORTION = 500
 TIDY_PORTION = 5_000
 KEPT = "30 days"
+RECEDED = "receded"
 FOLLOWS = ("acknowledged", "cleared")
 """Told to those who were told that the alarm began, whatever the hour is."""
 SILENT = ("shelved", "maintenance")
@@ -28,8 +29,11 @@ with taken as (
 )
 select h.id as history, h.alarm, h.what, h.recorded as at, coalesce(h.severity, a.severity) as severity,
        a.kind, a.state,
-       coalesce(array[a.area]::text[] || case when a.area is null then (
-           select array_agg(distinct m.area) from city.alarm_member m where m.alarm = a.id) end, '{}') as areas
+       case when h.detail ? 'areas' then array(select jsonb_array_elements_text(h.detail -> 'areas'))
+            else coalesce(array[a.area]::text[] || case when a.area is null then (
+                select array_agg(distinct m.area) from city.alarm_member m where m.alarm = a.id) end, '{}')
+       end as areas,
+       array(select jsonb_array_elements_text(h.detail -> 'still')) as still
 from taken t join city.alarm_history h on h.id = t.history left join city.alarm a on a.id = h.alarm
 order by h.id
 """
@@ -50,7 +54,13 @@ where d.receiver = %(receiver)s and d.state = 'waiting' and d.next_try <= clock_
 order by d.history
 limit case when exists (select from ops.delivery e where e.receiver = %(receiver)s and e.away) then 1 else %(most)s end
 """
-HISTORY = "select id, what, recorded, by, note, severity from city.alarm_history where id = any(%s)"
+HISTORY = """
+select h.id, h.what, h.recorded, h.by, h.note, h.severity, n.vi as areas_vi, n.en as areas_en
+from city.alarm_history h cross join lateral (
+    select string_agg(a.name_vi, ', ' order by a.code) as vi, string_agg(a.name_en, ', ' order by a.code) as en
+    from registry.area a where h.detail -> 'areas' ? a.code) n
+where h.id = any(%s)
+"""
 ALARMS = """
 select a.*, r.name_vi as area_vi, r.name_en as area_en
 from city.alarm a left join registry.area r on r.code = a.area where a.id = any(%s)
@@ -94,7 +104,8 @@ delete from ops.delivery where id in (
 
 class Step(NamedTuple):
     """What happened to an alarm. Its own columns are None when it is not there any more. `areas`: the one that it is
-    about, or None for the whole province and the districts of its members."""
+    about, or None for the whole province and the districts of its members; or those that the step is about. `still`: of
+    one that is over in part, the districts in which it goes on."""
 
     history: int
     alarm: int
@@ -104,6 +115,7 @@ class Step(NamedTuple):
     kind: str | None
     state: str | None
     areas: list[str | None]
+    still: Sequence[str] = ()
 
 
 class Due(NamedTuple):
@@ -156,6 +168,8 @@ def addressees(routes: Routes, row: Step, told: set[str]) -> list[Chosen]:
         return []
     if row.what in FOLLOWS:
         return list(followers(routes, row.what, told))
+    if row.what == RECEDED:
+        return list(followers(routes, row.what, left(routes, row, told)))
     if row.state in SILENT:
         return []
     return chosen(routes, row.what, row.areas, row.severity, row.kind, row.at)
@@ -168,6 +182,17 @@ def followers(routes: Routes, what: str, told: set[str]) -> Iterable[Chosen]:
             if name in route.to and what in route.what:
                 yield Chosen(name, route.language or routes.receivers[name].language, route.name or str(number))
                 break
+
+
+def left(routes: Routes, row: Step, told: set[str]) -> set[str]:
+    """Of those who were told, whose districts it has left: they would not hear of what goes on elsewhere."""
+    over, still = set(row.areas), {PROVINCE, *row.still}
+    found = set()
+    for name in told:
+        wanted = [set(route.areas) for route in routes.routes if name in route.to]
+        if all(wanted) and any(areas & over for areas in wanted) and not any(areas & still for areas in wanted):
+            found.add(name)
+    return found
 
 
 async def due(connection: Connection, receiver: str, most: int) -> list[Due]:
@@ -195,7 +220,8 @@ def news(row: dict[str, Any], steps: dict[int, dict[str, Any]], alarm: dict[str,
     step = steps.get(row["history"])
     if step is None or alarm is None:
         return None
-    area = alarm["area_vi"] if row["language"] == "vi" else alarm["area_en"]
+    tongue = row["language"]
+    area = step[f"areas_{tongue}"] or alarm[f"area_{tongue}"]
     plain = {name: value for name, value in alarm.items() if name not in ("area_vi", "area_en")}
     severity = step["severity"] or alarm["severity"]
     return News(row["key"], step["what"], step["recorded"], severity, step["by"], step["note"], area, plain)

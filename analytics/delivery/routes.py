@@ -12,14 +12,23 @@ Severity = Literal["critical", "major", "minor", "warning", "info"]
 Language = Literal["vi", "en"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 What = Literal[
-    "raised", "reopened", "grown", "spread", "reminded", "unshelved", "maintenance_over", "acknowledged", "cleared"
+    "raised",
+    "reopened",
+    "grown",
+    "spread",
+    "reminded",
+    "unshelved",
+    "maintenance_over",
+    "acknowledged",
+    "receded",
+    "cleared",
 ]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 DAYS: tuple[Day, ...] = get_args(Day)
 PROVINCE = "000"
 """Stands for the area of an alarm that concerns the whole province: no zone has this code."""
 USUAL: tuple[What, ...] = (
-    *("raised", "reopened", "grown", "spread", "reminded", "unshelved", "maintenance_over", "cleared"),
+    *("raised", "reopened", "grown", "spread", "reminded", "unshelved", "maintenance_over", "receded", "cleared"),
 )
 HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|(24):(00))")
 

@@ -21,7 +21,7 @@ WITH {zone}
 SELECT count(*) AS critical
 FROM city.alarm a
 WHERE cleared IS NULL AND severity = 'critical' AND state IN ('unacknowledged', 'acknowledged')
-  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
+  AND {active_here} AND {alarms_of_board}
 LIMIT 1
 
 -- name: alarms_waiting
@@ -29,7 +29,7 @@ WITH {zone}
 SELECT count(*) AS waiting
 FROM city.alarm a
 WHERE cleared IS NULL AND state = 'unacknowledged' AND severity <> 'info' AND raised < now() - interval '5 minutes'
-  AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
+  AND {active_here} AND {alarms_of_board}
 LIMIT 1
 
 -- name: alarms
@@ -37,10 +37,11 @@ WITH {zone}
 SELECT a.severity, extract(epoch FROM now() - a.raised) AS age, {message} AS message, z.name AS district,
        CASE a.state WHEN 'unacknowledged' THEN 'ack ' || a.id
                     WHEN 'acknowledged' THEN {known_by} || a.by ELSE a.state END AS handling,
-       a.occurrences, coalesce(a.device, (SELECT m.device FROM city.alarm_member m WHERE m.alarm = a.id LIMIT 1)) AS device,
+       a.occurrences, coalesce(a.device, (
+           SELECT m.device FROM city.alarm_member m JOIN zone y ON y.area = m.area WHERE m.alarm = a.id LIMIT 1)) AS device,
        a.area
 FROM city.alarm a LEFT JOIN zone z ON z.area = a.area
-WHERE a.cleared IS NULL AND a.state IN ('unacknowledged', 'acknowledged') AND (a.area IS NULL OR z.area IS NOT NULL)
+WHERE a.cleared IS NULL AND a.state IN ('unacknowledged', 'acknowledged') AND {active_here}
   AND {alarms_of_board}
 ORDER BY a.state DESC, array_position(ARRAY['critical', 'major', 'minor', 'warning', 'info'], a.severity), a.raised DESC
 LIMIT 50
@@ -50,7 +51,7 @@ WITH {zone},
 raised AS (
     SELECT date_trunc('hour', raised) AS hour, severity, count(*) AS alarms
     FROM city.alarm a
-    WHERE $__timeFilter(raised) AND (area IS NULL OR area IN (SELECT area FROM zone)) AND {alarms_of_board}
+    WHERE $__timeFilter(raised) AND {raised_here} AND {alarms_of_board}
     GROUP BY 1, 2
 )
 SELECT g.hour AS time, s.title AS metric, r.alarms
@@ -133,10 +134,14 @@ heard AS MATERIALIZED (
     GROUP BY area
 ),
 worst AS MATERIALIZED (
-    SELECT area, max(array_position({standings}, severity)) AS standing
-    FROM city.alarm a
-    WHERE cleared IS NULL AND state IN ('unacknowledged', 'acknowledged') AND {alarms_of_board}
-    GROUP BY area
+    SELECT w.area, max(array_position({standings}, a.severity)) AS standing
+    FROM city.alarm a CROSS JOIN LATERAL (
+        SELECT a.area WHERE a.area IS NOT NULL
+        UNION ALL
+        SELECT DISTINCT m.area FROM city.alarm_member m WHERE a.area IS NULL AND m.alarm = a.id AND m.until IS NULL
+    ) w
+    WHERE a.cleared IS NULL AND a.state IN ('unacknowledged', 'acknowledged') AND {alarms_of_board}
+    GROUP BY w.area
 )
 SELECT replace(replace(z.name, 'TP ', ''), ' City', '') || CASE WHEN h.reporting < 0.9 * h.expected
                       THEN E'\n' || round(100.0 * h.reporting / h.expected) || ' %' ELSE '' END AS label,

@@ -104,6 +104,19 @@ LIMIT 5000
     JOIN city.device d ON d.device = m.device
     WHERE d.family IN ({families})))
 
+-- Alarms a that concern the chosen districts: one of theirs, one of several districts of which a member is in theirs, or one of
+-- the whole province, which has no members. What is active goes by the members that there still are.
+
+-- name: active_here
+(a.area IN (SELECT area FROM zone) OR a.area IS NULL AND (
+    EXISTS (SELECT FROM city.alarm_member m JOIN zone y ON y.area = m.area WHERE m.alarm = a.id AND m.until IS NULL)
+    OR NOT EXISTS (SELECT FROM city.alarm_member m WHERE m.alarm = a.id AND m.until IS NULL)))
+
+-- name: raised_here
+(a.area IN (SELECT area FROM zone) OR a.area IS NULL AND (
+    EXISTS (SELECT FROM city.alarm_member m JOIN zone y ON y.area = m.area WHERE m.alarm = a.id)
+    OR NOT EXISTS (SELECT FROM city.alarm_member m WHERE m.alarm = a.id)))
+
 -- How a place of the map stands, the worst last: a severity's place in it, nothing for one that is none.
 
 -- name: standings

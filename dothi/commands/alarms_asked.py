@@ -2,14 +2,14 @@
 
 import getpass
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from analytics.alarm_desk import SEVERITIES, STATES, Unlawful, Wanted
-from dothi.asking import Asking, connected
+from analytics.alarm_desk import SEVERITIES, STATES, Ask, Unlawful, Wanted
+from dothi.asking import asking, connected
 from dothi.commands.options import Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack, stack_at
@@ -42,14 +42,14 @@ class Asked:
     def __init__(self, folder: Folder) -> None:
         self.stack: Stack = stack_at(folder)
 
-    def reading(self) -> Asking:
+    def reading(self) -> AbstractContextManager[Ask]:
         """Questions to whom may read; times come in UTC."""
-        return Asking(self.stack.reader)
+        return asking(self.stack.reader)
 
     @contextmanager
-    def acting(self) -> Iterator[Asking]:
+    def acting(self) -> Iterator[Ask]:
         """Questions to whom may do what staff do. What the law forbids is one line, exit code 1."""
-        with Asking(self.stack.document.get("operator", self.stack.database), acts=True) as ask:
+        with asking(self.stack.document.get("operator", self.stack.database)) as ask:
             try:
                 yield ask
             except Unlawful as refusal:
