@@ -35,6 +35,7 @@ $(BIN)/dothi: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo "Compiling the detectors (about 20 s) …"
+	@$(BIN)/python -c "from devices.native_text import prepare; prepare()"
 	@$(BIN)/python -m analytics.detectors.beforehand
 	@touch $@
 

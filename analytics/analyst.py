@@ -25,6 +25,7 @@ from analytics.detectors.engine import Detectors
 from analytics.heard import Heard
 from analytics.meters import Meters
 from analytics.newest import Newest
+from analytics.precedence import SHOWN, step_back_with
 from analytics.read_ahead import Ahead
 from analytics.rollup.follower import Rollups
 from analytics.states import States
@@ -158,7 +159,7 @@ def second(analyst: Analyst) -> Strand:
     def work(stop: threading.Event, ready: Callable[[], None], told: Callable[[psycopg.Connection], None]) -> None:
         own = analyst._replace(followers=analyst.shown, shown=(), consumer=BOARDS, stop=stop)
         own = own._replace(round_s=ROUND_S, longest_s=LONGEST_S)
-        with session(own.database) as connection, session(own.database) as other:
+        with session(own.database, SHOWN) as connection, session(own.database, SHOWN) as other:
             told(connection)
             connection.execute("select pg_advisory_lock(%s)", (ALONE + 1,))  # that of a predecessor ends first
             reset(connection, own)
@@ -170,11 +171,13 @@ def second(analyst: Analyst) -> Strand:
 
 
 @contextmanager
-def session(url: str) -> Iterator[psycopg.Connection]:
-    """A connection in autocommit mode."""
+def session(url: str, back: int = 0) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit mode; `back`: how far its server process steps back."""
     with psycopg.connect(
         url, autocommit=True, connect_timeout=5, application_name="dothi analyst", **NETWORK
     ) as connection:
+        if back:
+            step_back_with(connection, back)
         connection.execute(SESSION)
         connection.prepare_threshold = None  # each statement names its batches, so none comes twice
         yield connection
@@ -203,7 +206,7 @@ def follow(
             for follower in analyst.followers:
                 with working(f"{follower.name}: tick"), connection.transaction():
                     follower.tick(connection, datetime.now(UTC))
-            if taken and began - indexed > INDEX_EVERY_S:
+            if taken and analyst.consumer == CONSUMER and began - indexed > INDEX_EVERY_S:  # once for both strands
                 indexed = began
                 with working(f"{analyst.consumer}: index"):
                     index_batches(connection, taken)

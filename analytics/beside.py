@@ -13,6 +13,8 @@ from typing import Any
 
 import psycopg
 
+from analytics.precedence import step_back_with, step_of
+
 Piece = Callable[[psycopg.Connection], None]
 
 # Whoever works beside an analyst holds this: what a predecessor has under way ends before its successor begins.
@@ -83,6 +85,7 @@ class Beside:
         """Connects, with the first job, as `like` does. `number`: tells apart those of one process."""
         self._where: dict[str, Any] = {**like.info.get_parameters(), "password": like.info.password}
         self._alone = ALONE + number
+        self._step = step_of(like)
         self._jobs: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -122,6 +125,7 @@ class Beside:
             with psycopg.connect(**self._where | {"autocommit": True}) as connection:
                 connection.prepare_threshold = None
                 self._connection = connection
+                step_back_with(connection, max(0, self._step - step_of(connection)))
                 connection.execute(SESSION)
                 connection.execute("select pg_advisory_lock(%s)", (self._alone,))
                 while job := self._next():

@@ -4,7 +4,7 @@ A message that passes here gives the readings that `native_reader` would have ma
 ordinary (another field, a value out of range, a time as text, a null) is left out, to be read alone and with care.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from math import nan
 from operator import attrgetter, itemgetter
@@ -18,6 +18,7 @@ from devices.codecs import MAX_PAYLOAD
 from devices.family import Family, Metric
 from devices.native import MAX_SEQ, MAX_TIME_MS
 from devices.native_cbor import Layouts
+from devices.native_text import Text
 from devices.profile import MAX_ELEMENTS
 from devices.reading import hash_seq
 
@@ -92,26 +93,32 @@ class Many:
         self._usual = shape_of(family, ())
         self._states = {metric.name: places_of(metric) for metric in family.metrics if metric.states}
         self._layouts = Layouts(family)
-        self._low = np.array([metric.low for metric in family.metrics])
-        self._high = np.array([metric.high for metric in family.metrics])
+        self._text = Text(family)
 
     def read(self, payloads: list[bytes]) -> Rows:
         """The rows of those messages that are as they should be, all elements of a list or none."""
         text, binary = sorted_out(payloads)
-        pieces = []
-        if len(text):
-            wanted = payloads if len(text) == len(payloads) else [payloads[place] for place in text.tolist()]
-            rows = self._rows(*spread(*self._decode(wanted)), wanted)
-            pieces.append(rows._replace(message=text[rows.message]))
+        pieces = [*self._plain(payloads, text)] if len(text) else []
         if len(binary):
-            pieces += self._binary(payloads, binary)
-        rows = in_order(pieces, len(self._family.metrics))
-        sent = [self._family.index[metric.name] for metric in (self._all if len(binary) else self._usual).metrics]
-        return rows.only(self._sound(rows, sent, len(payloads)))
+            rows = in_order([*self._binary(payloads, binary)], len(self._family.metrics))
+            pieces.append(self._checked(rows, self._family.metrics, len(payloads)))
+        return in_order(pieces, len(self._family.metrics))
+
+    def _plain(self, payloads: list[bytes], places: Ints) -> Iterator[Rows]:
+        """The rows of messages in JSON: of most in one pass, of those that are written in another way from objects."""
+        taken, left = self._text.read(some_of(payloads, places))
+        for row in np.flatnonzero(taken.seq == ABSENT).tolist():
+            taken.seq[row] = hash_seq(payloads[places[taken.message[row]]])
+        yield Rows(places[taken.message], *taken[1:])
+        if len(left):
+            others = places[left]
+            wanted = some_of(payloads, others)
+            rows = self._rows(*spread(*self._decode(wanted)), wanted)
+            yield self._checked(rows._replace(message=others[rows.message]), self._usual.metrics, len(payloads))
 
     def _binary(self, payloads: list[bytes], places: Ints) -> Iterator[Rows]:
         """The rows of messages in CBOR."""
-        for mine, layout, found in self._layouts.read([payloads[place] for place in places.tolist()]):
+        for mine, layout, found in self._layouts.read(some_of(payloads, places)):
             message = places[mine[found.fine]]
             rows, elements = len(message), len(layout.elements)
             time, seq, boot = (found.counts[name][found.fine].ravel() for name in ("time", "seq", "boot"))
@@ -181,18 +188,23 @@ class Many:
             values[:, self._family.index[metric.name]] = np.fromiter(column, dtype=np.float64, count=count)
         return Rows(message, element, time, seq, boot, values)
 
-    def _sound(self, rows: Rows, sent: list[int], messages: int) -> Flags:
-        """Whether all of a message's rows are what they should be: some metric, all in range, a seq within a list.
-        `sent`: places of the metrics that anybody sends."""
+    def _checked(self, rows: Rows, sent: Sequence[Metric], messages: int) -> Rows:
+        """The rows of messages all of whose rows are what they should be: some metric, all in range, a seq within a
+        list. `sent`: the metrics that anybody sends."""
         fine = np.ones(len(rows.seq), dtype=np.bool_)
         nothing = np.ones(len(rows.seq), dtype=np.bool_)
-        for place in sent:
-            column = rows.values[:, place]
-            fine &= ~((column < self._low[place]) | (column > self._high[place]))
+        for metric in sent:
+            column = rows.values[:, self._family.index[metric.name]]
+            fine &= ~((column < metric.low) | (column > metric.high))
             nothing &= np.isnan(column)
         fine &= ~nothing
         fine &= (rows.seq != ABSENT) | (rows.element == ALONE)
-        return whole_messages(fine, rows.message, messages)
+        return rows.only(whole_messages(fine, rows.message, messages))
+
+
+def some_of(payloads: list[bytes], places: Ints) -> list[bytes]:
+    """Those at some places, ascending."""
+    return payloads if len(places) == len(payloads) else [payloads[place] for place in places.tolist()]
 
 
 def whole_messages(fine: Flags, message: Ints, messages: int) -> Flags:
@@ -221,8 +233,7 @@ def sorted_out(payloads: list[bytes]) -> tuple[Ints, Ints]:
     """Places of the payloads that can be messages in JSON, and of those in CBOR; of a size that is read."""
     sizes = np.fromiter(map(len, payloads), dtype=np.int64, count=len(payloads))
     places = np.flatnonzero((sizes > 0) & (sizes <= MAX_PAYLOAD))
-    sized = payloads if len(places) == len(payloads) else [payloads[place] for place in places.tolist()]
-    kind = KINDS[np.frombuffer(bytes(map(itemgetter(0), sized)), dtype=np.uint8)]
+    kind = KINDS[np.frombuffer(bytes(map(itemgetter(0), some_of(payloads, places))), dtype=np.uint8)]
     return places[kind == TEXT], places[kind == BINARY]
 
 

@@ -59,9 +59,14 @@ class Figures:
     """Everything a worker shows of itself, collected when somebody asks. Times are seconds since 1970."""
 
     def __init__(
-        self, worker: int, meters: Meters, window: Window, host: Host, known: Callable[[], int] = lambda: 0
+        self,
+        worker: int,
+        meters: Meters,
+        window: Window,
+        host: Host,
+        known: Callable[[], tuple[int, float]] = lambda: (0, 0.0),
     ) -> None:
-        """`known`: how many devices the worker knows."""
+        """`known`: how many devices the worker knows, and as of when."""
         self._worker, self._known = str(worker), known
         self._meters = meters
         self._window = window
@@ -174,7 +179,9 @@ class Figures:
 
     def _gauges(self) -> Iterator[tuple[str, str, float]]:
         window, sessions = self._window, self._host.sessions
-        yield "devices_known", "Devices of the registry that this worker knows", self._known()
+        devices, read_at = self._known()
+        yield "devices_known", "Devices of the registry that this worker knows", devices
+        yield "registry_read_timestamp_seconds", "When it last began to read the registry that it knows", read_at
         yield "in_flight_messages", "Messages read and not yet settled", window.messages
         yield "in_flight_bytes", "Bytes read and not yet settled", window.bytes
         yield "window_limit_messages", "Messages in flight at which reading stops", window.most_messages

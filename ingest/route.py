@@ -58,6 +58,8 @@ class Router:
         self._forgotten = time.monotonic()
         self._xmin = "0"
         self._read = 0
+        self.read_at = 0.0
+        """When the registry was looked at that is known, s since 1970: what was committed before is in it."""
 
     def __len__(self) -> int:
         """Devices known, and under whatever foreign systems call them."""
@@ -191,12 +193,13 @@ class Router:
     async def refresh(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Take in what changed in the registry since the last time; messages are read between one piece and the
         next."""
+        began = time.time()
         async with connection.transaction():
             xmin = await snapshot_xmin(connection)
             changed = [self.take(devices) async for devices in changed_devices(connection, self._xmin)]
             told = [self.known.take_aliases(aliases) async for aliases in changed_aliases(connection, self._xmin)]
         self.known.forget_aliases(joined(changed), joined(told))
-        self._xmin, self._read = xmin, len(self.known)
+        self._xmin, self._read, self.read_at = xmin, len(self.known), began
         if len(self._topics) >= MOST_TOPICS and time.monotonic() - self._forgotten > FORGET_S:
             self._topics.clear()
             self._forgotten = time.monotonic()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 import structlog
 
+from devices.native_text import prepare
 from devices.route import ROUTES
 from ingest.acknowledge import asking_families
 from ingest.batch import Limits
@@ -70,7 +71,7 @@ async def run(worker: Worker) -> None:
     register = Register(worker.number, events)
     host = Host(window, worker.locks, register.tell)
     router = Router(ROUTES)
-    figures = Figures(worker.number, meters, window, host, router.__len__)
+    figures = Figures(worker.number, meters, window, host, lambda: (len(router), router.read_at))
     connect = connector(worker)
     writer = Writer(connect, worker.number, meters)
     async with asyncio.TaskGroup() as tasks:
@@ -108,6 +109,7 @@ async def carry(
 ) -> None:
     """Know the devices, then carry readings until cancelled."""
     await first_registry(router, connect)
+    prepare()  # compiles, seconds long, where nothing is kept of the last time
     asking_families()  # reads all profiles: now, and not while the first messages wait
     gc.collect()
     gc.freeze()  # profiles and code stay for good: no need to look at them again and again

@@ -142,7 +142,7 @@ class World:
 
     def round(self, tick: bool = True) -> None:
         """What waits is taken, and then a tick. Any transaction, autovacuum's too, may hold batches back a while."""
-        until = monotonic() + 30
+        until = monotonic() + 60
         while self.waiting and monotonic() < until:
             self.held_back()
             with self.analyst.transaction():
@@ -163,7 +163,7 @@ class World:
     def held_back(self) -> None:
         """Wait until nobody holds back what is written."""
         held = "select count(*) from ops.batch b where b.xid >= pg_snapshot_xmin(pg_current_snapshot())"
-        until = monotonic() + 30
+        until = monotonic() + 60
         while self.admin.execute(held).fetchone() != (0,) and monotonic() < until:
             sleep(0.02)
 

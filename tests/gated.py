@@ -16,7 +16,7 @@ from dothi.stack.certificates import files_in, prepare
 from dothi.stack.parts import Running
 from dothi.stack.ports import free_port
 
-START_S = 15
+START_S = 60
 PASSWORDS = {"ingest": "ingest-password", "gateway": "gateway-password"}
 
 

@@ -7,7 +7,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Gateway:

@@ -78,7 +78,7 @@ class HttpReceiver:
         async def begin() -> asyncio.Server:
             return await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
-        self._server = asyncio.run_coroutine_threadsafe(begin(), self._loop).result(5)
+        self._server = asyncio.run_coroutine_threadsafe(begin(), self._loop).result(60)
 
     def shut(self) -> None:
         """No longer listen: connections are refused."""
@@ -97,9 +97,9 @@ class HttpReceiver:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -201,7 +201,7 @@ class World:
 
     def take_all(self) -> None:
         """Take until nothing waits: any transaction, autovacuum's too, may hold batches back."""
-        until = monotonic() + 30
+        until = monotonic() + 60
         self.take()
         while self.waiting and monotonic() < until:
             sleep(0.05)
@@ -209,9 +209,9 @@ class World:
 
     def tick_until(self, statement: str, *wanted: object) -> None:
         """Tick until a statement gives this row, while work is done beside."""
-        until = monotonic() + 30
+        until = monotonic() + 60
         while self.row(statement) != wanted:
-            assert monotonic() < until, f"{self.row(statement)} after 30 s, not {wanted}"
+            assert monotonic() < until, f"{self.row(statement)} after 60 s, not {wanted}"
             self.tick()
             sleep(0.02)
 

@@ -89,21 +89,13 @@ class RunningStack:
         lines = [f"{one},{rest[0]},{rest[1]},{rest[2]}" for one, (_, *rest) in zip(ids, devices, strict=True)]
         file = self.folder / f"enrol-{self._enrolled}.csv"
         file.write_text("device,profile,area,alias\n" + "\n".join(lines) + "\n")
-        known = self.known_devices()
         self.dothi("devices", "enroll", str(file))
-        deadline = time.monotonic() + WAIT_S
-        while self.known_devices() < known + len(ids):
-            assert time.monotonic() < deadline, f"ingest does not know {ids} after {WAIT_S} s"
-            time.sleep(0.05)
+        self.wait_known()
         return ids
 
-    def known_devices(self) -> int:
-        """How many devices all workers know; 0 while one is away."""
-        pages = json.loads((self.folder / "stack.json").read_text())["metrics"]
-        try:
-            return min(known_at(page) for name, page in pages.items() if name.startswith("worker"))
-        except OSError:
-            return 0
+    def wait_known(self) -> None:
+        """Wait until all workers know the registry as it is now: devices, foreign names, states, profiles, areas."""
+        wait_known(self.folder)
 
     @contextlib.contextmanager
     def gateway(self, broker: str | None = None, client_id: str = "") -> Iterator[Gateway]:
@@ -146,12 +138,30 @@ class RunningStack:
         return int(self.query("select coalesce(sum(received), 0) from ops.ledger")[0][0])
 
 
-def known_at(page: str) -> int:
-    """How many devices the worker with this page knows."""
+def wait_known(folder: Path) -> None:
+    """Wait until all workers of the stack in this folder know the registry as it is now."""
+    now = time.time()
+    deadline = time.monotonic() + WAIT_S
+    while (known := registry_of(folder)) <= now:
+        assert time.monotonic() < deadline, f"ingest knows the registry of {known:.3f}, not of {now:.3f}"
+        time.sleep(0.05)
+
+
+def registry_of(folder: Path) -> float:
+    """As of when (s since 1970) all workers know the registry; 0 while one is away."""
+    pages = json.loads((folder / "stack.json").read_text())["metrics"]
+    try:
+        return min(read_at(page) for name, page in pages.items() if name.startswith("worker"))
+    except OSError:
+        return 0.0
+
+
+def read_at(page: str) -> float:
+    """When the worker with this page began to read the registry that it knows, s since 1970."""
     with urlopen(f"{page}/metrics", timeout=5) as answer:  # noqa: S310 - our own loopback address
         lines = answer.read().decode().splitlines()
-    counted = (line for line in lines if line.startswith("dothi_devices_known{"))
-    return int(float(next(counted, "0").split()[-1]))
+    told = (line for line in lines if line.startswith("dothi_registry_read_timestamp_seconds{"))
+    return float(next(told, "0").split()[-1])
 
 
 def prepare(folder: Path) -> Path:
@@ -177,7 +187,7 @@ def copy_prepared(prepared: Path, folder: Path) -> None:
 def running_stack(
     folder: Path, *arguments: str, environment: dict[str, str] | None = None, prepared: Path | None = None
 ) -> Iterator[RunningStack]:
-    """`dothi up` in a folder until the block ends; then it must stop cleanly within 30 s.
+    """`dothi up` in a folder until the block ends; then it must stop cleanly within 60 s.
 
     `prepared`: begin with a copy of the database of this stack, which is down; without it the start is a first one, or
     goes on with what is in the folder.
@@ -204,7 +214,7 @@ def running_stack(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
 
 
 def wait_ready(ready: Path, process: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:

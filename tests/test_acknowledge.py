@@ -34,7 +34,7 @@ def listening(stack: RunningStack, area: str, device: str) -> Iterator["queue.Qu
     client.connect(parts.hostname or "", parts.port or 1883)
     client.loop_start()
     client.subscribe(f"dothi/v1/{area}/{device}/ack")
-    subscribed.get(timeout=10)
+    subscribed.get(timeout=60)
     try:
         yield heard
     finally:
@@ -59,22 +59,23 @@ def test_a_device_is_told_up_to_where_all_is_settled(stack: RunningStack, device
     topic = uplink("220", device)
     with listening(stack, "220", device) as heard:
         stack.publish(topic, reading(5))
-        assert heard.get(timeout=10) == {"seq": 5, "first": 5, "boot": 1}
+        assert heard.get(timeout=60) == {"seq": 5, "first": 5, "boot": 1}
         again = reading(6)
         stack.publish(topic, [again, reading(7), reading(9)])
-        assert heard.get(timeout=10) == {"seq": 7, "first": 5, "boot": 1, "missing": [8, 8]}
+        assert heard.get(timeout=60) == {"seq": 7, "first": 5, "boot": 1, "missing": [8, 8]}
         stack.publish(topic, again)
-        assert heard.get(timeout=10) == {"seq": 7, "first": 5, "boot": 1, "missing": [8, 8]}, (
+        assert heard.get(timeout=60) == {"seq": 7, "first": 5, "boot": 1, "missing": [8, 8]}, (
             "a duplicate is told again"
         )
         stack.publish(topic, reading(8, co=-1))
-        assert heard.get(timeout=10) == {"seq": 9, "first": 5, "boot": 1}, "quarantined counts as settled"
+        assert heard.get(timeout=60) == {"seq": 9, "first": 5, "boot": 1}, "quarantined counts as settled"
         stack.publish(topic, reading(1, boot=2))
-        assert heard.get(timeout=10) == {"seq": 1, "first": 1, "boot": 2}
+        assert heard.get(timeout=60) == {"seq": 1, "first": 1, "boot": 2}
         stack.publish(topic, reading(3, boot=None))
-        assert heard.get(timeout=10) == {"seq": 3, "first": 3}
+        assert heard.get(timeout=60) == {"seq": 3, "first": 3}
         stack.publish(topic, b"unreadable", {"metrics": {"co": 1}}, reading(2**63 - 1), reading(10))
-        assert heard.get(timeout=10)["seq"] == 10
+        while heard.get(timeout=60)["seq"] != 10:
+            pass  # settled in several batches, it is told in several steps
     assert stack.query("select count(*) from city.fire_watch where device = %s", device) == [(9,)]
 
 
@@ -84,7 +85,7 @@ def test_gaps_are_remembered_within_bounds(stack: RunningStack, devices: list[st
     device = devices[1]
     with listening(stack, "220", device) as heard:
         stack.publish(uplink("220", device), [reading(2 * n) for n in range(500)])
-        assert heard.get(timeout=10) == {"seq": 0, "first": 0, "boot": 1, "missing": [1, 1]}
+        assert heard.get(timeout=60) == {"seq": 0, "first": 0, "boot": 1, "missing": [1, 1]}
     ranges = (
         "select count(*) from ops.settled s join registry.device d on d.id = s.device, unnest(s.seqs) "
         "where d.device = %s"
@@ -131,7 +132,7 @@ def test_what_the_device_counts_as_settled_is_stored(
                 measured += device.measure({"water_level": measured % 7}) is not None
                 time.sleep(0.01)
             strike(stack, kind)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while device.kept and time.monotonic() < deadline:
             time.sleep(0.1)
         device.stop()

@@ -112,7 +112,7 @@ class Running:
         self._loop.close()
 
 
-def document(receivers: dict[str, HttpReceiver | int], routes: Any = None, limit_s: float = 0.6) -> dict[str, Any]:
+def document(receivers: dict[str, HttpReceiver | int], routes: Any = None, limit_s: float = 3.0) -> dict[str, Any]:
     """A file of routes: HTTP receivers by name, mail servers by their ports."""
     made: dict[str, Any] = {}
     for name, one in receivers.items():

@@ -287,7 +287,7 @@ def test_kill_9_in_the_middle_leaves_nothing_that_is_taken_for_a_backup(drill: D
     kept = tmp_path / "kept"
     command = [sys.executable, "-m", "dothi", "storage", "backup", "--dir", str(drill.stack.folder), "--to", str(kept)]
     process = subprocess.Popen([*command, "--max-rate", "1", "--no-archive"], stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not list(kept.glob(f"*{store.PART}/database/base")) and time.monotonic() < until:
         time.sleep(0.02)
     second = drill.stack.dothi("storage", "backup", "--to", str(kept), "--no-archive", check=False)
@@ -296,7 +296,7 @@ def test_kill_9_in_the_middle_leaves_nothing_that_is_taken_for_a_backup(drill: D
     process.kill()
     process.wait()
     refused(second, "another backup", "runs")
-    _, alive = psutil.wait_procs(children, 10)
+    _, alive = psutil.wait_procs(children, 60)
     assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
     (left,) = kept.glob(f"*{store.PART}")
     refused(dothi("storage", "verify", str(kept), check=False), "only one that was interrupted", left.name)
@@ -314,7 +314,7 @@ def test_a_restore_that_was_killed_is_not_taken_for_an_empty_stack(drill: Drill,
     target = tmp_path / "dothi"
     command = [sys.executable, "-m", "dothi", "storage", "restore", "--from", str(drill.kept), "--dir", str(target)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not (target / cluster.UNFINISHED).exists() and time.monotonic() < until:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)

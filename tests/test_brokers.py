@@ -41,7 +41,7 @@ async def session(url: str, window: Window) -> AsyncIterator[Session]:
     one = Session(area_inbox("213", url), window)
     running = asyncio.create_task(one.run())
     try:
-        await asyncio.wait_for(one.ready.wait(), 20)
+        await asyncio.wait_for(one.ready.wait(), 60)
         yield one
     finally:
         one.leave()
@@ -72,7 +72,7 @@ async def take(window: Window, count: int) -> list[Arrival]:
     """Arrivals until so many messages have come."""
     arrivals: list[Arrival] = []
     while sum(len(arrival.messages) for arrival in arrivals) < count:
-        arrival = await window.take(10)
+        arrival = await window.take(60)
         assert arrival is not None, f"only {[list(one.messages) for one in arrivals]} came"
         arrivals.append(arrival)
     return arrivals
@@ -140,7 +140,7 @@ def certificate(folder: Path) -> None:
 
 
 async def ends_with(
-    play: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], within_s: float = 10
+    play: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], within_s: float = 60
 ) -> str:
     """Why a session with this server ends."""
     server = await asyncio.start_server(play, "127.0.0.1", 0)
@@ -244,7 +244,7 @@ def rabbit(tmp_path: Path) -> Iterator[int]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 15)
-        process.wait(30)
+        process.wait(60)
         subprocess.run(["epmd", "-port", str(mapper), "-kill"], capture_output=True, timeout=30, check=False)
 
 

@@ -101,7 +101,7 @@ def test_what_is_made_beside_is_committed(connections: Connections) -> None:
     try:
         ticked(analyst, follower, NOON)
         job = follower._working["writing"]
-        assert job.done.wait(10)
+        assert job.done.wait(60)
     finally:
         follower.hands.close()
         follower.quick.close()

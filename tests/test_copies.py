@@ -99,7 +99,8 @@ async def test_given_up_in_the_middle_the_connection_is_closed(
                 await copy_all(connection, [Copy(statement, [HEADER + b"\xff\xff"])])
 
         waiting = asyncio.create_task(attempt())
-        await asyncio.sleep(0.2)
+        waits = "select count(*) > 0 from pg_locks where pid = %s and not granted"
+        await asyncio.to_thread(stack.wait_for, waits, connection.info.backend_pid)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

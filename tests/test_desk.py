@@ -91,7 +91,7 @@ def send(stack: RunningStack, device: str, *messages: Any, area: str = "213") ->
     """Send for a device, and wait until all is settled."""
     before = heard(stack, device)
     stack.publish(f"dothi/v1/{area}/{device}/up", *messages)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while heard(stack, device) < before + len(messages):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -156,6 +156,7 @@ def test_what_is_long_ago_is_not_wrong() -> None:
 
 def test_a_device_that_is_well(stack: RunningStack, desk: Desk) -> None:
     device = desk.devices["well"]
+    hours = [hour_in_vietnam()]
     with connected(stack, device, desk.tokens["well"]) as client:
         assert answer(client, f"dothi/v1/213/{device}/up") == "publish: Success"
         stack.wait_for("select 1 from city.air_quality where device = %s", device)
@@ -165,8 +166,13 @@ def test_a_device_that_is_well(stack: RunningStack, desk: Desk) -> None:
         findings = {one["name"]: one for one in said["findings"]}
         assert "connected now" in findings["session"]["said"]
         assert "pm25 7.5" in findings["last accepted"]["said"]
-        local = datetime.now(UTC) + timedelta(hours=7)
-        assert local.strftime("%d/%m/%Y %H:") in findings["last accepted"]["said"]
+        hours.append(hour_in_vietnam())
+        assert any(hour in findings["last accepted"]["said"] for hour in hours)
+
+
+def hour_in_vietnam() -> str:
+    """The hour it is there, as people are told it."""
+    return f"{datetime.now(UTC) + timedelta(hours=7):%d/%m/%Y %H:}"
 
 
 def test_wrong_password(stack: RunningStack, desk: Desk) -> None:
@@ -307,7 +313,7 @@ def watched(stack: RunningStack, wanted: Wanted, act: Callable[[], object], coun
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         watch = Watch(connection, wanted)
         act()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(found) < count:
             assert time.monotonic() < deadline, found
             found += watch.look(time.monotonic())
@@ -356,7 +362,7 @@ def test_a_burst_is_bounded_and_everything_of_it_is_counted(stack: RunningStack,
         watch = Watch(connection, Wanted(rejected=rejected))
         readings = [reading(first + n) for n in range(600)]
         stack.publish(topic, *[readings[n : n + 20] for n in range(0, 600, 20)], *[b"{bad"] * 30)
-        deadline, wanted = time.monotonic() + 20, 120 + 30 if rejected else 600 + 30
+        deadline, wanted = time.monotonic() + 60, 120 + 30 if rejected else 600 + 30
         while came < wanted:
             assert time.monotonic() < deadline, (came, settled(stack), before)
             lines = watch.look(time.monotonic())
@@ -411,26 +417,26 @@ def test_ctrl_c_ends_tail_without_a_word(stack: RunningStack, desk: Desk) -> Non
         while not select([tail.stdout], [], [], 0.5)[0]:  # until it watches
             number += 1
             stack.publish(f"dothi/v1/213/{desk.devices['burst']}/up", reading(number))
-            assert number < 40_060
+            assert number < 40_240
         assert json.loads(tail.stdout.readline())["kind"]
         tail.send_signal(signal.SIGINT)
-        assert tail.wait(10) == 0
+        assert tail.wait(60) == 0
         assert tail.stderr.read() == ""
 
 
 def test_whoever_reads_tail_may_go(stack: RunningStack, desk: Desk) -> None:
     """As `| head -1` does."""
-    command = [sys.executable, "-m", "dothi", "devices", "tail", "--json", "--for", "20", "--dir", str(stack.folder)]
+    command = [sys.executable, "-m", "dothi", "devices", "tail", "--json", "--for", "120", "--dir", str(stack.folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
         assert tail.stdout
         assert tail.stderr
         tail.stdout.close()
-        for number in range(50_000, 50_060):
+        for number in range(50_000, 50_300):
             stack.publish(f"dothi/v1/213/{desk.devices['burst']}/up", reading(number))
             if tail.poll() is not None:
                 break
             time.sleep(0.2)
-        assert tail.wait(10) == 1
+        assert tail.wait(60) == 1
         assert tail.stderr.read() == ""
 
 

@@ -26,7 +26,7 @@ from tests.told import AliasChange, Change, tell
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no real payloads in {FOLDER} (DOTHI_PAYLOADS names them)")
 
 PRIVATE = ("ABC12345", "John", "Bob", "red sedan")
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Message(NamedTuple):

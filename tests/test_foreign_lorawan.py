@@ -76,7 +76,7 @@ def ledger(stack: RunningStack, inbox: str) -> tuple[int, int, int, int]:
 
 def gained(stack: RunningStack, inbox: str, before: tuple[int, int, int, int], received: int) -> tuple[int, ...]:
     """What the ledger gained since, once it has so many more."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = tuple(now - then for now, then in zip(ledger(stack, inbox), before, strict=True))
         if found[0] >= received:

@@ -213,7 +213,7 @@ def connected(
         client.loop_stop()
 
 
-def until(true: Callable[[], Any], seconds: float = 15.0) -> None:
+def until(true: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait until it is so."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -508,7 +508,7 @@ def test_who_makes_tokens_and_who_revokes_them_wait_for_each_other(
             somebody = threading.Thread(target=others)
             somebody.start()
             assert not ended.wait(0.5)
-        somebody.join(10)
+        somebody.join(60)
         assert ended.is_set()
     assert len(hashes_of(stack, device)) == {"issue": 1, "rotate": 2, "revoke": 0}[verb]
 

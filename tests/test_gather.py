@@ -53,10 +53,10 @@ async def test_a_full_batch_does_not_wait_and_leaves_the_rest_in_the_window(limi
     filling = asyncio.create_task(one.fill())
     for _ in range(25):
         window.put(arrival())
-    first = await asyncio.wait_for(one.get(), 5)
+    first = await asyncio.wait_for(one.get(), 60)
     assert len(first.arrivals) == 10
     assert window.messages == 25, "nothing is released before it is settled"
-    second = await asyncio.wait_for(one.get(), 5)
+    second = await asyncio.wait_for(one.get(), 60)
     assert len(second.arrivals) == 10
     assert not set(map(id, first.arrivals)) & set(map(id, second.arrivals))
     filling.cancel()

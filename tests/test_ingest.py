@@ -177,7 +177,7 @@ def test_who_is_not_known_or_not_here(stack: RunningStack) -> None:
         "update registry.device set state = 'retired', changed = pg_current_xact_id() where device = %s returning 1",
         gone,
     )
-    time.sleep(2.5)
+    stack.wait_known()
     reading = {"metrics": {"temperature": 20}}
     for topic, reason in (
         (uplink("215", "nobody-knows-me"), Reason.UNKNOWN_DEVICE),

@@ -15,6 +15,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
+from tests.gateway import WAIT_S
 from tests.stack import RunningStack
 
 PAGE = (Path(__file__).parents[1] / "docs/onboard-a-device.md").read_text("utf-8")
@@ -68,13 +69,15 @@ def board(stack: RunningStack, said: str) -> None:
     device, token = said.splitlines()[-1].split(",")
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=device)
     client.username_pw_set(device, token)
-    time.sleep(2)  # flashing it takes longer
     client.connect("127.0.0.1", int(stack.document["broker"].rpartition(":")[2]))
-    client.loop_start()
-    client.publish(f"dothi/v1/213/{device}/up", json.dumps({"metrics": {"pm25": 41.2}}), 1).wait_for_publish(10)
+    client.loop_start()  # comes again until the gate knows its token
+    deadline = time.monotonic() + WAIT_S
+    while not client.is_connected():
+        assert time.monotonic() < deadline, f"the broker does not let {device} in"
+        time.sleep(0.05)
+    client.publish(f"dothi/v1/213/{device}/up", json.dumps({"metrics": {"pm25": 41.2}}), 1).wait_for_publish(60)
     client.disconnect()
     client.loop_stop()
-    time.sleep(2)
 
 
 WALKS: list[tuple[int, Before, str]] = [
@@ -106,8 +109,10 @@ def test_the_page_leads_to_a_stored_reading(
     for command in commands:
         happening = next((do for word, do in before.items() if f" {word}" in command), None)
         if happening:
+            stack.wait_known()
+            before_it = stack.received()
             happening(stack, said)
-            time.sleep(2)
+            stack.wait_settled(before_it + 1)
         said = run(command, tmp_path)
     assert stack.wait_for(stored)
 

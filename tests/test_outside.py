@@ -27,7 +27,7 @@ def answering(answer: bytes) -> Iterator[str]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"mqtt://127.0.0.1:{server.getsockname()[1]}"
-        thread.join(10)
+        thread.join(60)
 
 
 def test_a_broker_that_takes_us_is_taken(tmp_path: Path) -> None:

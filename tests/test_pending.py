@@ -287,7 +287,7 @@ def test_a_name_is_taken_away_and_is_unknown_again(stack: RunningStack) -> None:
     stack.wait_for("select state from registry.device where device = %s", device, until="active".__eq__)
     said = command(stack, "alias", "remove", "tasmota:Pend_Old", "--reason", "the plug moved")
     assert f"tasmota:Pend_Old leads to {device} no more" in said.stdout
-    time.sleep(2.5)
+    stack.wait_known()
     for name in ("Pend_Old", "Pend_Kept"):
         stack.publish(f"tele/{name}/SENSOR", meter(10))
     stack.wait_for("select count(*) from city.meter where device = %s", device, until=lambda count: count == 3)
@@ -377,7 +377,7 @@ def test_two_who_accept_the_same_at_once(stack: RunningStack) -> None:
 
     def enrols(choices: list[Choice]) -> None:
         with psycopg.connect(url, autocommit=True) as connection:
-            both.wait(10)
+            both.wait(60)
             try:
                 enrol(connection, choices)
                 told.append("enrolled")
@@ -395,6 +395,6 @@ def test_two_who_accept_the_same_at_once(stack: RunningStack) -> None:
     for person in people:
         person.start()
     for person in people:
-        person.join(20)
+        person.join(60)
     assert sorted(told)[1] == "enrolled"
     assert "is enrolled already" in sorted(told)[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ingest.quarantine import QUOTA, UNKNOWN_IDS
+from tests.gateway import WAIT_S
 from tests.stack import RunningStack
 from tests.test_ingest import ledger, now_ms, uplink
 
@@ -89,8 +90,11 @@ def test_a_fault_of_the_schema_is_waited_for(stack: RunningStack, devices: dict[
     stack.run("alter table reading.traffic_flow rename column intensity to intensity_gone")
     try:
         stack.publish(uplink("063", device), {"time": now_ms(), "seq": 1, "metrics": {"intensity": 12}})
-        time.sleep(1.5)
-        assert stack.query("select in_flight > 0 from ops.worker") == [(True,)]
+        stack.wait_for("select in_flight > 0 from ops.worker")
+        until = time.monotonic() + WAIT_S
+        while log.read_text().count("batch not stored") == said_before:
+            assert time.monotonic() < until, "the worker did not say that it cannot store the batch"
+            time.sleep(0.05)
         assert ledger(stack, "063") == (0, 0, 0, 0)
     finally:
         stack.run("alter table reading.traffic_flow rename column intensity_gone to intensity")

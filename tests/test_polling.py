@@ -48,7 +48,7 @@ def child(environment: dict[str, str]) -> Iterator[Ask]:
         yield ask
     finally:
         asked.close()
-        process.wait(10)
+        process.wait(60)
         said.close()
 
 

@@ -19,7 +19,7 @@ from ingest.readers import ReaderLimits, watch_readers
 from tests.stack import RunningStack, running_stack
 
 SHORT = ReaderLimits(*(timedelta(seconds=s) for s in (0.4, 0.4, 1.2, 0.6)))
-LONGEST_S = 15
+LONGEST_S = 60
 Database = psycopg.Connection[Any]
 
 

@@ -1,7 +1,6 @@
 """The life of a device and how it is found: states with history, activation by the first reading, words as typed."""
 
 import json
-import time
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -56,7 +55,7 @@ def test_the_first_stored_reading_makes_a_device_active_and_the_first_after_it_w
     enroll(database, [row(device, "native-water-level")])
     heard(other, 1)
     assert [stack.query(state, one) for one in (device, silent)] == [[("enrolled",)]] * 2
-    time.sleep(1.5)  # ingest looks at the registry every second
+    stack.wait_known()
     heard(device, 2)
 
 

@@ -36,7 +36,7 @@ def listening(stack: RunningStack, topic: str) -> Iterator["queue.Queue[tuple[st
     client.subscribe(topic, qos=1)
     client.loop_start()
     try:
-        assert subscribed.get(timeout=10)
+        assert subscribed.get(timeout=60)
         yield heard
     finally:
         client.disconnect()
@@ -53,7 +53,7 @@ def test_a_node_that_was_never_heard_is_asked_for_its_birth(stack: RunningStack)
     device = stack.enroll("weather", "sparkplug-weather", alias="sparkplug:live/edge-1/tram-5")
     with listening(stack, "spBv1.0/live/NCMD/+") as heard:
         stack.publish("spBv1.0/live/DDATA/edge-1/tram-5", sparkplug(7, Temperature=21.5))
-        topic, payload = heard.get(timeout=10)
+        topic, payload = heard.get(timeout=60)
     assert topic == "spBv1.0/live/NCMD/edge-1"
     command = decode_payload(payload)
     assert not isinstance(command, Rejected)
@@ -126,7 +126,7 @@ async def heard_at_connect(session: Session, window: Window) -> dict[str, bytes]
     running = asyncio.create_task(session.run())
     heard: dict[str, bytes] = {}
     try:
-        await asyncio.wait_for(session.ready.wait(), 10)
+        await asyncio.wait_for(session.ready.wait(), 60)
         while arrival := await window.take(1.0):
             heard |= {message.topic.decode(): message.payload for message in arrival.messages}
             arrival.source.acknowledge([message.pid for message in arrival.messages if message.pid])

@@ -112,7 +112,7 @@ def test_each_reading_ends_in_one_way(stack: RunningStack, device: Device) -> No
             if restarted:
                 await writer.close()
                 writer = Writer(connect, WORKER)
-            await asyncio.wait_for(writer.store(batch_of(rows, device, start, inbox)), 20)
+            await asyncio.wait_for(writer.store(batch_of(rows, device, start, inbox)), 60)
         await writer.close()
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)

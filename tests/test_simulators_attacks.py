@@ -31,7 +31,7 @@ def test_what_compromised_devices_send_is_stored_or_quarantined(stack: RunningSt
     fleet = build(districts(zones, 20, people=1000), 4321)
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         enroll_columns(connection, lambda: pieces(fleet))
-    time.sleep(2.5)  # ingest looks every second
+    stack.wait_known()
     path = tmp_path / "own.yaml"
     path.write_text(json.dumps({"events": EVENTS}))
     start = time.time() - SECONDS

@@ -422,7 +422,7 @@ class Subscriber:
         self._client.connect("127.0.0.1", int(url.rsplit(":", 1)[1]))
         self._client.subscribe("dothi/#", qos=0)
         self._client.loop_start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -434,7 +434,7 @@ def test_what_is_sent_is_what_the_city_says(broker: Mosquitto, tmp_path: Path) -
     run = Run(tmp_path, [Broker(broker.url)], rate=3000.0, seconds=2.0)
     run.check()
     assert run.summary["acknowledged"] == run.summary["sent"] == len(run.due)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(subscriber.heard) < len(run.due) and time.monotonic() < deadline:
         time.sleep(0.05)
     subscriber.close()
@@ -589,4 +589,4 @@ def test_the_sending_process_ends_with_the_one_that_writes(broker: Mosquitto, tm
             children = psutil.Process(process.pid).children()
             time.sleep(0.05)
         process.kill()
-    assert psutil.wait_procs(children, timeout=20)[1] == []
+    assert psutil.wait_procs(children, timeout=60)[1] == []

@@ -45,7 +45,7 @@ def test_an_edge_node_is_asked_and_then_understood(stack: RunningStack, heard: "
     (pump,) = stack.enroll_many([("pump", "sparkplug-machine", "213", '"sparkplug:plant/gateway-1/pump"')])
     values: list[dict[str, Any]] = [{"alias": 3, "double_value": -3.5}, {"alias": 4, "int_value": 0xFFFFFA38}]
     stack.publish("spBv1.0/plant/DDATA/gateway-1/pump", payload(7, *values))
-    message = decode_payload(heard.get(timeout=20))
+    message = decode_payload(heard.get(timeout=60))
     assert isinstance(message, dict)
     assert message["metrics"][0]["name"] == "Node Control/Rebirth"
     stack.wait_for("select count(*) from city.quarantine where reason = 'before_birth' and device = %s", pump)

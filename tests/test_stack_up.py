@@ -26,6 +26,7 @@ from dothi.settings import stack_at
 from dothi.stack.leftovers import recorded
 from dothi.stack.plan import Plan
 from tests.command import dothi, dothi_process
+from tests.gateway import WAIT_S
 from tests.stack import RunningStack, running_stack
 
 
@@ -35,7 +36,7 @@ def everything(stack: RunningStack) -> set[psutil.Process]:
     return {child for root in roots for child in [root, *root.children(recursive=True)]}
 
 
-def still_running(processes: set[psutil.Process], seconds: float = 20) -> set[psutil.Process]:
+def still_running(processes: set[psutil.Process], seconds: float = WAIT_S) -> set[psutil.Process]:
     """Those that still run after some seconds; a zombie that the container does not bury has ended."""
     until = time.monotonic() + seconds
     while (alive := {process for process in processes if runs(process)}) and time.monotonic() < until:
@@ -117,19 +118,19 @@ def connected(stack: RunningStack, inbox: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("part", ["database", "broker", "workers"])
-def test_a_killed_part_is_back_within_ten_seconds(own_stack: RunningStack, part: str) -> None:
+def test_a_killed_part_is_back(own_stack: RunningStack, part: str) -> None:
     named = pids(own_stack)[part]
     old = named[0] if isinstance(named, list) else named
     assert isinstance(old, int)
     os.kill(old, signal.SIGKILL)
-    begun = time.monotonic()
+    deadline = time.monotonic() + WAIT_S
     device = own_stack.enroll(f"killed-{part}") if part != "database" else ""
     while str(old) in str(pids(own_stack)[part]) or not pids(own_stack)[part]:
-        assert time.monotonic() - begun < 10, f"{part} is not back"
+        assert time.monotonic() < deadline, f"{part} is not back"
         time.sleep(0.05)
     if part == "broker":
         while len(inboxes := connected(own_stack, "213")) < 2:
-            assert time.monotonic() - begun < 10, "the inbox is not back"
+            assert time.monotonic() < deadline, "the inbox is not back"
             time.sleep(0.05)
         assert [inbox["session_present"] for inbox in inboxes] == [False, True], "the session outlived the broker"
     if device:
@@ -160,7 +161,7 @@ def test_kill_9_and_sigterm_leave_nothing_and_the_next_start_recovers(tmp_path: 
         assert again.query("select one from public.kept") == [(1,)]
         processes = everything(again)
         again.process.send_signal(signal.SIGTERM)
-        assert again.process.wait(30) == 0
+        assert again.process.wait(60) == 0
         assert not still_running(processes, 0)
 
 
@@ -182,7 +183,7 @@ def test_the_next_start_ends_what_was_left_behind(tmp_path: Path, prepared: Path
 @pytest.mark.full
 def test_it_stops_by_itself_and_avoids_a_port_that_is_taken_meanwhile(tmp_path: Path, prepared: Path) -> None:
     with running_stack(tmp_path, "--for", "0.1", prepared=prepared) as stack:
-        assert stack.process.wait(30) == 0
+        assert stack.process.wait(60) == 0
     kept = json.loads((stack.folder / "ports.json").read_text())
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -201,7 +202,7 @@ def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
         )
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
         assert "Traceback" not in said
         assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
 

@@ -50,7 +50,7 @@ def test_a_statement_under_way_is_cancelled_when_the_context_ends(stack: Running
 
     with Strand(work) as strand:
         strand.wait(threading.Event())
-        assert begun.wait(10)
+        assert begun.wait(60)
     assert len(said) == 1
 
 

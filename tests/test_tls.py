@@ -177,7 +177,7 @@ def test_the_suites_are_those_of_tls_1_3_and_no_data_come_early(stack: RunningSt
     (RFC 8446, 1.2). What it has and may not be on is early data, which can be replayed (8)."""
     address = urlsplit(stack.document["tls"])
     context = ssl.create_default_context(cafile=stack.document["ca"])
-    plain = socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
+    plain = socket.create_connection((address.hostname or "", address.port or 0), timeout=60)
     with plain, context.wrap_socket(plain, server_hostname="localhost") as secured:
         assert (secured.cipher() or ("",))[0] in SUITES
         assert secured.compression() is None
@@ -198,7 +198,7 @@ def s_client(stack: RunningStack, *options: str) -> str:
     address = urlsplit(stack.document["tls"])
     command = ["openssl", "s_client", "-connect", f"{address.hostname}:{address.port}", "-CAfile", stack.document["ca"]]
     # Something must be said, and answered by hanging up: the tickets come behind the handshake.
-    done = subprocess.run([*command, *options], input=b"GET\r\n", capture_output=True, timeout=30, check=False)
+    done = subprocess.run([*command, *options], input=b"GET\r\n", capture_output=True, timeout=60, check=False)
     return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
 
 
@@ -234,7 +234,7 @@ PLAIN = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00"
 @pytest.mark.parametrize("first", [PLAIN, b"\x16\x03\x01\xff\xff", b"GET / HTTP/1.1\r\n\r\n"])
 def test_what_is_no_tls_is_not_answered(stack: RunningStack, device: Device, first: bytes) -> None:
     address = urlsplit(stack.document["tls"])
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as plain:
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as plain:
         answer = b""
         with suppress(OSError):  # the other side may have hung up
             plain.sendall(first)
@@ -269,6 +269,6 @@ def serves(stack: RunningStack, trusting: ssl.SSLContext, name: str) -> bool:
 def handshake(stack: RunningStack, context: ssl.SSLContext, name: str = "localhost") -> str | None:
     """The version that is spoken with the listener."""
     address = urlsplit(stack.document["tls"])
-    plain = socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
+    plain = socket.create_connection((address.hostname or "", address.port or 0), timeout=60)
     with plain, context.wrap_socket(plain, server_hostname=name) as secured:
         return secured.version()

@@ -18,6 +18,7 @@ from ingest.inbox import Inbox, area_inbox
 from ingest.session import Joined, Session, TakenOver
 from ingest.watch import Events, Register, taken_over
 from ingest.window import Window
+from tests.gateway import WAIT_S
 from tests.stack import RunningStack
 from tests.test_session import AREA, ingest_url
 
@@ -138,7 +139,7 @@ async def registering(stack: RunningStack, inbox: Inbox) -> Any:
 
         running = asyncio.create_task(session.run())
         try:
-            await asyncio.wait_for(session.ready.wait(), 10)
+            await asyncio.wait_for(session.ready.wait(), 60)
             yield session, note
         finally:
             session.leave()
@@ -179,6 +180,10 @@ async def test_a_session_that_is_taken_over_is_told_and_not_fought_for(stack: Ru
     async with registering(stack, inbox) as (mine, note):
         await note()
         async with registering(stack, inbox):
+            for _ in range(WAIT_S * 20):
+                if not mine.ready.is_set():
+                    break
+                await asyncio.sleep(0.05)
             await asyncio.sleep(1.0)
             assert not mine.ready.is_set(), "whoever came later may be the new host"
             await note()

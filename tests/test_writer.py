@@ -48,7 +48,7 @@ async def store(url: str, batch: Batch, worker: int = WORKER) -> Meters:
 
     meters = Meters()
     async with contextlib.aclosing(Closing(connect, worker, meters)) as writer:
-        await asyncio.wait_for(writer.store(batch), 20)
+        await asyncio.wait_for(writer.store(batch), 60)
     return meters
 
 
@@ -163,7 +163,9 @@ async def test_a_locked_table_is_waited_for(
     with psycopg.connect(stack.document["database"]) as holder, structlog.testing.capture_logs() as logs:
         holder.execute(statement.encode())
         storing = asyncio.create_task(store(address(stack), batch))
-        await asyncio.sleep(1.5)
+        while not logs:
+            assert not storing.done()
+            await asyncio.sleep(0.05)
         assert not storing.done()
         holder.rollback()
         await storing

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
 from analytics import alarm_desk
-from analytics.alarm_desk import VERDICTS, Unlawful
+from analytics.alarm_desk import VERDICTS, Ask, Unlawful, act
 from dothi.commands.alarms_asked import (
     HIGHEST,
     Age,
@@ -66,15 +65,13 @@ def ack(
                 "--all stands alone; allowed: --all with --area, --severity, --kind, --age, --older or --device"
             )
         wanted = asked.wanted(area, severity, kind, age, older, ["unacknowledged"], device)
-        with asked.reading() as connection:
-            numbers = alarm_desk.numbers(connection, wanted)
+        with asked.reading() as ask:
+            numbers = alarm_desk.numbers(ask, wanted)
     if dry_run:
         say({"would_acknowledge": numbers or []}, f"{counted(numbers or [])} would be acknowledged", as_json)
         return
     who = person(by)
-    each(
-        asked, numbers or [], "acknowledged", as_json, lambda c, n: alarm_desk.act(c, "acknowledge_alarm", n, who, note)
-    )
+    each(asked, numbers or [], "acknowledged", as_json, lambda c, n: act(c, "acknowledge_alarm", n, who, note))
 
 
 def shelve(
@@ -114,7 +111,7 @@ def clear(
     if not numbers:
         raise WrongUsage("ALARM is missing; expected numbers of alarms, as in: dothi alarms clear 12 13")
     who = person(by)
-    each(Asked(folder), numbers, "cleared", as_json, lambda c, n: alarm_desk.act(c, "clear_alarm", n, who, note))
+    each(Asked(folder), numbers, "cleared", as_json, lambda c, n: act(c, "clear_alarm", n, who, note))
 
 
 def comment(
@@ -151,10 +148,10 @@ def judge(
 def one(folder: Folder, number: int, done: str, as_json: bool, function: str, *values: object) -> None:
     """Call a function of staff on one alarm, and say what came of it."""
     asked = Asked(folder)
-    with asked.acting() as connection:
-        changed = alarm_desk.act(connection, function, number, *values)
-    with asked.reading() as connection:
-        alarm = alarm_desk.one_alarm(connection, number, 0)
+    with asked.acting() as ask:
+        changed = act(ask, function, number, *values)
+    with asked.reading() as ask:
+        alarm = alarm_desk.one_alarm(ask, number, 0)
     said = f"alarm {number} {done}" if changed else f"alarm {number}: that was so already"
     say({"changed": changed, "alarm": alarm}, said, as_json)
 
@@ -164,15 +161,15 @@ def each(
     numbers: list[int],
     done: str,
     as_json: bool,
-    action: Callable[["psycopg.Connection[Any]", int], Any],
+    action: Callable[[Ask, int], Any],
 ) -> None:
     """The same with many alarms, one by one: what is refused does not keep the others. Raises Refused if any was."""
     came: dict[str, list[int]] = {done: [], "already": []}
     refused: list[tuple[int, str]] = []
-    with asked.acting() as connection:
+    with asked.acting() as ask:
         for number in dict.fromkeys(numbers):
             try:
-                came[done if action(connection, number) else "already"].append(number)
+                came[done if action(ask, number) else "already"].append(number)
             except Unlawful as refusal:
                 refused.append((number, str(refusal)))
     so = f", {len(came['already'])} so already" if came["already"] else ""

@@ -2,14 +2,14 @@
 
 import getpass
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-import psycopg
 import typer
 
-from analytics.alarm_desk import SEVERITIES, STATES, Unlawful, Wanted
+from analytics.alarm_desk import SEVERITIES, STATES, Ask, Unlawful, Wanted
+from dothi.asking import asking, connected
 from dothi.commands.options import Folder
 from dothi.errors import Refused, WrongUsage
 from dothi.settings import Stack, stack_at
@@ -42,18 +42,16 @@ class Asked:
     def __init__(self, folder: Folder) -> None:
         self.stack: Stack = stack_at(folder)
 
-    @contextmanager
-    def reading(self) -> Iterator["psycopg.Connection[Any]"]:
-        """A connection that reads; times come in UTC."""
-        with connected(self.stack.reader) as connection:
-            yield connection
+    def reading(self) -> AbstractContextManager[Ask]:
+        """Questions to whom may read; times come in UTC."""
+        return asking(self.stack.reader)
 
     @contextmanager
-    def acting(self) -> Iterator["psycopg.Connection[Any]"]:
-        """A connection that may do what staff do. What the law forbids is one line, exit code 1."""
-        with connected(self.stack.document.get("operator", self.stack.database)) as connection:
+    def acting(self) -> Iterator[Ask]:
+        """Questions to whom may do what staff do. What the law forbids is one line, exit code 1."""
+        with asking(self.stack.document.get("operator", self.stack.database)) as ask:
             try:
-                yield connection
+                yield ask
             except Unlawful as refusal:
                 raise Refused(str(refusal)) from None
 
@@ -69,8 +67,8 @@ class Asked:
 
     def area(self, text: str) -> str:
         """The code of the area that a text names. Raises WrongUsage."""
-        with self.reading() as connection:
-            known = connection.execute("select area, name, name_en from city.plan order by area").fetchall()
+        with self.reading() as ask:
+            known = [tuple(row.values()) for row in ask("select area, name, name_en from city.plan order by area")]
         wanted = plain(text)
         found = [code for code, *names in known if text == code or wanted in map(plain, names)]
         found = found or [code for code, *names in known if wanted and any(wanted in plain(name) for name in names)]
@@ -105,15 +103,6 @@ class Asked:
             until=moment("--older", older, now) if older is not None else None,
             cleared=cleared,
         )
-
-
-@contextmanager
-def connected(url: str) -> Iterator["psycopg.Connection[Any]"]:
-    """A connection in autocommit mode whose times come in UTC."""
-    said = psycopg.conninfo.conninfo_to_dict(url)
-    said |= {"options": f"{said.get('options') or ''} -c timezone=UTC".strip(), "application_name": "dothi alarms"}
-    with psycopg.connect(**said, autocommit=True, connect_timeout=5) as connection:  # type: ignore[arg-type]
-        yield connection
 
 
 def plain(name: str) -> str:

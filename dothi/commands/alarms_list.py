@@ -52,8 +52,10 @@ def list_(
     language(lang)
     asked = Asked(folder)
     wanted = asked.wanted(area, severity, kind, age, older, state, device, cleared)
-    with asked.reading() as connection:
-        rows = alarm_desk.list_alarms(connection, wanted, most + 1)
+    with asked.reading() as ask:
+        rows = alarm_desk.list_alarms(ask, wanted, most + 1)
+        counts = not as_json and len(rows) > most
+        others = sum(alarm_desk.count_alarms(ask, wanted).values()) - most if counts else 0
     if as_json:
         print_json(rows[:most])
         return
@@ -63,10 +65,8 @@ def list_(
     from dothi.commands.alarms_shown import print_alarms
 
     print_alarms(rows[:most], lang, datetime.now(UTC))
-    if len(rows) > most:
-        with asked.reading() as connection:
-            number = sum(alarm_desk.count_alarms(connection, wanted).values()) - most
-        print_line(word(lang, "others").format(f"{number:,}"))
+    if others > 0:
+        print_line(word(lang, "others").format(f"{others:,}"))
 
 
 def show(number: Number, folder: Folder = None, lang: Lang = "vi", as_json: AsJson = False) -> None:
@@ -75,8 +75,8 @@ def show(number: Number, folder: Folder = None, lang: Lang = "vi", as_json: AsJs
     Example: dothi alarms show 12
     """
     language(lang)
-    with Asked(folder).reading() as connection:
-        alarm = alarm_desk.one_alarm(connection, number, MOST_MEMBERS)
+    with Asked(folder).reading() as ask:
+        alarm = alarm_desk.one_alarm(ask, number, MOST_MEMBERS)
     if alarm is None:
         raise Refused(f"alarm {number}: there is none with this number; see: dothi alarms list --cleared")
     if as_json:
@@ -103,8 +103,8 @@ def history(
     """
     language(lang)
     start = moment("--since", since, datetime.now(UTC)) if since is not None else None
-    with Asked(folder).reading() as connection:
-        rows = alarm_desk.history(connection, number, start, most)
+    with Asked(folder).reading() as ask:
+        rows = alarm_desk.history(ask, number, start, most)
     if number is not None and not rows and start is None:
         raise Refused(f"alarm {number}: there is none with this number; see: dothi alarms list --cleared")
     if as_json:

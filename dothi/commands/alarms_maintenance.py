@@ -52,8 +52,8 @@ def begin(
     why = needed("--reason", reason, "what is done, in at most 2000 characters", EXAMPLE)
     asked = Asked(folder)
     code = asked.area(area) if area is not None else None
-    with asked.acting() as connection:
-        number = alarm_desk.act(connection, "begin_maintenance", code, device, since, end, person(by), why)
+    with asked.acting() as ask:
+        number = alarm_desk.act(ask, "begin_maintenance", code, device, since, end, person(by), why)
     if as_json:
         print_json({"maintenance": number})
     else:
@@ -73,8 +73,8 @@ def end(
 
     Example: dothi alarms maintenance end 3
     """
-    with Asked(folder).acting() as connection:
-        changed = alarm_desk.act(connection, "end_maintenance", number, person(by))
+    with Asked(folder).acting() as ask:
+        changed = alarm_desk.act(ask, "end_maintenance", number, person(by))
     if as_json:
         print_json({"maintenance": number, "changed": changed})
     else:
@@ -93,8 +93,8 @@ def list_(
     Example: dothi alarms maintenance list --over
     """
     language(lang)
-    with Asked(folder).reading() as connection:
-        rows = alarm_desk.maintenances(connection, over)
+    with Asked(folder).reading() as ask:
+        rows = alarm_desk.maintenances(ask, over)
     if as_json:
         print_json(rows)
         return

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from analytics import alarm_figures
+from dothi.asking import connected
 from dothi.commands.alarms_asked import Area, Asked, Lang, language
 from dothi.commands.alarms_words import age, word
 from dothi.commands.options import AsJson, Folder
@@ -80,7 +81,7 @@ def stats(
         raise WrongUsage(f"--since {since!r} is not in the past; allowed: 30m, 12h or 7d ago, or a time before now")
     asked = Asked(folder)
     code = asked.area(area) if area is not None else None
-    with asked.reading() as connection:
+    with connected(asked.stack.reader) as connection:
         document = alarm_figures.figures(connection, start, now, code, most)
     if as_json:
         print_json(document)

@@ -26,6 +26,7 @@ from analytics import alarm_desk, alarm_figures
 from analytics.alarm_desk import Wanted
 from analytics.alarms.record import Kept
 from devices.area import ZONES
+from dothi.asking import asked
 from tests.ringing_world import HEARD, at, engine_of, sign
 from tests.stack import running_stack
 
@@ -77,17 +78,17 @@ def main() -> None:
     parser.add_argument("--alarms", type=int, default=1_000_000)
     parser.add_argument("--storm", type=int, default=100_000)
     parser.add_argument("--dir", type=Path, help="a running stack for this alone")
-    asked = parser.parse_args()
+    said = parser.parse_args()
     with ExitStack() as open_ones:
-        folder = asked.dir
+        folder = said.dir
         if folder is None:
             scratch = open_ones.enter_context(tempfile.TemporaryDirectory())
             folder = open_ones.enter_context(running_stack(Path(scratch))).folder
         document = json.loads((folder / "stack.json").read_text())
-        fill(document["database"], asked.alarms)
+        fill(document["database"], said.alarms)
         ask(document["reader"], folder)
-        folded(document["analyst"], document["database"], asked.storm)
-        storm(document["analyst"], document["database"], asked.storm)
+        folded(document["analyst"], document["database"], said.storm)
+        storm(document["analyst"], document["database"], said.storm)
 
 
 def fill(url: str, alarms: int) -> None:
@@ -113,29 +114,26 @@ def ask(url: str, folder: Path) -> None:
     """What the desk asks, as it asks."""
     now = datetime.now(UTC)
     with psycopg.connect(url, autocommit=True) as connection:
+        asking = asked(connection)
         row = connection.execute("select max(id) from city.alarm where cleared is not null").fetchone()
         number = row[0] if row else 0
         questions: dict[str, Callable[[], Any]] = {
-            "list": lambda: alarm_desk.list_alarms(connection, Wanted(), 51),
-            "list --severity critical": lambda: alarm_desk.list_alarms(
-                connection, Wanted(severities=("critical",)), 51
-            ),
-            "list --cleared": lambda: alarm_desk.list_alarms(connection, Wanted(cleared=True), 51),
-            "list --cleared --area 219": lambda: alarm_desk.list_alarms(
-                connection, Wanted(cleared=True, area="219"), 51
-            ),
+            "list": lambda: alarm_desk.list_alarms(asking, Wanted(), 51),
+            "list --severity critical": lambda: alarm_desk.list_alarms(asking, Wanted(severities=("critical",)), 51),
+            "list --cleared": lambda: alarm_desk.list_alarms(asking, Wanted(cleared=True), 51),
+            "list --cleared --area 219": lambda: alarm_desk.list_alarms(asking, Wanted(cleared=True, area="219"), 51),
             "list --cleared --kind fire --severity major": lambda: alarm_desk.list_alarms(
-                connection, Wanted(cleared=True, kinds=("fire",), severities=("critical", "major")), 51
+                asking, Wanted(cleared=True, kinds=("fire",), severities=("critical", "major")), 51
             ),
             "list --cleared --device one": lambda: alarm_desk.list_alarms(
-                connection, Wanted(cleared=True, devices=("alarm-bench-77",)), 51
+                asking, Wanted(cleared=True, devices=("alarm-bench-77",)), 51
             ),
             "list --cleared --older 300d": lambda: alarm_desk.list_alarms(
-                connection, Wanted(cleared=True, until=now - timedelta(days=300)), 51
+                asking, Wanted(cleared=True, until=now - timedelta(days=300)), 51
             ),
-            "show": lambda: alarm_desk.one_alarm(connection, number, 1000),
-            "history of one": lambda: alarm_desk.history(connection, number, None, 200),
-            "history": lambda: alarm_desk.history(connection, None, None, 200),
+            "show": lambda: alarm_desk.one_alarm(asking, number, 1000),
+            "history of one": lambda: alarm_desk.history(asking, number, None, 200),
+            "history": lambda: alarm_desk.history(asking, None, None, 200),
             "stats --since 24h": lambda: alarm_figures.figures(connection, now - timedelta(days=1), now, None, 10),
             "stats --since 7d": lambda: alarm_figures.figures(connection, now - timedelta(days=7), now, None, 10),
             "stats --since 366d": lambda: alarm_figures.figures(connection, now - timedelta(days=366), now, None, 10),
@@ -264,7 +262,7 @@ def storm(url: str, owner: str, candidates: int) -> None:
             say(f"storm: {candidates:,} {name:12} {wall:6.1f} s, {cpu:5.1f} CPU s/100k, {megabytes(process):.0f} MiB")
             if name == "raised anew":
                 with psycopg.connect(owner, autocommit=True) as desk:
-                    listed = median_ms(lambda: alarm_desk.list_alarms(desk, Wanted(), 51))
+                    listed = median_ms(lambda: alarm_desk.list_alarms(asked(desk), Wanted(), 51))
                     counted = median_ms(
                         lambda: desk.execute("select count(*) from city.alarm where cleared is null").fetchone()
                     )

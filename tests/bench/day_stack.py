@@ -13,7 +13,7 @@ import psycopg
 from dothi.settings import Stack, stack_at
 from tests.bench.day_fill import CITY, say
 
-UP_S, CAUGHT_UP_S, LOOK_S = 120.0, 7200.0, 10.0
+UP_S, CAUGHT_UP_S, LOOK_S = 300.0, 7200.0, 10.0
 NEWEST = "select coalesce((select complete from rollup.newest_state), false)"
 BEHIND = """
 select count(*)::int from ops.batch
@@ -47,11 +47,13 @@ def stored_per_s(database: str) -> float:
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[Stack]:
-    """The whole stack while the block runs."""
+def started(folder: Path, *arguments: str) -> Iterator[Stack]:
+    """The whole stack while the block runs, with further arguments of `dothi up`."""
     ready = folder / "run/ready.json"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "dothi", "up", "--dir", str(folder), "--ready-file", str(ready)]
+    for needed in ("run", "log"):
+        (folder / needed).mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dothi", "up", "--dir", str(folder), "--ready-file", str(ready), *arguments]
     with (folder / "log/up.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:

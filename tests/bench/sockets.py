@@ -37,7 +37,7 @@ from simulators.sockets_part import Rehearsal
 from simulators.tally import Tally
 from tests.stack import RunningStack, running_stack
 
-KNOWN_S, COMING_S = 3.0, 90.0
+COMING_S = 90.0
 QUIET_S, DARK_S, AFTER_S = 10.0, 5.0, 20.0
 RIVAL_CONNECTIONS = 15_000
 RIVALS = Path(__file__).parent / "rivals"
@@ -116,7 +116,7 @@ def known(stack: RunningStack, fleet: Fleet) -> tuple[NDArray[np.bytes_], float]
         began = time.monotonic()
         issued = credentials.issue(connection, fleet.ids())
         took = time.monotonic() - began
-    time.sleep(KNOWN_S)  # until ingest has looked at the registry
+    stack.wait_known()
     return np.array([one.token.encode() for one in issued]), took
 
 

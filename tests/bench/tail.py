@@ -56,7 +56,7 @@ def measured(stack: RunningStack, asked: argparse.Namespace) -> dict[str, float]
     ids = [f"tail-{number:05d}" for number in range(asked.devices)]
     with psycopg.connect(stack.document["database"], autocommit=True) as connection:
         enroll(connection, [Row(one, "native-air-quality", "215") for one in ids])
-    time.sleep(2.5)
+    stack.wait_known()
     seconds = asked.seconds + 10
     share = (stack.document["broker"], ids, asked.rate // PROCESSES, seconds)
     senders = [multiprocessing.Process(target=send, args=(place, *share)) for place in range(PROCESSES)]

@@ -18,6 +18,7 @@ import psycopg
 from tests.chaos.generator import FAMILIES, Device
 from tests.chaos.proxy import Proxy, upstream_in
 from tests.command import dothi_process
+from tests.stack import wait_known
 
 START_S = 120.0
 Rows = list[tuple[Any, ...]]
@@ -96,7 +97,7 @@ class Stand:
 
     async def process(self, name: str) -> list[int]:
         """The same, waited for."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (found := [pid for pid in self.processes(name) if psutil.pid_exists(pid)]):
             if time.monotonic() > deadline:
                 raise AssertionError(f"no {name} runs")
@@ -138,7 +139,7 @@ class Stand:
         lines = [f"{device.name},{FAMILIES[device.family][0]},{device.area}" for device in devices]
         file.write_text("device,profile,area\n" + "\n".join(lines) + "\n")
         await asyncio.to_thread(dothi_process, "devices", "enroll", str(file), "--dir", str(self.stack_folder))
-        await asyncio.sleep(2.5)
+        await asyncio.to_thread(wait_known, self.stack_folder)
         names = [device.name for device in devices]
         return {
             str(name): int(number)

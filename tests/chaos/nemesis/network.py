@@ -64,7 +64,7 @@ async def slow(proxy: Proxy, chance: random.Random) -> float:
 async def truncate(proxy: Proxy, _: random.Random) -> float:
     """A connection ends in the middle of a packet."""
     proxy.cut_within = True
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while proxy.cut_within:
         await waiting(deadline, "nothing passed the proxy that could be cut")
     return time.monotonic()
@@ -75,7 +75,7 @@ async def corrupt(stand: Stand, chance: random.Random) -> float:
     """A packet that breaks the protocol, between two whole ones."""
     proxy = stand.broker_proxy
     proxy.break_next = chance.choice(BROKEN)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while proxy.break_next is not None:
         await waiting(deadline, "no packet passed the proxy that could be broken")
     return time.monotonic()

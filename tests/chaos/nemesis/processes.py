@@ -68,7 +68,7 @@ def crash(point: str) -> Inject:
         before = set(await stand.process("workers"))
         (stand.folder / "crash").write_text(f"{point}:every-{chance.randint(1, 12)}")
         kill(chance.choice(sorted(before)))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (successors := set(stand.processes("workers")) - before):
             await waiting(deadline, "the killed worker has no successor")
         while any(runs(pid) for pid in successors):
