@@ -37,6 +37,8 @@ class Homie:
             levels.pop(0)  # Homie 5 and later say their version here
         if not levels or levels[0].startswith("$"):
             return [Notice(None, "other", "a message to all devices")]
+        if not levels[0]:
+            return [Packet(None, misplaced(topic), payload)]  # `homie//…`: nobody has an empty name
         device, *rest = levels
         if rest and rest[0].startswith("$"):
             return self._attribute(device, rest, payload)
