@@ -1,12 +1,13 @@
 """Who comes first where there is not enough CPU: what is stored and what rings, then what is shown.
 
-The server processes of the strand of what is shown step back by SHOWN: a nice value of 10 weighs a tenth of 0. Where
+The server processes of the strand of what is shown step back by SHOWN: a nice value of 5 weighs a third of 0. Where
 cores are idle they are no slower, and where none is they still go on, so that whoever holds a lock lets go of it.
 
 Its thread does not step back: it shares an interpreter with that of what rings, which would wait for it. Nor do server
-processes of what rings: with a nice value of 5 alarms took a minute in place of four seconds on a machine that was full
-of other work, and ingest gained nothing. A server process can be told if it runs on this machine as a user whose
-processes are ours to tell, as that of `dothi up` does; any other database goes on as before.
+processes of what rings: a nice value counts against all else that the machine does, and where that was much, alarms
+took up to a minute in place of four seconds, though ingest had all it wanted. A server process can be told if it runs
+on this machine as a user whose processes are ours to tell, as that of `dothi up` does; any other database goes on as
+before.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-SHOWN = 10
+SHOWN = 5
 MOST = 19
 PROC = Path("/proc")
 

@@ -250,13 +250,14 @@ def reading_at(text: Pointer, at: Number, words: Words, taken: Taken, row: Numbe
 
 
 @compiled
-def message_at(text: Pointer, at: Number, words: Words, taken: Taken, row: Number) -> Number:
-    """Take a message or a list of messages into rows; the row behind them, or NO."""
+def message_at(text: Pointer, at: Number, stop: Number, words: Words, taken: Taken, row: Number) -> Number:
+    """Take a message or a list of messages into rows; the row behind them, or NO. `stop`: where the message ends, for
+    it may have zero bytes of its own."""
     first, at = row, after(text, at)
     if text[at] != LIST:
         taken.element[row] = NO
         at = reading_at(text, at, words, taken, row)
-        return row + 1 if at != NO and text[after(text, at)] == 0 else NO
+        return row + 1 if at != NO and after(text, at) == stop else NO
     while row - first < MAX_ELEMENTS:
         taken.element[row] = row - first
         at = reading_at(text, after(text, at + 1), words, taken, row)
@@ -264,13 +265,13 @@ def message_at(text: Pointer, at: Number, words: Words, taken: Taken, row: Numbe
             return NO
         row, at = row + 1, after(text, at)
         if text[at] != COMMA:
-            return row if text[at] == LIST_END and text[after(text, at + 1)] == 0 else NO
+            return row if text[at] == LIST_END and after(text, at + 1) == stop else NO
     return NO
 
 
 @compiled
-def all_of(text: Array, starts: Ints, words: Words, taken: Taken, left: Array) -> int:
-    """Take all messages, each whole or not at all; rows."""
+def all_of(text: Array, stops: Ints, words: Words, taken: Taken, left: Array) -> int:
+    """Take all messages, each whole or not at all; rows. `stops`: the places of the zero bytes behind them."""
     known = Words(
         pointer(words.letters),
         pointer(words.first),
@@ -288,9 +289,10 @@ def all_of(text: Array, starts: Ints, words: Words, taken: Taken, left: Array) -
         pointer(taken.boot),
         pointer(taken.values),
     )
-    bytes_of, row = pointer(text), i8(0)
-    for message in range(len(starts)):
-        end = message_at(bytes_of, starts[message], known, into, row)
+    bytes_of, row, start = pointer(text), i8(0), i8(0)
+    for message in range(len(stops)):
+        end = message_at(bytes_of, start, stops[message], known, into, row)
+        start = stops[message] + 1
         if end == NO:
             left[message] = True
             continue

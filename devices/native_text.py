@@ -28,7 +28,7 @@ class Text:
         message, element, time, seq, boot = (np.empty(rows, dtype=np.int64) for _ in range(5))
         taken = Taken(message, element, time, seq, boot, np.empty((rows, self._words.metrics)))
         left = np.zeros(len(payloads), dtype=np.bool_)
-        count = all_of(text, np.cumsum(sizes + 1) - sizes - 1, self._words, taken, left)
+        count = all_of(text, np.cumsum(sizes + 1) - 1, self._words, taken, left)
         return Taken(*(column[:count] for column in taken)), np.flatnonzero(left)
 
 

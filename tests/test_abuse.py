@@ -365,7 +365,7 @@ def test_what_the_gate_counts_agrees_with_a_model(stack: RunningStack, devices: 
                     connect(client, name, token)[: -1 if step == "half" else 12]
                     + (b"" if step == "half" else b"\xff" * 40)
                 )
-        until(lambda: seen_of(stack, device.id).connected == len(standing), 5)
+        until(lambda: seen_of(stack, device.id).connected == len(standing))
     for one in standing.values():
         one.close()
     until(lambda: seen_of(stack, device.id).connected == 0)

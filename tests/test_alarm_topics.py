@@ -138,15 +138,15 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 def test_an_alarm_is_there_while_it_is_active(admin: Any, url: str, broker: Mosquitto) -> None:
     with mirroring(url, broker.url) as meters:
         raise_alarms(admin, ("a", "minor", 213), ("b", "critical", None))
-        until(lambda: len(retained(broker.url)) == 2)
-        found = retained(broker.url)
+        found: dict[str, Any] = {}
+        until(lambda: found.update(retained(broker.url)) or len(found) == 2)
         (number,) = (row[0] for row in admin.execute("select id from ops.alarm where key = 'a'"))
         told = found[f"dothi/alarms/213/minor/{number}"]
         assert (told["kind"], told["message"], told["state"]) == ("leak", "Tin a", "unacknowledged")
         assert told["raised"].endswith("Z")
         assert sorted(topic.split("/")[2] for topic in found) == ["000", "213"], "000: the whole province"
         admin.execute("select ops.acknowledge_alarm(%s, 'Lan')", (number,))
-        until(lambda: retained(broker.url)[f"dothi/alarms/213/minor/{number}"]["by"] == "Lan")
+        until(lambda: retained(broker.url).get(f"dothi/alarms/213/minor/{number}", {}).get("by") == "Lan")
         raise_alarms(admin, ("a", "major", 213))
         until(lambda: f"dothi/alarms/213/major/{number}" in retained(broker.url))
         until(lambda: len(retained(broker.url)) == 2)
@@ -195,7 +195,7 @@ def test_a_broker_that_has_forgotten_is_told_again(admin: Any, url: str, broker:
         raise_alarms(admin, ("k5", "major", 220))
         broker.start()
         until(lambda: len(retained(broker.url)) == 5)
-        assert same(admin, broker.url)
+        until(lambda: same(admin, broker.url))
 
 
 def test_what_a_broker_kept_while_nobody_looked_is_put_right(admin: Any, url: str, broker: Mosquitto) -> None:
@@ -214,7 +214,7 @@ def test_what_a_broker_kept_while_nobody_looked_is_put_right(admin: Any, url: st
     asyncio.run(leave())
     with mirroring(url, broker.url) as meters:
         until(lambda: len(retained(broker.url)) == 3)
-        assert same(admin, broker.url)
+        until(lambda: same(admin, broker.url))
         assert meters.published["broker 0"] == 7, "two that changed, an old topic, one that ended, three of rubbish"
 
 
@@ -256,7 +256,7 @@ def test_many_alarms_are_told_in_portions(admin: Any, url: str, broker: Mosquitt
     raise_alarms(admin, *[(f"m{n}", "minor", 213) for n in range(1_000)])
     with mirroring(url, broker.url) as meters:
         until(lambda: meters.retained.get("broker 0") == 1_000)
-        assert same(admin, broker.url)
+        until(lambda: same(admin, broker.url))
 
 
 def test_the_stack_tells_alarms_and_only_the_platform_may(stack: RunningStack) -> None:
@@ -270,11 +270,10 @@ def test_the_stack_tells_alarms_and_only_the_platform_may(stack: RunningStack) -
         gateway.publish(topic, b"", retain=True)
         gateway.publish("dothi/alarms/215/critical/7", b"{}", retain=True)
         gateway.settle()
-    assert topic in retained(broker), "what anybody else publishes there goes nowhere"
+    until(lambda: topic in retained(broker))  # what anybody else publishes there goes nowhere
     assert "dothi/alarms/215/critical/7" not in retained(broker)
     at = datetime.now(UTC) + timedelta(seconds=1)
     stack.query("select * from ops.clear_alarms(array['topics'], array[%s::timestamptz])", at)
     until(lambda: topic not in retained(broker))
-    status = json.loads(stack.dothi("status", "--json").stdout)
-    assert status["processes"]["messenger"] > 0
-    assert status["trouble"] == []
+    assert json.loads(stack.dothi("status", "--json").stdout)["processes"]["messenger"] > 0
+    until(lambda: json.loads(stack.dothi("status", "--json").stdout)["trouble"] == [])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.stack import RunningStack, running_stack
+from tests.test_metrics import becomes_ready
 
 KEPT = "select device, time, seq, pm25 from city.latest_air_quality"
 DIRECT = (
@@ -57,7 +58,7 @@ def page(stack: RunningStack, path: str) -> str:
 def test_newest_values_are_there(own_stack: RunningStack, devices: list[str]) -> None:
     send(own_stack, devices, 1)
     own_stack.wait_for("select count(*) from city.latest_air_quality where seq = 1", until=lambda n: n == len(devices))
-    assert page(own_stack, "/readyz") == "ready\n"
+    becomes_ready(own_stack, "analyst")
     assert "dothi_analyst_rows_missing_total 0.0" in page(own_stack, "/metrics")
 
 

@@ -69,6 +69,14 @@ def test_a_list_is_taken_whole_or_not_at_all() -> None:
     assert [len(rows) for rows in found] == [1, 0, 0, 0, 0, 0, 1]
 
 
+def test_a_zero_byte_ends_no_message() -> None:
+    good = json.dumps(whole()).encode()
+    bad = [good + b"\0", good + b"\0\0 ", good + b"\0" + good, b"[%s]\0" % good, b"\0" + good, b"\0", b""]
+    found, left = taken([good, *bad, good])
+    assert left == [*range(1, len(bad) + 1)]
+    assert found[0] == found[-1] == with_care(good)
+
+
 def test_a_list_has_an_end() -> None:
     one = json.dumps(whole()).encode()
     longest, longer = (b"[" + b",".join([one] * n) + b"]" for n in (MAX_ELEMENTS, MAX_ELEMENTS + 1))

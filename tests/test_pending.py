@@ -127,15 +127,15 @@ def pending(stack: RunningStack, name: str, messages: int = 1) -> dict[str, Any]
 
 
 def test_a_home_made_board_from_first_contact_to_its_first_reading(stack: RunningStack) -> None:
-    stack.publish("dothi/v1/215/pend-board/up", {"seq": 1, "metrics": {"pm25": 12.5, "no2": 20}}, b"boot: hello")
-    stack.publish("dothi/v1/215/pend-board/up", {"seq": 2, "metrics": {"pm25": 13.5}})
+    stack.publish("dothi/v1/223/pend-board/up", {"seq": 1, "metrics": {"pm25": 12.5, "no2": 20}}, b"boot: hello")
+    stack.publish("dothi/v1/223/pend-board/up", {"seq": 2, "metrics": {"pm25": 13.5}})
     said = pending(stack, "pend-board", 3)
-    assert (said["route"], said["inboxes"], said["messages"]) == ("native", ["215"], 3)
+    assert (said["route"], said["inboxes"], said["messages"]) == ("native", ["223"], 3)
     assert said["proposal"]["profile"] == "native-air-quality"
     assert said["accept"] == "dothi devices accept pend-board"
     done = json.loads(stack.dothi("devices", "accept", "pend-board", "--json").stdout)
     (one,) = done["accepted"]
-    assert (one["device"], one["profile"], one["area"]) == ("pend-board", "native-air-quality", "215")
+    assert (one["device"], one["profile"], one["area"]) == ("pend-board", "native-air-quality", "223")
     assert (done["replay"]["stored"], done["replay"]["reasons"]) == (2, {"malformed": 1})
     rows = stack.query("select seq, pm25 from city.air_quality where device = 'pend-board' order by seq")
     assert rows == [(1, 12.5), (2, 13.5)]
@@ -145,7 +145,7 @@ def test_a_home_made_board_from_first_contact_to_its_first_reading(stack: Runnin
     assert "is not pending" in again.stderr
     # Other tests take away what they stored, so only this inbox is asked for.
     audit = json.loads(stack.dothi("ingest", "audit", "--since", "1h", "--json", check=False).stdout)
-    assert [one for one in audit["differences"] if one["where"] == "215"] == []
+    assert [one for one in audit["differences"] if one["where"] == "223"] == []
 
 
 def test_a_plug_on_a_foreign_route_needs_two_decisions(stack: RunningStack) -> None:

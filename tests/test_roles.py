@@ -60,6 +60,7 @@ WITHIN_ALARMS = (
     "end_in_words",
     "local_time",
     "maintained_until",
+    "receded_areas",
     "refuse",
     "refuse_step",
     "refuse_to_forget",

@@ -43,7 +43,9 @@ from analytics.detectors.compiled import (
     fetch,
     i8,
     inlined,
+    later,
     likely,
+    lines_of,
 )
 from analytics.detectors.rows import Floats, Ints
 
@@ -122,8 +124,9 @@ def findings(
 ) -> Told:
     """What is found in rows; `place`: of the metric that is judged. It is told for a while after its evidence."""
     told = []
+    lines, end = lines_of(rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         value = values[i, place]
         if not np.isfinite(value):
             continue

@@ -13,6 +13,8 @@ from analytics.detectors.compiled import (
     fetch,
     i8,
     latched,
+    later,
+    lines_of,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.layout import Records
@@ -63,9 +65,9 @@ class Clock(Detector):
 def sweep(slots: Array, times: Array, receipts: Array, kept: Records, asked: Parameters) -> Told:
     """Most readings are on time, as those before: of these nothing is noted."""
     told = []
-    each, rows = kept.each, kept.rows
+    each, lines, end = kept.each, lines_of(kept.rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         entry, received = each[slots[i], 0], receipts[i]
         offset, run = (received - times[i]) / SECOND_US, i8(entry.run)
         wrong = abs(offset) > asked.wrong_s

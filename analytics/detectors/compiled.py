@@ -10,16 +10,16 @@ of an array is a fault that ends the process.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped] # numba's own
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
+from analytics.detectors.layout import LINE
 from analytics.detectors.rows import NO_CHANGES, Changes, Ints
 
 Array = npt.NDArray[Any]
@@ -36,6 +36,14 @@ i8, f4, f8 = (cast(Any, kind) for kind in (np.int64, np.float32, np.float64))
 SECOND_US = 1_000_000
 AHEAD = 16
 """Readings by which what is kept of a device is fetched before it is looked at."""
+
+
+class Lines(NamedTuple):
+    """Rows of bytes: the address of the first, and bytes of each."""
+
+    begin: int
+    size: int
+
 
 HERE = Path(__file__).parent
 SHARED = ("compiled.py", "anomaly_season.py")
@@ -65,35 +73,47 @@ def made(function: F, forceinline: bool = False) -> F:
         return cast(F, njit(nogil=True, error_model="numpy", forceinline=forceinline)(function))
 
 
-def fetched(_: Any, rows: Any, place: Any, at: Any) -> Any:
-    """Let the processor fetch the line of a byte of `rows` (rows × bytes) while it goes on with something else."""
+def fetched(_: Any, address: Any) -> Any:
+    """Let the processor fetch the line of this address while it goes on with something else."""
 
     def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        kind, byte, number = signature.args[0], ir.IntType(8).as_pointer(), ir.IntType(32)
-        array = context.make_array(kind)(context, builder, given[0])
-        line = builder.bitcast(cast(Any, cgutils).get_item_pointer(context, builder, kind, array, given[1:]), byte)
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         takes = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         to_write, often, of_numbers = number(1), number(3), number(1)
+        line = builder.inttoptr(given[0], byte)
         builder.call(
             builder.module.declare_intrinsic("llvm.prefetch", [byte], takes), [line, to_write, often, of_numbers]
         )
         return context.get_dummy_value()
 
-    return types.void(rows, types.intp, types.intp), build
+    return types.void(types.int64), build
 
 
 fetched_line = cast(Any, intrinsic(fetched))
 
 
 @inlined
-def fetch(rows: Array, slots: Array, i: int) -> None:
-    """Have the row of a device at hand that comes AHEAD of others. It may begin within a line: so its end is asked for,
-    too. No branches but these: with more, numba counts who uses the arrays at every reading."""
-    if i + AHEAD < len(slots):
-        fetched_line(rows, slots[i + AHEAD], 0)
-        fetched_line(rows, slots[i + AHEAD], rows.shape[1] - 1)
-        for at in range(64, rows.shape[1], 64):
-            fetched_line(rows, slots[i + AHEAD], at)
+def lines_of(rows: Array) -> Lines:
+    """Where rows of devices lie. In plain numbers: to hand over an array at every reading would count who uses it."""
+    return Lines(i8(rows.ctypes.data), i8(rows.shape[1]))
+
+
+@inlined
+def later(i: int, last: int) -> Number:
+    """The reading that comes AHEAD of others, or the last one. A branch at every reading would cost more than to fetch
+    the last row over and over."""
+    return min(i8(i) + AHEAD, i8(last))
+
+
+@inlined
+def fetch(lines: Lines, slot: Number) -> None:
+    """Have the row of a device at hand that comes later. It may begin within a line: so its end is asked for, too."""
+    begin = lines.begin + slot * lines.size
+    fetched_line(begin)
+    fetched_line(begin + lines.size - 1)
+    if lines.size > LINE:
+        for at in range(LINE, lines.size, LINE):
+            fetched_line(begin + at)
 
 
 def expected(_: Any, whether: Any) -> Any:
@@ -116,6 +136,12 @@ def change(
 ) -> Change:
     """A change of state of an entry; times in µs since 1970 UTC."""
     return i8(slot), column, on, i8(at), i8(since), f8(score), f8(value), f8(expected)
+
+
+@inlined
+def none_told() -> list[Change]:
+    """A list for changes that knows of what they are, so that it can be handed over before there is any."""
+    return [change(0, 0, False, 0, 0, 0.0, 0.0, 0.0) for _ in range(0)]
 
 
 @inlined

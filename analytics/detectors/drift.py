@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analytics.detectors.compiled import Array, compiled, f4, fetch
+from analytics.detectors.compiled import Array, compiled, f4, fetch, later, lines_of
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from analytics.detectors.layout import Records
 from analytics.detectors.rows import Floats, Ints, joined
@@ -229,8 +229,9 @@ class Drift(Detector):
 def sum_up(slots: Array, times: Array, values: Array, places: Array, kept: Records) -> None:
     """Add readings to the sums of their hours; a new hour closes the one before."""
     each, devices, rows = kept
+    lines, end = lines_of(rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         slot, hour = slots[i], times[i] // HOUR_US
         device = devices[slot]
         over = hour > device.hour

@@ -21,6 +21,8 @@ from analytics.detectors.compiled import (
     i8,
     inlined,
     latched,
+    later,
+    lines_of,
 )
 from analytics.detectors.detector import Changes, Rows, State
 from analytics.detectors.fire_frames import MINUTE_US, Marked, expired
@@ -122,9 +124,9 @@ def sweep(
     """In 32-bit numbers throughout: all of it is reckoned for every value."""
     told = []
     most, enough = f4(asked.most), f4(asked.enough)
-    each, rows = kept.each, kept.rows
+    each, lines, end = kept.each, lines_of(kept.rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         slot, received = slots[i], receipts[i] // SECOND_US
         for j in range(len(places)):
             entry, value = each[slot, j], f4(values[i, places[j]])

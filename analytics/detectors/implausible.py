@@ -6,7 +6,25 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import SECOND_US, Array, Told, change, columns, compiled, f4, fetch, i8, likely, tally
+from analytics.detectors.compiled import (
+    SECOND_US,
+    Array,
+    Change,
+    Number,
+    Record,
+    Told,
+    change,
+    columns,
+    compiled,
+    f4,
+    fetch,
+    i8,
+    later,
+    likely,
+    lines_of,
+    none_told,
+    tally,
+)
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.layout import Records
 from devices.documents import parse_yaml
@@ -94,10 +112,10 @@ def sweep(
     asked: Parameters,
 ) -> Told:
     """Most values lie where the series has been: of these hardly anything is noted."""
-    told = []
-    each, rows = kept.each, kept.rows
+    told = none_told()
+    each, lines, end = kept.each, lines_of(kept.rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         slot = np.uint64(slots[i])
         for j in range(len(places)):
             entry, value = each[slot, j], values[i, places[j]]
@@ -107,35 +125,53 @@ def sweep(
             n = tally(entry, value == last, FULL)
             entry.last = value
             impossible = (value < least[j]) | (value > most[j])
-            hold = i8(entry.hold)
-            if likely((low <= value) & (value <= high) & (not impossible) & (hold == 0)):
+            if likely((low <= value) & (value <= high) & (not impossible) & (entry.hold == 0)):
                 continue
-            again = i8(entry.row)
-            idle = entry.same / max(n, 1)
-            a_while = min(max(asked.days * 86_400 / interval_s[slot], asked.evidence), FULL // 2 - 1)
-            width = f4(0)
-            known = straight[j] and n >= a_while and idle < asked.idle
-            if known:
-                width = f4(asked.beyond) * (high - low)
-            unheard = known and (value < low - width or value > high + width)
-            found = n > 0 and (impossible or (unheard and again < asked.settle))
-            entry.row = min(again, 250) + 1 if found else 0
-            if found and hold == 0:
-                entry.since = times[i] // SECOND_US
-            if found:  # what cannot be is no reading to learn from, nor one to be repeated
-                hold = asked.hold
-                entry.last = last
-                entry.same -= value == last and entry.same > 0
-            else:
-                hold = max(hold - 1, 0)
-                entry.low = min(low, value)
-                entry.high = max(high, value)
-            entry.hold = hold
-            entry.score = on = hold > 0
-            if on != entry.on:
-                entry.on = on
-                told.append(change(slot, j, on, times[i], i8(entry.since) * SECOND_US, on, value, np.nan))
+            odd(told, entry, i8(slot), j, times[i], interval_s[slot], value, last, n, straight[j], impossible, asked)
     return columns(told)
+
+
+@compiled
+def odd(
+    told: list[Change],
+    entry: Record,
+    slot: int,
+    column: int,
+    time: int,
+    interval_s: Number,
+    value: Number,
+    last: Number,
+    n: int,
+    straight: bool,
+    impossible: bool,
+    asked: Parameters,
+) -> None:
+    """A value where the series has never been, or soon after one. Apart from the loop, which is short without it."""
+    low, high, again, hold = entry.low, entry.high, i8(entry.row), i8(entry.hold)
+    idle = entry.same / max(n, 1)
+    a_while = min(max(asked.days * 86_400 / interval_s, asked.evidence), FULL // 2 - 1)
+    width = f4(0)
+    known = straight and n >= a_while and idle < asked.idle
+    if known:
+        width = f4(asked.beyond) * (high - low)
+    unheard = known and (value < low - width or value > high + width)
+    found = n > 0 and (impossible or (unheard and again < asked.settle))
+    entry.row = min(again, 250) + 1 if found else 0
+    if found and hold == 0:
+        entry.since = time // SECOND_US
+    if found:  # what cannot be is no reading to learn from, nor one to be repeated
+        hold = asked.hold
+        entry.last = last
+        entry.same -= value == last and entry.same > 0
+    else:
+        hold = max(hold - 1, 0)
+        entry.low = min(low, value)
+        entry.high = max(high, value)
+    entry.hold = hold
+    entry.score = on = hold > 0
+    if on != entry.on:
+        entry.on = on
+        told.append(change(slot, column, on, time, i8(entry.since) * SECOND_US, on, value, np.nan))
 
 
 DETECTORS = (Implausible,)

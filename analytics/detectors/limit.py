@@ -12,6 +12,7 @@ from analytics.alarms.limits import Limits, in_use
 from analytics.detectors.compiled import (
     SECOND_US,
     Array,
+    Change,
     Number,
     Record,
     Told,
@@ -21,7 +22,10 @@ from analytics.detectors.compiled import (
     fetch,
     i8,
     inlined,
+    later,
     likely,
+    lines_of,
+    none_told,
 )
 from analytics.detectors.detector import Changes, Detector, Fleet, Rows, State
 from analytics.detectors.layout import Records
@@ -84,10 +88,11 @@ def sweep(
     kept: Records,
 ) -> Told:
     """Most readings are beyond nothing, as those before them, or beyond what they were: they change nothing."""
-    told = []
+    told = none_told()
     each, devices, rows = kept
+    lines, end = lines_of(rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         slot, time_s = np.uint64(slots[i]), times[i] // SECOND_US
         device = devices[slot]
         before = i8(device.newest)
@@ -108,28 +113,37 @@ def sweep(
             goes_on = on & (was != 0) & (entry.score == 1) & (not past)
             if likely((within | goes_on) & (not states)):
                 continue
-            seen = beyond(value, limit)
-            if seen == 0 and was == 0 and not on:
-                continue
-            if on and was and entry.score == 1 and not back(value, was, limit):
-                continue
-            # What is on stays so in the band; beyond the other limit it is over, and that other one begins.
-            held = on and not back(value, was, limit)
-            side = was if held else seen
-            if not held and (seen != was or (gap and not on)):
-                entry.since = time_s
-            since = i8(entry.since)
-            for_s = limit.low_for_s if side == LOW else limit.high_for_s
-            lasting = max(time_s - since, 0)
-            full = side > 0 and lasting >= for_s
-            now = held if on else full
-            score = 1.0 if full or now else min(lasting / max(for_s, 1.0), 0.999)
-            entry.side, entry.score = side, score if side > 0 else 0.0
-            if now != on:
-                entry.on = now
-                expected = limit.low_raise if side == LOW else limit.high_raise
-                told.append(change(slot, j, now, times[i], since * SECOND_US, entry.score, value, expected))
+            crosses(told, entry, limit, i8(slot), j, times[i], gap, value)
     return columns(told)
+
+
+@compiled
+def crosses(
+    told: list[Change], entry: Record, limit: Record, slot: int, column: int, time: int, gap: bool, value: Number
+) -> None:
+    """A value that may be beyond a limit, or back. Apart from the loop, which is short without it."""
+    was, on, time_s = i8(entry.side), entry.on, time // SECOND_US
+    seen = beyond(value, limit)
+    if seen == 0 and was == 0 and not on:
+        return
+    if on and was and entry.score == 1 and not back(value, was, limit):
+        return
+    # What is on stays so in the band; beyond the other limit it is over, and that other one begins.
+    held = on and not back(value, was, limit)
+    side = was if held else seen
+    if not held and (seen != was or (gap and not on)):
+        entry.since = time_s
+    since = i8(entry.since)
+    for_s = limit.low_for_s if side == LOW else limit.high_for_s
+    lasting = max(time_s - since, 0)
+    full = side > 0 and lasting >= for_s
+    now = held if on else full
+    score = 1.0 if full or now else min(lasting / max(for_s, 1.0), 0.999)
+    entry.side, entry.score = side, score if side > 0 else 0.0
+    if now != on:
+        entry.on = now
+        expected = limit.low_raise if side == LOW else limit.high_raise
+        told.append(change(slot, column, now, time, since * SECOND_US, entry.score, value, expected))
 
 
 @inlined

@@ -7,7 +7,9 @@ import numpy as np
 from analytics.detectors.compiled import (
     SECOND_US,
     Array,
+    Change,
     Number,
+    Record,
     Told,
     change,
     columns,
@@ -15,6 +17,10 @@ from analytics.detectors.compiled import (
     fetch,
     i8,
     inlined,
+    later,
+    likely,
+    lines_of,
+    none_told,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.layout import Records
@@ -80,10 +86,11 @@ def sweep(
     slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Records, asked: Parameters
 ) -> Told:
     """Most metrics are there as they were before: of these nothing is noted."""
-    told = []
+    told = none_told()
     each, devices, rows = kept
+    lines, end = lines_of(rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         slot = slots[i]
         device = devices[slot]
         readings = i8(device.readings) + 1
@@ -91,34 +98,52 @@ def sweep(
         for j in range(len(places)):
             entry, value = each[slot, j], values[i, places[j]]
             gone = value != value
-            seen, without = i8(entry.seen), i8(entry.without)
+            seen = i8(entry.seen)
             if not gone and seen < asked.evidence:
                 entry.seen = seen + 1
-            if (gone and seen == 0) or (not gone and without == 0 and seen > 0):
+            if likely((gone & (seen == 0)) | ((not gone) & (entry.without == 0) & (seen > 0))):
                 continue
-            if gone:
-                if without == 0:
-                    entry.since = times[i] // SECOND_US
-                entry.lacking += 1
-                without = min(without, 59_999) + 1
-            else:
-                if seen == 0:
-                    entry.first = readings
-                entry.longest = max(i8(entry.longest), without)
-                without = 0
-            entry.without = without
-            score = 0.0
-            known = max(readings - i8(entry.first) - without, 1)
-            if gone and seen >= asked.evidence and known * interval_s[slot] >= asked.days * 86_400:
-                share = (i8(entry.lacking) - without) / known
-                score = min(without / too_many(share, entry.longest, asked), 1.0)
-            entry.score = score
-            on = gone if entry.on else score >= 1
-            if on != entry.on:
-                entry.on = on
-                since = i8(entry.since) * SECOND_US
-                told.append(change(slot, j, on, times[i], since, entry.score, without, np.nan))
+            noted(told, entry, i8(slot), j, times[i], interval_s[slot], gone, seen, readings, asked)
     return columns(told)
+
+
+@compiled
+def noted(
+    told: list[Change],
+    entry: Record,
+    slot: int,
+    column: int,
+    time: int,
+    interval_s: Number,
+    gone: bool,
+    seen: int,
+    readings: int,
+    asked: Parameters,
+) -> None:
+    """A reading without the metric, or the first that has it. Apart from the loop, which is short without it."""
+    without = i8(entry.without)
+    if gone:
+        if without == 0:
+            entry.since = time // SECOND_US
+        entry.lacking += 1
+        without = min(without, 59_999) + 1
+    else:
+        if seen == 0:
+            entry.first = readings
+        entry.longest = max(i8(entry.longest), without)
+        without = 0
+    entry.without = without
+    score = 0.0
+    known = max(readings - i8(entry.first) - without, 1)
+    if gone and seen >= asked.evidence and known * interval_s >= asked.days * 86_400:
+        share = (i8(entry.lacking) - without) / known
+        score = min(without / too_many(share, entry.longest, asked), 1.0)
+    entry.score = score
+    on = gone if entry.on else score >= 1
+    if on != entry.on:
+        entry.on = on
+        since = i8(entry.since) * SECOND_US
+        told.append(change(slot, column, on, time, since, entry.score, without, np.nan))
 
 
 @inlined

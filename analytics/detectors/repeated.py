@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import Array, Told, change, columns, compiled, fetch, i8
+from analytics.detectors.compiled import Array, Told, change, columns, compiled, fetch, i8, later, lines_of
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.layout import Records
 from devices.family import Family
@@ -45,9 +45,9 @@ class Repeated(Detector):
 def sweep(slots: Array, times: Array, kept: Records, asked: Parameters) -> Told:
     """Most times are new: of these nothing but the time is noted."""
     told = []
-    each, rows = kept.each, kept.rows
+    each, lines, end = kept.each, lines_of(kept.rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         entry, time = each[slots[i], 0], times[i]
         found, hold = time == entry.time, i8(entry.hold)
         entry.time = time

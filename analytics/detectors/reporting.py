@@ -13,6 +13,8 @@ from analytics.detectors.compiled import (
     fetch,
     i8,
     latched,
+    later,
+    lines_of,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.layout import Records
@@ -60,9 +62,9 @@ class Reporting(Detector):
 def sweep(slots: Array, receipts: Array, interval_s: Array, kept: Records, asked: Parameters) -> Told:
     """Every receipt counts."""
     told = []
-    each, rows = kept.each, kept.rows
+    each, lines, end = kept.each, lines_of(kept.rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         entry, received = each[slots[i], 0], receipts[i]
         n, mean = i8(entry.readings), f8(entry.gap)
         gap = min((received - entry.heard) / SECOND_US / interval_s[slots[i]], asked.most)

@@ -7,6 +7,7 @@ import numpy as np
 from analytics.detectors.compiled import (
     SECOND_US,
     Array,
+    Change,
     Number,
     Record,
     Told,
@@ -18,7 +19,10 @@ from analytics.detectors.compiled import (
     fetch,
     i8,
     inlined,
+    later,
     likely,
+    lines_of,
+    none_told,
     tally,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
@@ -105,12 +109,13 @@ def sweep(
     slots: Array, times: Array, values: Array, places: Array, interval_s: Array, kept: Records, asked: Parameters
 ) -> Told:
     """Most values are near the one before and within what was: of these nothing but the value is noted."""
-    told = []
+    told = none_told()
     memory_us = i8(asked.memory_days * 86_400_000_000)
     each, devices, rows = kept
+    lines, end = lines_of(rows), len(slots) - 1
     span, span_begun = np.uint16(0), i8(0)
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         slot, time = np.uint64(slots[i]), times[i]
         device = devices[slot]
         newest = device.time
@@ -133,33 +138,49 @@ def sweep(
             entry.last = value
             n = tally(entry, value == last, FULL)
             step = f4(0) if apart or last != last else value - last
-            half = entry.half
             within = (abs(step) <= entry.step) & (entry.low <= value) & (value <= entry.high)
-            if likely((half == 0) & within):
+            if likely((entry.half == 0) & within):
                 continue
-            now_s, stayed = time // SECOND_US, i8(entry.stayed)
-            if half == 0 and beyond(entry, step, n, interval_s[slot], asked):
-                entry.before = value - step
-                entry.since = now_s
-                half = step / f4(2)
-            before, since = entry.before, i8(entry.since)
-            if half != 0 and (value - before - half) * half > 0:
-                stayed = min(stayed + 1, asked.stays)
-                if now_s - since > asked.settled_days * 86_400:
-                    half, stayed = f4(0), 0
-            else:
-                half, stayed = f4(0), 0
-            entry.half, entry.stayed = half, stayed
-            if half == 0:
-                entry.step = max(entry.step, abs(step))
-                entry.low = min(entry.low, value)
-                entry.high = max(entry.high, value)
-            entry.score = stayed / asked.stays
-            on = stayed >= asked.stays
-            if on != entry.on:
-                entry.on = on
-                told.append(change(slot, j, on, time, since * SECOND_US, entry.score, value, before))
+            leaves(told, entry, i8(slot), j, time, interval_s[slot], value, step, n, asked)
     return columns(told)
+
+
+@compiled
+def leaves(
+    told: list[Change],
+    entry: Record,
+    slot: int,
+    column: int,
+    time: int,
+    interval_s: Number,
+    value: Number,
+    step: Number,
+    n: int,
+    asked: Parameters,
+) -> None:
+    """A value that leaves what was, or one that comes after a jump. Apart from the loop, which is short without it."""
+    now_s, stayed, half = time // SECOND_US, i8(entry.stayed), entry.half
+    if half == 0 and beyond(entry, step, n, interval_s, asked):
+        entry.before = value - step
+        entry.since = now_s
+        half = step / f4(2)
+    before, since = entry.before, i8(entry.since)
+    if half != 0 and (value - before - half) * half > 0:
+        stayed = min(stayed + 1, asked.stays)
+        if now_s - since > asked.settled_days * 86_400:
+            half, stayed = f4(0), 0
+    else:
+        half, stayed = f4(0), 0
+    entry.half, entry.stayed = half, stayed
+    if half == 0:
+        entry.step = max(entry.step, abs(step))
+        entry.low = min(entry.low, value)
+        entry.high = max(entry.high, value)
+    entry.score = stayed / asked.stays
+    on = stayed >= asked.stays
+    if on != entry.on:
+        entry.on = on
+        told.append(change(slot, column, on, time, since * SECOND_US, entry.score, value, before))
 
 
 @inlined

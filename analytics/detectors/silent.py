@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from analytics.detectors.compiled import Array, Number, compiled, f4, fetch
+from analytics.detectors.compiled import Array, Number, compiled, f4, fetch, later, lines_of
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from analytics.detectors.layout import Records
 from analytics.detectors.rows import Bools, Floats
@@ -103,9 +103,9 @@ class Silent(Detector):
 @compiled
 def listen(slots: Array, receipts: Array, interval_s: Array, kept: Records, step: Number) -> None:
     """Note who was heard, and follow the gaps between receipts."""
-    each, rows = kept.each, kept.rows
+    each, lines, end = kept.each, lines_of(kept.rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         entry, received, interval = each[slots[i], 0], receipts[i], interval_s[slots[i]]
         heard, usual = entry.heard, entry.usual
         if entry.readings == 0:

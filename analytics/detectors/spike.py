@@ -17,6 +17,8 @@ from analytics.detectors.compiled import (
     fetch,
     i8,
     inlined,
+    later,
+    lines_of,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.layout import Records
@@ -97,8 +99,9 @@ def sweep(
     """In 32-bit numbers throughout: all of it is reckoned for every value."""
     told = []
     each, devices, rows = kept
+    lines, end = lines_of(rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
+        fetch(lines, slots[later(i, end)])
         slot, time = slots[i], times[i]
         device = devices[slot]
         before = device.time

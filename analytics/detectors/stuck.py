@@ -7,6 +7,7 @@ import numpy as np
 from analytics.detectors.compiled import (
     SECOND_US,
     Array,
+    Change,
     Number,
     Record,
     Told,
@@ -18,6 +19,10 @@ from analytics.detectors.compiled import (
     i8,
     inlined,
     latched,
+    later,
+    likely,
+    lines_of,
+    none_told,
 )
 from analytics.detectors.detector import Changes, Detector, Rows, State
 from analytics.detectors.implausible import bound
@@ -120,11 +125,12 @@ def sweep(
     asked: Parameters,
 ) -> Told:
     """Most values differ from the one before, which differed, too: of these nothing but the value is noted."""
-    told = []
+    told = none_told()
     each, devices, rows = kept
+    lines, end = lines_of(rows), len(slots) - 1
     for i in range(len(slots)):
-        fetch(rows, slots, i)
-        slot, time = slots[i], times[i]
+        fetch(lines, slots[later(i, end)])
+        slot, time = np.uint64(slots[i]), times[i]
         device = devices[slot]
         before = device.time
         if time <= before:
@@ -132,40 +138,71 @@ def sweep(
         device.time = time
         for j in range(len(places)):
             entry, value = each[slot, j], values[i, places[j]]
+            last = entry.last
+            learn = (ends.least[j] < value) & (value < ends.most[j])
+            other = value != last
             if value != value:
                 continue
-            last, run = entry.last, i8(entry.run)
-            learn = ends.least[j] < value < ends.most[j]
             entry.last = value
-            entry.first += learn and value != last
-            if value != last and run == 1:
+            entry.first += learn & other
+            if likely(other & (entry.run == 1)):
                 continue
-            if entry.first > MOST:  # what is long ago counts half
-                entry.first //= 2
-                for place in range(REACH):
-                    entry.reached[place] //= 2
-            now_s, was = time // SECOND_US, entry.on
-            longest = entry.longest * fading(now_s - i8(entry.longest_at), asked.memory_days)
-            score = f4(0)
-            if value == last and ends.low[j] < value < ends.high[j]:
-                if run == 1:  # a run begins with the reading before its second value
-                    entry.since = before // SECOND_US
-                run = min(run + 1, 60_000)
-                if learn and not was:
-                    entry.reached[min(run, REACH + 1) - 2] += 1
-                if run >= asked.least:
-                    score = judged(entry, run, longest, interval_s[slot], asked)
-            else:
-                if run > 1 and not was and ends.least[j] < last < ends.most[j]:
-                    entry.longest, entry.longest_at = max(longest, run), now_s
-                entry.since = now_s
-                run = 1
-            entry.run, entry.score = run, score
-            on = latched(was, score)
-            if on != was:
-                entry.on = on
-                told.append(change(slot, j, on, time, i8(entry.since) * SECOND_US, score, value, np.nan))
+            when = When(slots[i], j, time, before, interval_s[slot])
+            again(told, entry, value, last, learn, when, ends.low[j], ends.high[j], ends.least[j], ends.most[j], asked)
     return columns(told)
+
+
+class When(NamedTuple):
+    """Of a value: its slot and column, its time and that of the reading before, µs since 1970, and the interval."""
+
+    slot: int
+    column: int
+    time: int
+    before: int
+    interval_s: float
+
+
+@compiled
+def again(
+    told: list[Change],
+    entry: Record,
+    value: Number,
+    last: Number,
+    learn: Number,
+    when: When,
+    low: Number,
+    high: Number,
+    least: Number,
+    most: Number,
+    asked: Parameters,
+) -> None:
+    """A value that repeats the one before, or the first that does not."""
+    if entry.first > MOST:  # what is long ago counts half
+        entry.first //= 2
+        for place in range(REACH):
+            entry.reached[place] //= 2
+    run = i8(entry.run)
+    now_s, was = when.time // SECOND_US, entry.on
+    longest = entry.longest * fading(now_s - i8(entry.longest_at), asked.memory_days)
+    score = f4(0)
+    if value == last and low < value < high:
+        if run == 1:  # a run begins with the reading before its second value
+            entry.since = when.before // SECOND_US
+        run = min(run + 1, 60_000)
+        if learn and not was:
+            entry.reached[min(run, REACH + 1) - 2] += 1
+        if run >= asked.least:
+            score = judged(entry, run, longest, when.interval_s, asked)
+    else:
+        if run > 1 and not was and least < last < most:
+            entry.longest, entry.longest_at = max(longest, run), now_s
+        entry.since = now_s
+        run = 1
+    entry.run, entry.score = run, score
+    on = latched(was, score)
+    if on != was:
+        entry.on = on
+        told.append(change(when.slot, when.column, on, when.time, i8(entry.since) * SECOND_US, score, value, np.nan))
 
 
 @inlined

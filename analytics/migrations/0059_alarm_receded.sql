@@ -15,6 +15,7 @@ language sql stable set search_path = '' as $$
     ) n where n.what = 'receded'
 $$;
 comment on function ops.receded_areas is 'Codes of districts in which an alarm of several is over, as was told.';
+revoke execute on function ops.receded_areas from public;
 
 create or replace function ops.add_members(alarm bigint, devices integer[], at timestamptz) returns integer
 language plpgsql set search_path = '' as $$

@@ -79,6 +79,20 @@ KERNELS: dict[str, Kernel] = {
     "Holt-Winters": holt_winters,
     "Hampel, 15": hampel,
 }
+WAYS = ("synchronous", "scattered")
+TABLE = {
+    "EWMA": 1.4,
+    "Welford": 2.2,
+    "CUSUM": 1.8,
+    "Page-Hinkley": 1.0,
+    "frugal quantile": 4.5,
+    "stuck-at": 1.1,
+    "Holt-Winters": 2.0,
+    "Hampel, 15": 439.0,
+}
+"""ns per reading in order, of section 5 of research/analytics.md: one sweep of 100,000 series on another machine."""
+TIMES_SCATTERED, CHEAP_NS = 10, 100
+"""What it says of scattered arrivals: ten times as much, for the cheap ones."""
 BUILT_AROUND = {
     "stuck": "stuck-at",
     "missing": "stuck-at",
@@ -98,6 +112,12 @@ BUILT_AROUND = {
     "spike": "Hampel, 15",
 }
 """The kernel that does what a detector does at every value."""
+
+
+def told_ns(kernel: str, way: str) -> float:
+    """What the table says that a kernel costs."""
+    told = TABLE[kernel]
+    return told * TIMES_SCATTERED if way == "scattered" and told < CHEAP_NS else told
 
 
 def measure(series: int, sweeps: int = 9) -> dict[str, dict[str, float]]:
