@@ -33,7 +33,7 @@ def dothi(*arguments: str, check: bool = True, **environment: str) -> Done:
 def dothi_process(*arguments: str, check: bool = True) -> Done:
     """`dothi` in a process of its own."""
     command = [sys.executable, "-m", "dothi", *arguments]
-    return checked(subprocess.run(command, capture_output=True, text=True, timeout=120, check=False), check)
+    return checked(subprocess.run(command, capture_output=True, text=True, timeout=300, check=False), check)
 
 
 def checked(done: Done, check: bool) -> Done:

@@ -23,7 +23,8 @@ from dothi.migrations import migrate
 from tests.command import Done, dothi, dothi_process
 from tests.gateway import WAIT_S, Gateway
 
-START_S = 120
+START_S = 300
+STOP_S = 120
 LEFT_BY_A_START = ("database", "secrets.json")
 # What CREATE DATABASE leaves behind: who may do what in the database as a whole.
 COPY_PRIVILEGES = """
@@ -187,7 +188,7 @@ def copy_prepared(prepared: Path, folder: Path) -> None:
 def running_stack(
     folder: Path, *arguments: str, environment: dict[str, str] | None = None, prepared: Path | None = None
 ) -> Iterator[RunningStack]:
-    """`dothi up` in a folder until the block ends; then it must stop cleanly within 60 s.
+    """`dothi up` in a folder until the block ends; then it must stop cleanly.
 
     `prepared`: begin with a copy of the database of this stack, which is down; without it the start is a first one, or
     goes on with what is in the folder.
@@ -214,7 +215,7 @@ def running_stack(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(STOP_S)
 
 
 def wait_ready(ready: Path, process: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:

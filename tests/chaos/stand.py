@@ -20,7 +20,9 @@ from tests.chaos.proxy import Proxy, upstream_in
 from tests.command import dothi_process
 from tests.stack import wait_known
 
-START_S = 120.0
+START_S = 300.0
+PATIENCE_S = 300.0
+"""How long a stack may take to stop."""
 Rows = list[tuple[Any, ...]]
 
 
@@ -55,7 +57,7 @@ class Stand:
         if self._up and self._up.poll() is None:
             self._up.send_signal(signal.SIGCONT)
             self._up.send_signal(signal.SIGTERM)
-            await asyncio.to_thread(self._up.wait, 60)
+            await asyncio.to_thread(self._up.wait, PATIENCE_S)
         await self.broker_proxy.close()
         await self.database_proxy.close()
 
@@ -88,7 +90,7 @@ class Stand:
     async def supervisor_gone(self) -> None:
         """Bury a killed supervisor."""
         assert self._up is not None
-        await asyncio.to_thread(self._up.wait, 10)
+        await asyncio.to_thread(self._up.wait, PATIENCE_S)
 
     def processes(self, name: str) -> list[int]:
         """Processes of a part (`broker`, `database`, `workers`) by the stack's own word, now."""
