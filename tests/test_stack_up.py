@@ -20,7 +20,7 @@ import pytest
 
 from dothi.backup.archive import Archiving
 from dothi.commands.doctor import archived
-from dothi.commands.up import check
+from dothi.commands.up import check, up
 from dothi.errors import WrongUsage
 from dothi.settings import stack_at
 from dothi.stack.leftovers import recorded
@@ -270,3 +270,11 @@ def test_doctor_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     missing = [finding for finding in json.loads(said.stdout)["findings"] if not finding["ok"]]
     assert [finding["name"] for finding in missing] == ["runtime"]
     assert missing[0]["mend"].endswith("-m dothi.runtime")
+
+
+def test_there_is_a_worker_for_each_broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plans: list[Plan] = []
+    monkeypatch.setattr("dothi.commands.up.run_up", lambda plan, _: plans.append(plan))
+    up(folder=tmp_path, broker_shards=2)
+    up(folder=tmp_path, broker_shards=2, workers=1)
+    assert [plan.workers for plan in plans] == [2, 1]

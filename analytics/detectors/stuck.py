@@ -34,6 +34,8 @@ REACH = 6
 POSITION = frozenset(("latitude", "longitude", "altitude"))
 MOST = 8192
 """Runs of a length, beyond which what is long ago counts half."""
+HIGHEST = 65_535
+"""That fits; a series that repeats nothing comes here, for what is long ago is thought of when something repeats."""
 
 
 class Parameters(NamedTuple):
@@ -144,7 +146,7 @@ def sweep(
             if value != value:
                 continue
             entry.last = value
-            entry.first += learn & other
+            entry.first += learn & other & (entry.first < HIGHEST)
             if likely(other & (entry.run == 1)):
                 continue
             when = When(slots[i], j, time, before, interval_s[slot])

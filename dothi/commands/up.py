@@ -41,7 +41,7 @@ def up(
     folder: Annotated[Path, typer.Option("--dir", help="Where all data of the stack is kept.")] = (
         settings.DEFAULT_FOLDER
     ),
-    workers: Annotated[int, typer.Option(help="Ingest processes.")] = 1,
+    workers: Annotated[int | None, typer.Option(help="Ingest processes; else one for each broker.")] = None,
     broker_shards: Annotated[int, typer.Option(help="Brokers; the areas are dealt to them.")] = 1,
     broker_memory: Annotated[
         str | None,
@@ -69,7 +69,7 @@ def up(
     log.configure()
     plan = Plan(
         folder=folder.absolute(),
-        workers=workers,
+        workers=min(broker_shards, most_workers()) if workers is None else workers,
         shards=broker_shards,
         people=people,
         density=density,
@@ -108,11 +108,18 @@ def live_view(folder: Path) -> Watch:
     return lambda document, stop, until: show(document, folder, stop, until)
 
 
+def most_workers() -> int:
+    """More ingest processes would only wait for each other."""
+    return min(MOST_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1))
+
+
 def check(plan: Plan) -> None:
     """Refuse what cannot be run before anything is started. Raises WrongUsage."""
     areas = known_areas()
-    workers = min(MOST_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1))
-    for name, value, most in (("--workers", plan.workers, workers), ("--broker-shards", plan.shards, len(areas))):
+    for name, value, most in (
+        ("--broker-shards", plan.shards, len(areas)),
+        ("--workers", plan.workers, most_workers()),
+    ):
         if not 1 <= value <= most:
             raise WrongUsage(f"{name} {value}: allowed: 1 to {most}")
     check_storage()
