@@ -13,6 +13,7 @@ from analytics.detectors.detector import Detector
 from analytics.detectors.drift import Drift
 from analytics.detectors.implausible import Implausible, bounds
 from analytics.detectors.missing import Missing
+from analytics.detectors.neighbours import NOBODY, nearest
 from analytics.detectors.repeated import Repeated
 from analytics.detectors.reporting import Reporting
 from analytics.detectors.rows import Changes, Rows, joined
@@ -20,7 +21,6 @@ from analytics.detectors.shift import Shift
 from analytics.detectors.silent import Silent
 from analytics.detectors.spike import Spike, excursion
 from analytics.detectors.stuck import REACH, Stuck, rare_length
-from analytics.indices.neighbours import NOBODY, nearest
 from devices.family import FAMILIES
 from tests.detector_world import BEGIN_US, SECOND_US, fleet_of, series
 from tests.evaluation import fleet as simulated

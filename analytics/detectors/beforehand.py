@@ -12,6 +12,7 @@ from analytics.alarms.senders import Senders
 from analytics.columns import Columns
 from analytics.detectors import all_detectors
 from analytics.detectors.detector import Detector
+from analytics.detectors.neighbours import nearest
 from analytics.detectors.rows import Fleet
 from analytics.detectors.watch import Watch
 from devices.family import FAMILIES, Family
@@ -23,6 +24,7 @@ def main() -> None:
     """Let every detector of every family judge a device that says a few things; whatever it finds is forgotten."""
     began = time.monotonic()
     Senders().take(few_readings(next(iter(FAMILIES.values()))))
+    nearest(np.zeros(2, np.float32), np.zeros(2, np.float32), np.zeros(2, np.int16))
     for family in FAMILIES.values():
         watch = Watch(family, all_detectors(), failed)
         watch.grow(one_device())

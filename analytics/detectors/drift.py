@@ -8,8 +8,8 @@ import numpy.typing as npt
 from analytics.detectors.compiled import Array, compiled, f4, fetch, later, lines_of
 from analytics.detectors.detector import NO_CHANGES, Changes, Detector, Rows, State, latched
 from analytics.detectors.layout import Records
+from analytics.detectors.neighbours import NOBODY, nearest
 from analytics.detectors.rows import Floats, Ints, joined
-from analytics.indices.neighbours import NOBODY, nearest
 from devices.family import Family
 
 HOUR_US = 3_600_000_000

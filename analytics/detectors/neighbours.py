@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from analytics.detectors.compiled import Array, compiled
+
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
 
@@ -56,19 +58,32 @@ def _around(north: Floats, east: Floats, asking: Ints, cell_km: float, k: int) -
     cell = y * width + x
     order = np.argsort(cell, kind="stable")
     filled = cell[order]
-    places = np.full((len(asking), k), -1, np.int64)
+    # Cells that lie side by side in a row lie side by side in the order.
+    rows = cell[asking] + width * np.array([[-1], [0], [1]])
+    first, last = np.searchsorted(filled, rows - 1, "left"), np.searchsorted(filled, rows + 1, "right")
+    places = np.full((len(asking), k), NOBODY, np.int64)
     distance = np.full((len(asking), k), np.inf)
-    for dy in (-1, 0, 1):  # cells that lie side by side in a row lie side by side in the order
-        first = np.searchsorted(filled, cell[asking] + dy * width - 1, "left")
-        last = np.searchsorted(filled, cell[asking] + dy * width + 1, "right")
-        most = int((last - first).max(initial=0))
-        for nth in range(most):
-            at = np.minimum(first + nth, len(order) - 1)
-            other = order[at]
-            km = np.hypot(north[other] - north[asking], east[other] - east[asking])
-            km = np.where((first + nth < last) & (other != asking), km, np.inf)
-            closer = km < distance[:, -1]
-            distance[closer, -1], places[closer, -1] = km[closer], other[closer]
-            rank = np.argsort(distance, axis=1, kind="stable")
-            distance, places = np.take_along_axis(distance, rank, 1), np.take_along_axis(places, rank, 1)
-    return places, distance
+    look_around(north, east, asking, order, first, last, places, distance)
+    return places, np.sqrt(distance)
+
+
+@compiled
+def look_around(
+    north: Array, east: Array, asking: Array, order: Array, first: Array, last: Array, places: Array, distance: Array
+) -> None:
+    """Put the nearest of three stretches of `order` into `places`, with the square of their distance; of equals the
+    first."""
+    k = places.shape[1]
+    for i in range(len(asking)):
+        me = asking[i]
+        for row in range(3):
+            for at in range(first[row, i], last[row, i]):
+                other = order[at]
+                km2 = (north[other] - north[me]) ** 2 + (east[other] - east[me]) ** 2
+                if other == me or not km2 < distance[i, k - 1]:
+                    continue
+                rank = k - 1
+                while rank > 0 and distance[i, rank - 1] > km2:
+                    distance[i, rank], places[i, rank] = distance[i, rank - 1], places[i, rank - 1]
+                    rank -= 1
+                distance[i, rank], places[i, rank] = km2, other
