@@ -2,9 +2,8 @@
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dothi.errors import Refused, WrongUsage
 
@@ -54,8 +53,7 @@ def cache() -> Path:
     return (Path(chosen) if chosen.startswith("/") else Path.home() / ".cache") / "dothi"
 
 
-@dataclass(frozen=True)
-class Stack:
+class Stack(NamedTuple):
     """A running stack: addresses with credentials, and the whole document that `dothi up` wrote."""
 
     folder: Path | None
