@@ -1,13 +1,15 @@
 """One pass over the bytes of JSON messages takes what reading each with care gives, or leaves the message alone."""
 
 import json
+from random import Random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.family import FAMILIES
+from devices.family import FAMILIES, Family, Metric
 from devices.native import native_reader
 from devices.native_scan import FIELDS, NO
 from devices.native_text import Text
@@ -19,20 +21,20 @@ NUMBERS = ("0", "-0", "-0.0", "00", "01", "1.", ".5", "-", "+1", "1e2", "1E-2", 
 NUMBERS += ("1" * 19, "9" * 18, "0." + "3" * 17, "0." + "3" * 18, "12.3456789012345678", "5", "63.25", "null", "true")
 
 
-def taken(payloads: list[bytes]) -> tuple[list[list[tuple[Any, ...]]], list[int]]:
+def taken(payloads: list[bytes], family: Family = FAMILY) -> tuple[list[list[tuple[Any, ...]]], list[int]]:
     """The readings of each message, and the messages that are left."""
-    rows, left = Text(FAMILY).read(payloads)
+    rows, left = Text(family).read(payloads)
     found: list[list[tuple[Any, ...]]] = [[] for _ in payloads]
     for place, element, time, seq, boot, values in zip(*(column.tolist() for column in rows), strict=True):
         found[place].append((element, time, seq, boot, repr(values)))
     return found, left.tolist()
 
 
-def with_care(payload: bytes) -> list[tuple[Any, ...]]:
+def with_care(payload: bytes, family: Family = FAMILY) -> list[tuple[Any, ...]]:
     """The same of a message whose every reading is whole, one by one from its document."""
     document = msgspec.json.decode(payload)
     items = document if type(document) is list else [document]
-    read, found = native_reader(FAMILY), []
+    read, found = native_reader(family), []
     for place, item in enumerate(items):
         reading = read(item, payload)
         assert isinstance(reading, Reading)
@@ -127,3 +129,54 @@ def test_bytes_that_were_changed(payload: bytes, changes: list[tuple[int, int, i
     assert found[0] == found[2] == with_care(good)
     if 1 not in left:
         assert found[1] == with_care(payload)
+
+
+# Of every family
+
+PAYLOADS = 1500
+BLANKS = ("", "", "", " ", "\n", "\t\r")
+ODD = ("0", "-0", "-0.0", "01", "1.", "1e5", "null", "true", '"x"', "-", "9" * 18, "9" * 19, "0." + "0" * 17 + "1")
+COUNTS = ("0", "1", "1763690400000", "253402300799999", "253402300800000", "9223372036854775807", "9223372036854775808")
+BYTES = b'{}[]":,.-e0159 \0\\\xffat\n'
+
+
+def value_of(metric: Metric, chance: Random) -> str:
+    """As a device may write it, or as it must not."""
+    if metric.states and chance.random() < 0.95:
+        return json.dumps(chance.choice(metric.states))
+    value = chance.uniform(max(metric.low, -1e3), min(metric.high, 1e3))
+    ways = repr(value), f"{value:.{chance.randint(0, 20)}f}", f"{value:e}", repr(metric.low), repr(metric.high)
+    return chance.choice((*ways, f"{value:.2f}", f"{value:.1f}", str(int(value)), chance.choice(ODD)))
+
+
+def reading(family: Family, chance: Random) -> str:
+    """Fields in any order, with blanks anywhere; at times a metric for the second time."""
+    metrics = chance.sample(family.metrics, chance.randint(1, min(5, len(family.metrics))))
+    sent = [*metrics, metrics[0]] if chance.random() < 0.03 else metrics
+    values = ",".join(f'{chance.choice(BLANKS)}"{metric.name}":{value_of(metric, chance)}' for metric in sent)
+    fields = [f'"metrics":{chance.choice(BLANKS)}{{{values}}}']
+    fields += [f'"{name}" :{chance.choice(COUNTS[:5])}' for name in ("time", "seq", "boot") if chance.random() < 0.8]
+    fields += [f'"seq":{chance.choice(COUNTS)}'] if chance.random() < 0.05 else []
+    chance.shuffle(fields)
+    return "{" + f"{chance.choice(BLANKS)},".join(fields) + "}"
+
+
+def payload(family: Family, chance: Random) -> bytes:
+    """A message or a list of some, half of them with bytes changed."""
+    several = ",".join(reading(family, chance) for _ in range(chance.randint(0, 4)))
+    made = (reading(family, chance) if chance.random() < 0.5 else f"[{several}]").encode()
+    for _ in range(chance.choice((0, 0, 1, 3))):
+        at, cut = chance.randrange(len(made) + 1), chance.choice((0, 1, 5))
+        made = made[:at] + bytes([chance.choice(BYTES)]) + made[at + cut :]
+    return made
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_taken_of_any_family_is_what_care_gives(name: str) -> None:
+    family, chance = FAMILIES[name], Random(name)  # noqa: S311  no secret
+    payloads = [payload(family, chance) for _ in range(PAYLOADS)]
+    found, left = taken(payloads, family)
+    some = set(range(PAYLOADS)) - set(left)
+    assert len(some) > PAYLOADS / 20
+    for place in some:
+        assert found[place] == with_care(payloads[place], family), payloads[place]
