@@ -19,6 +19,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +49,36 @@ PARTS = ("broker", "workers", "analyst")
 
 def measure(stack: RunningStack, fleet: Fleet, asked: argparse.Namespace, duplicates: float) -> list[dict[str, Any]]:
     """One share of duplicates on a stack that knows the fleet: one window after the other."""
-    shares = Shares(LATE, duplicates, 0.0)
+    found = []
+    with (
+        moving(stack, fleet, Shares(LATE, duplicates, 0.0), asked.rate, asked.warm),
+        contextlib.closing(Server(stack.document["processes"]["database"])) as server,
+    ):
+        for place in range(asked.windows):
+            by_turns = asked.turns if place % 2 else []
+            if asked.turns:
+                switch(stack, asked.turns, bool(place % 2))
+            found.append({"duplicates": duplicates, "with": by_turns, **window(stack, server, asked.seconds)})
+    return found
+
+
+@contextlib.contextmanager
+def moving(stack: RunningStack, fleet: Fleet, shares: Shares, rate: float, warm_s: float) -> Iterator[None]:
+    """A city that sends so many messages/s while the block runs, and has for `warm_s` before it."""
     start = time.time() + LEAD_S + len(fleet) / 1e6
-    city = City(fleet, start=start, boot=int(start), speed=asked.rate / natural_rate(fleet, shares), shares=shares)
+    city = City(fleet, start=start, boot=int(start), speed=rate / natural_rate(fleet, shares), shares=shares)
     brokers = [Broker(one["url"], tuple(one["areas"])) for one in stack.document["brokers"]]
     stop = threading.Event()
     sending = threading.Thread(
         target=lambda: drive(city, brokers, start=start, seconds=None, stop=stop, tally=Tally()), daemon=True
     )
     sending.start()
-    time.sleep(max(0.0, start + asked.warm - time.time()))
-    found = []
-    with contextlib.closing(Server(stack.document["processes"]["database"])) as server:
-        for place in range(asked.windows):
-            by_turns = asked.turns if place % 2 else []
-            if asked.turns:
-                switch(stack, asked.turns, bool(place % 2))
-            found.append({"duplicates": duplicates, "with": by_turns, **window(stack, server, asked.seconds)})
-    stop.set()
-    sending.join()
-    return found
+    time.sleep(max(0.0, start + warm_s - time.time()))
+    try:
+        yield
+    finally:
+        stop.set()
+        sending.join()
 
 
 def switch(stack: RunningStack, settings: list[str], on: bool) -> None:

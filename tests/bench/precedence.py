@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import tempfile
-import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -23,14 +22,10 @@ import psycopg
 from analytics.consume import BOARDS, CONSUMER
 from devices.enroll_columns import enroll_columns
 from dothi.output import print_json, print_table
-from simulators.city import City, natural_rate
 from simulators.districts import zones_of
-from simulators.drive import LEAD_S, drive
 from simulators.fleet import Fleet, build, districts, pieces
-from simulators.publish import Broker
 from simulators.schedule import Shares
-from simulators.tally import Tally
-from tests.bench.families import spent
+from tests.bench.families import moving, spent
 from tests.bench.spending import Server
 from tests.stack import RunningStack, running_stack
 
@@ -84,18 +79,11 @@ def window(stack: RunningStack, server: Server, seconds: float) -> dict[str, Any
 
 def measured(stack: RunningStack, fleet: Fleet, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """One window after the other."""
-    shares = Shares(0.02, 0.01, 0.0)
-    start = time.time() + LEAD_S + len(fleet) / 1e6
-    city = City(fleet, start=start, boot=int(start), speed=asked.rate / natural_rate(fleet, shares), shares=shares)
-    brokers = [Broker(one["url"], tuple(one["areas"])) for one in stack.document["brokers"]]
-    stop = threading.Event()
-    sending = threading.Thread(
-        target=lambda: drive(city, brokers, start=start, seconds=None, stop=stop, tally=Tally()), daemon=True
-    )
-    sending.start()
-    time.sleep(max(0.0, start + asked.warm - time.time()))
     found = []
-    with contextlib.closing(Server(stack.document["processes"]["database"])) as server:
+    with (
+        moving(stack, fleet, Shares(0.02, 0.01, 0.0), asked.rate, asked.warm),
+        contextlib.closing(Server(stack.document["processes"]["database"])) as server,
+    ):
         for place in range(asked.windows):
             shipped = niceness(stack)
             least = min(own for own, _ in shipped.values()), 0
@@ -105,8 +93,6 @@ def measured(stack: RunningStack, fleet: Fleet, asked: argparse.Namespace) -> li
             print_json(found[-1])
             if place % 2:
                 give(shipped)
-    stop.set()
-    sending.join()
     return found
 
 
