@@ -1,4 +1,4 @@
-"""Whole columns between PostgreSQL's binary formats and numpy, without a loop over rows. None of them has NULLs."""
+"""Whole columns between PostgreSQL's binary formats and numpy, without a loop over rows. None that comes has NULLs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,15 +17,22 @@ def columns_of(connection: psycopg.Connection, query: sql.Composed, types: str) 
     """The columns that a query gives, numpy types such as "i4 i8 f8" that must be those of the query.
 
     One row of arrays rather than a row for each: numpy takes an array over as it is. Times are µs since 2000-01-01 UTC.
+    Of a column whose type ends with "?" come the values that are not NULL.
     """
     kinds = types.split()
     names = [sql.Identifier(f"c{place}") for place in range(len(kinds))]
-    gathered = sql.SQL(", ").join(sql.SQL("array_agg({})").format(name) for name in names)
+    gathered = sql.SQL(", ").join(gathering(name, kind) for name, kind in zip(names, kinds, strict=True))
     whole = sql.SQL("select {} from ({}) q ({})").format(gathered, query, sql.SQL(", ").join(names))
     with connection.cursor(binary=True) as cursor:
         result = cursor.execute(whole).pgresult
         assert result is not None  # execute gave a result or raised
-        return [elements(result.get_value(0, place), f">{kind}") for place, kind in enumerate(kinds)]
+        return [elements(result.get_value(0, place), f">{kind.rstrip('?')}") for place, kind in enumerate(kinds)]
+
+
+def gathering(name: sql.Identifier, kind: str) -> sql.Composed:
+    """A column as one array."""
+    only = sql.SQL(" filter (where {} is not null)").format(name) if kind.endswith("?") else sql.SQL("")
+    return sql.SQL("array_agg({}){}").format(name, only)
 
 
 def elements(raw: bytes | None, kind: str) -> npt.NDArray[Any]:

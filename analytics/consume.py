@@ -1,7 +1,7 @@
 """From the stream of batches to columns: which batches come next, and the rows they are."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import accumulate, groupby
 from typing import NamedTuple
@@ -83,22 +83,58 @@ def taken_from(family: Family, rows: Iterable[tuple[str, int, int, datetime, dat
     return Taken(family, tuple(batches), sum(counts), min(earliest), max(latest))
 
 
-def read(connection: psycopg.Connection, taken: Taken, numbered: bool = False) -> Columns:
+class Sent:
+    """The metrics of each family that some row has had, of those that were read with it. A row costs the server by its
+    columns, empty ones included, and devices send half of what their family knows: only these are asked for."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, set[int]] = {}
+
+    def places(self, family: Family) -> list[int] | None:
+        """Places of the metrics to ask for, among those of the family; None while nothing is known."""
+        known = self._places.get(family.name)
+        return None if known is None else sorted(known)
+
+    def note(self, columns: Columns) -> None:
+        """Rows that were read with all metrics."""
+        there = np.flatnonzero(~np.isnan(columns.values).all(axis=0)).tolist()
+        self._places.setdefault(columns.family.name, set()).update(there)
+
+
+def read(connection: psycopg.Connection, taken: Taken, numbered: bool = False, sent: Sent | None = None) -> Columns:
     """All rows of the batches. The transaction must have taken them, so that they are committed.
 
-    `numbered`: each row with the batch it came in.
+    `numbered`: each row with the batch it came in. `sent`: what to ask for first; a row that has another metric is
+    noticed, and then all are read again with all.
     """
-    metrics = [sql.SQL("coalesce({}::float8, 'NaN')").format(sql.Identifier(m.name)) for m in taken.family.metrics]
+    places = sent.places(taken.family) if sent else None
+    columns = None if places is None else read_some(connection, taken, numbered, places)
+    if columns is None:
+        columns = read_some(connection, taken, numbered, range(len(taken.family.metrics)))
+        assert columns is not None  # no metric is beyond all
+        if sent:
+            sent.note(columns)
+    return check(taken, columns)
+
+
+def read_some(connection: psycopg.Connection, taken: Taken, numbered: bool, places: Sequence[int]) -> Columns | None:
+    """The rows with the metrics at these places; None when one of the rows has another."""
+    named = [sql.SQL("{}::float8").format(sql.Identifier(metric.name)) for metric in taken.family.metrics]
+    wanted = [sql.SQL("coalesce({}, 'NaN')").format(named[place]) for place in places]
+    others = sql.SQL(", ").join(name for place, name in enumerate(named) if place not in places)
+    beyond = [sql.SQL("coalesce({})").format(others)] if len(places) < len(named) else []
     number = [sql.SQL("batch")] if numbered else []
     query = sql.SQL("select device, area, time, seq, received, {} from {} where {}").format(
-        sql.SQL(", ").join(metrics + number), sql.Identifier("reading", taken.family.name), taken.condition
+        sql.SQL(", ").join(wanted + beyond + number), sql.Identifier("reading", taken.family.name), taken.condition
     )
-    types = "i4 i2 i8 i8 i8" + " f8" * len(metrics) + " i8" * len(number)
+    types = "i4 i2 i8 i8 i8" + " f8" * len(wanted) + " f8?" * len(beyond) + " i8" * len(number)
     device, area, time, seq, received, *found = columns_of(connection, query, types)
-    values: FloatArray = np.empty((len(device), len(metrics)))
-    for place, column in enumerate(found[: len(metrics)]):
+    if beyond and len(found[len(wanted)]):
+        return None
+    values: FloatArray = np.full((len(device), len(named)), np.nan)
+    for place, column in zip(places, found, strict=False):
         values[:, place] = column
-    columns = Columns(
+    return Columns(
         taken.family,
         device,
         area,
@@ -109,7 +145,6 @@ def read(connection: psycopg.Connection, taken: Taken, numbered: bool = False) -
         taken.batches,
         found[-1] if numbered else None,
     )
-    return check(taken, columns)
 
 
 def check(taken: Taken, columns: Columns) -> Columns:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import psycopg
 
 from analytics.columns import Columns
-from analytics.consume import Taken, read
+from analytics.consume import Sent, Taken, read
 
 
 class Ahead:
@@ -19,6 +19,7 @@ class Ahead:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
+        self._sent = Sent()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
 
     def __enter__(self) -> "Ahead":
@@ -31,7 +32,7 @@ class Ahead:
         """The rows of what was taken, in its order, each read while the one before is worked on."""
         waiting: deque[Future[Columns]] = deque()
         for batches in taken:
-            waiting.append(self._thread.submit(read, self._connection, batches))
+            waiting.append(self._thread.submit(read, self._connection, batches, sent=self._sent))
             if len(waiting) > 1:
                 yield waiting.popleft()
         yield from waiting
