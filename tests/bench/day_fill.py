@@ -107,8 +107,8 @@ def load(database: tuple[str, str], folder: Path, readings: int, ahead_s: float,
         process.start()
     began = time.monotonic()
     try:
-        while any(process.is_alive() for process in processes):
-            processes[0].join(TOLD_EVERY_S)
+        while alive := [process for process in processes if process.is_alive()]:
+            alive[0].join(TOLD_EVERY_S)
             rows = sum(one.value for one in told)
             say(f"{rows:,} rows, {rows / (time.monotonic() - began):,.0f}/s; {free_gb(folder):.1f} GB free")
     finally:
