@@ -86,6 +86,15 @@ class Follower(Protocol):
 
 
 @runtime_checkable
+class Settling(Protocol):
+    """A follower that works beside the stream on what it was given."""
+
+    def settle(self, connection: psycopg.Connection) -> None:
+        """Wait until all of a round is done, before the position is committed. Raises what failed."""
+        ...
+
+
+@runtime_checkable
 class Counting(Protocol):
     """A follower that counts more of itself than its work."""
 
@@ -251,6 +260,10 @@ def one_round(
             for follower in analyst.followers if len(columns.device) else ():
                 with meters.working(follower.name):
                     follower.take(connection, columns)
+        for follower in analyst.followers:
+            if isinstance(follower, Settling):
+                with meters.working(f"{follower.name}: settle"):
+                    follower.settle(connection)
         done = time.monotonic()
     meters.took(f"{consumer}: commit", time.monotonic() - done)
     if consumer == CONSUMER:  # each reading is counted once

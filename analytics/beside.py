@@ -109,6 +109,11 @@ class Beside:
             raise self.failed
         return False
 
+    def wait(self, job: Job, connection: psycopg.Connection) -> None:
+        """Until a job is done. Raises what failed."""
+        while not job.done.wait(LOOK_S):
+            self.step(connection)
+
     def close(self) -> None:
         """Begin nothing more and end what is under way."""
         with self._changed:

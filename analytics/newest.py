@@ -39,6 +39,7 @@ TOLD_EVERY_S = 10.0
 # The planner knows nothing of rows that have just come and would scan the whole table: a lookup for each is right.
 BY_KEY = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off"
 ANYHOW = "reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan"
+REBUILDS, TAKES = 1, 20  # numbers of hands, apart from the other hands of an analyst
 # The newest chunk that has anything of a device ends its look-up; without this all chunks are asked (0.1 against 1 ms a
 # device with 95 chunks).
 IN_ORDER = "set local timescaledb.enable_chunk_append = on"
@@ -52,19 +53,44 @@ update rollup.newest_state set as_of = least(now(), (
 """
 
 
+class Taker:
+    """A connection that takes over what it is given; `rows`: how much of this round."""
+
+    def __init__(self, hands: Beside) -> None:
+        self.hands = hands
+        self.rows = 0
+        self._job: Job | None = None
+
+    def give(self, piece: Piece, rows: int) -> None:
+        """One more family."""
+        self.rows += rows
+        self._job = self.hands.give(Job(iter([piece])))
+
+    def wait(self, connection: psycopg.Connection) -> None:
+        """Until the last one is done."""
+        if self._job:
+            self.hands.wait(self._job, connection)
+        self._job, self.rows = None, 0
+
+
 class Newest:
-    """Follower: takes a reading over where it is newer, by (time, seq), than what is kept."""
+    """Follower: takes a reading over where it is newer, by (time, seq), than what is kept.
+
+    To take it over twice changes nothing. So it is done on connections of its own, by several families at a time, and
+    is committed before the position that says so; what came in between is done again after a failure.
+    """
 
     name = "newest"
 
     def __init__(self, step: int = STEP, beside: int = 0, consumer: str = CONSUMER) -> None:
-        """`beside`: how many further connections rebuild; 0: the caller's does, for a moment in each tick; `consumer`:
-        the name under which the caller takes batches."""
+        """`beside`: how many further connections take over, and as many rebuild; 0: the caller's does both, for a
+        moment in each tick; `consumer`: the name under which the caller takes batches."""
         self._consumer = consumer
         self._step = step
         self._beside = beside
         self._hands: list[Beside] = []
         self._jobs: list[Job] = []
+        self._takers: list[Taker] = []
         self._complete = False
         self._next = 0
         self._told = 0.0
@@ -73,6 +99,9 @@ class Newest:
     def reset(self, connection: psycopg.Connection) -> None:
         """Know which devices have a row; begin a rebuild where there is no word of one."""
         self._leave()
+        for taker in self._takers:
+            taker.hands.close()
+        self._takers = [Taker(Beside(connection, TAKES + number)) for number in range(self._beside)]
         row = connection.execute("select next, complete from rollup.newest_state").fetchone()
         self._next, self._complete = row or (0, False)
         if row is None:
@@ -81,13 +110,18 @@ class Newest:
 
     def take(self, connection: psycopg.Connection, columns: Columns) -> None:
         """Insert devices that have no row yet, then take over what is newer."""
-        taken, strangers = together(columns), self._strangers(columns)
-        connection.execute(BY_KEY)
-        if len(strangers):
-            connection.execute(insert(taken, self._complete), (strangers.tolist(),))
-            self._known[strangers] = True
-        connection.execute(update(taken, self._complete))
-        connection.execute(ANYHOW)
+        strangers = self._strangers(columns)
+        self._known[strangers] = True
+        piece = partial(take_over, together(columns), strangers.tolist(), self._complete)
+        if self._takers:
+            min(self._takers, key=lambda taker: taker.rows).give(piece, len(columns.device))
+        else:
+            piece(connection)
+
+    def settle(self, connection: psycopg.Connection) -> None:
+        """Wait until all that was given is taken over and committed. Raises what failed."""
+        for taker in self._takers:
+            taker.wait(connection)
 
     def tick(self, connection: psycopg.Connection, now: datetime) -> None:
         """Say how fresh the tables are; or rebuild for a moment."""
@@ -131,7 +165,7 @@ class Newest:
         """Let others rebuild while rounds go on. It begins anew with a new process: what is there does no harm."""
         if not self._hands:
             starts = count(0, self._step)
-            self._hands = [Beside(connection, number + 1) for number in range(self._beside)]
+            self._hands = [Beside(connection, REBUILDS + number) for number in range(self._beside)]
             self._jobs = [hands.give(Job(self._pieces(starts, highest))) for hands in self._hands]
         for hands in self._hands:
             hands.step(connection)
@@ -176,6 +210,15 @@ class Newest:
         self._known = known_devices(connection, True)
         self._complete = True
         log.info("newest values are complete", devices=int(self._known.sum()))
+
+
+def take_over(taken: Taken, strangers: list[int], complete: bool, connection: psycopg.Connection) -> None:
+    """Insert devices that have no row yet, then take over what is newer."""
+    connection.execute(BY_KEY)
+    if strangers:
+        connection.execute(insert(taken, complete), (strangers,))
+    connection.execute(update(taken, complete))
+    connection.execute(ANYHOW)
 
 
 def begin_rebuild(connection: psycopg.Connection) -> None:

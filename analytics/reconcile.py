@@ -7,7 +7,15 @@ from psycopg import sql
 
 from analytics.newest_rows import listed, newest_columns, newest_table
 from devices.family import FAMILIES, Family
-from devices.relations import ViewBody, grow_table, reading_expressions, refuse_change, table_columns, with_retries
+from devices.relations import (
+    ViewBody,
+    grow_table,
+    reading_expressions,
+    refuse_change,
+    sample_little,
+    table_columns,
+    with_retries,
+)
 from devices.relations import replace_view as replace_city_view
 
 REBUILDING = sql.SQL("not coalesce((select s.complete from rollup.newest_state s), false)")
@@ -44,12 +52,16 @@ def reconcile_newest(connection: psycopg.Connection, family: Family, complete: b
     present = table_columns(connection, "rollup", name)
     if present:
         refuse_change(family, present, wanted)
-        return [f"added {column} to rollup.{name}" for column in grow_table(connection, table, present, wanted)]
+        missing = grow_table(connection, table, present, wanted)
+        sampled = len(sample_little(connection, table)) > len(missing)
+        done = [f"added {column} to rollup.{name}" for column in missing]
+        return done + ([f"rollup.{name} is sampled less"] if sampled else [])
     columns = listed(sql.SQL("{} " + kind).format(sql.Identifier(column)) for column, kind in wanted.items())
     # Half of each page stays free, so that a new version finds room beside the old one and no index is touched.
     connection.execute(
         sql.SQL("create unlogged table {} ({}, primary key (device)) with (fillfactor = 50)").format(table, columns)
     )
+    sample_little(connection, table)
     for keys in ("area, name", "name") if complete else ():
         connection.execute(sql.SQL("create index on {} (" + keys + ")").format(table))
     return [f"created rollup.{name}"]

@@ -48,6 +48,14 @@ select attname::text, format_type(atttypid, atttypmod) from pg_attribute
 where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum
 """  # as information_schema.columns says it, at a fifth of its cost
 
+UNSAMPLED = """
+select attname::text from pg_attribute
+where attrelid = %s::regclass and attnum > 0 and not attisdropped and coalesce(attstattarget, -1) = -1 order by attnum
+"""
+SAMPLED = 10
+"""ANALYZE looks at 300 rows for each of so many: a tenth of the usual 30,000. Tables and chunks that grow all the time
+are looked at all the time, and all that is asked of them is asked by key, by time or by batch."""
+
 ViewBody = tuple[dict[str, sql.Composable], sql.Composable]
 
 
@@ -131,6 +139,19 @@ def grow_table(
         connection.execute(sql.SQL("alter table {} {}").format(table, add))
         connection.execute("select set_config('statement_timeout', '0', true)")
     return missing
+
+
+def sample_little(connection: psycopg.Connection, table: sql.Identifier) -> list[str]:
+    """Let ANALYZE take few rows of a table and of its chunks, those to come too; returns the columns that this changed.
+    What somebody has set otherwise stays. Readers and writers do not wait for it."""
+    found = connection.execute(UNSAMPLED, (table.as_string(connection),)).fetchall()
+    columns = [name for (name,) in found]
+    if columns:
+        few = sql.SQL(", ").join(
+            sql.SQL("alter column {} set statistics {}").format(sql.Identifier(name), SAMPLED) for name in columns
+        )
+        connection.execute(sql.SQL("alter table {} {}").format(table, few))
+    return columns
 
 
 def table_columns(connection: psycopg.Connection, schema: str, table: str) -> dict[str, str]:

@@ -214,3 +214,34 @@ def test_work_is_shared_by_sessions_of_the_same_role(database: Database) -> None
     while database.execute(mine + " and backend_type = 'client backend'").fetchone() != (0,):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+TARGETS = """
+select t.relname::text, array_agg(distinct t.target order by t.target) from (
+    select c.relname, coalesce(a.attstattarget, -1)::int as target
+    from pg_attribute a join pg_class c on c.oid = a.attrelid
+    where a.attnum > 0 and not a.attisdropped and (a.attrelid = %(table)s::regclass
+          or a.attrelid in (select inhrelid from pg_inherits where inhparent = %(table)s::regclass))) t
+group by 1
+"""
+
+
+@pytest.mark.parametrize("table", ["reading.soil", "rollup.newest_soil", "rollup.next_soil", "ops.settled"])
+def test_few_rows_are_sampled_of_what_grows_all_the_time(database: Database, table: str) -> None:
+    database.execute(
+        "insert into reading.soil (time, seq, received, batch, device, area) "
+        "select now() - day * interval '1 day', 1, now(), 1, 1, 213 from generate_series(0, 2) day"
+    )
+    found = database.execute(TARGETS.encode(), {"table": table}).fetchall()
+    assert len(found) == (4 if table == "reading.soil" else 1), "chunks that came later, too"
+    assert all(targets == [relations.SAMPLED] for _, targets in found)
+
+
+def test_a_table_of_before_is_sampled_less_but_for_what_somebody_chose(database: Database) -> None:
+    database.execute(
+        "alter table reading.soil alter column device set statistics -1, alter column area set statistics 500"
+    )
+    assert list(reconcile.reconcile_family(database, FAMILIES["soil"])) == ["reading.soil is sampled less"]
+    assert list(reconcile.reconcile_family(database, FAMILIES["soil"])) == []
+    found = database.execute(TARGETS.encode(), {"table": "reading.soil"}).fetchall()
+    assert [targets for _, targets in found] == [[relations.SAMPLED, 500]]

@@ -332,7 +332,7 @@ def test_a_bucket_is_closed_beside_the_stream(connections: Connections, family: 
     world.now = midnight() + timedelta(hours=2, seconds=30)
     border = BORDER.replace("air_quality", family)
     world.tick_until(border, midnight() + timedelta(hours=2))
-    world.follower.hands.close()
+    world.follower.close()
     check(world)
 
 
@@ -354,9 +354,8 @@ def test_what_a_restart_forgot_is_read_again(connections: Connections, areas: in
     world.now = midnight() + timedelta(hours=25)
     days = BORDER.replace("1h", "1d")
     world.tick_until(days, midnight() + timedelta(hours=24))
-    world.follower.hands.close()
-    world.beside = False
-    world.rest()
+    world.tick_until("select count(*) from rollup.touched", 0)
+    world.follower.close()
     check(world)
 
 

@@ -244,6 +244,23 @@ def test_a_database_and_a_broker_of_ones_own(own_stack: RunningStack, tmp_path: 
     assert own_stack.query("select count(*) from city.plan") == [(18,)], "the reader's password still holds"
 
 
+def test_a_session_gives_back_what_a_large_statement_needed(own_stack: RunningStack) -> None:
+    with psycopg.connect(own_stack.document["database"], autocommit=True) as connection:
+        server = psutil.Process(connection.info.backend_pid)
+        connection.execute("select 1")
+        before = own_mib(server)
+        for _ in range(2):  # what glibc keeps it decides when the first large piece is freed
+            connection.execute("select array_agg(n), array_agg(n), array_agg(n) from generate_series(1, 300000) n")
+            connection.execute("select length(%b::bytea)", (bytes(12 * 2**20),))
+        assert own_mib(server) < before + 4
+
+
+def own_mib(process: psutil.Process) -> float:
+    """Memory of a process without pages that it shares."""
+    memory = process.memory_info()
+    return float(memory.rss - memory.shared) / 2**20
+
+
 def test_doctor_asks_the_running_database(own_stack: RunningStack) -> None:
     document = json.loads(own_stack.dothi("doctor", "--json").stdout)
     found = {finding["name"]: finding["found"] for finding in document["findings"]}

@@ -20,8 +20,9 @@ from analytics.rollup.again import Again, BatchesAgain, HoursAgain, batches_take
 from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
 from analytics.rollup.intervals import Intervals
-from analytics.rollup.late import remake, touch_late, touched_since
+from analytics.rollup.late import touch_late, touched_since
 from analytics.rollup.open_areas import OpenAreas
+from analytics.rollup.remaking import Remaking
 from analytics.rollup.rolling import Rolling
 from analytics.rollup.shape import gauges_only
 from analytics.rollup.width import DAY, HOUR, SECOND_US, WIDTHS
@@ -30,6 +31,7 @@ from devices.family import FAMILIES
 log = structlog.get_logger("analytics.rollup")
 
 GRACE_US = 15 * SECOND_US
+CLOSES, REMAKES = 0, 12  # numbers of hands, apart from the other hands of an analyst
 # Each piece is some thousand devices of millions: they are looked up, the registry is not read as a whole for each.
 PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 
@@ -37,7 +39,7 @@ PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 class Rollups:
     """Follower `rollups`. `consumer`: the name under which the caller takes batches; `budget_s`: work in one tick,
     so that other followers are not kept waiting; beyond it each family and width still gets one step ahead; `beside`:
-    whether a second connection does what is large, or the caller's; `open_every_s`: how often at most the open buckets
+    whether further connections do what is large, or the caller's; `open_every_s`: how often at most the open buckets
     of areas are written."""
 
     name = "rollups"
@@ -57,7 +59,7 @@ class Rollups:
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
-        self._pending: set[tuple[str, str]] = set()
+        self.remaking = Remaking(Here())
         self._again: list[Again] = []
         self._open_areas: dict[str, OpenAreas] = {}
         self._intervals = Intervals()
@@ -69,8 +71,9 @@ class Rollups:
 
     def reset(self, connection: psycopg.Connection) -> None:
         """Forget the sums, look up to where buckets are closed; begin to read again what was taken of the others."""
-        self.hands.close()
-        self.hands = Beside(connection) if self._beside else Here()
+        self.close()
+        self.hands = self._hands(connection, CLOSES)
+        self.remaking = Remaking(self._hands(connection, REMAKES))
         self._intervals = Intervals()
         now = microseconds(self._clock())
         places = {family: Places() for family in FAMILIES}
@@ -81,7 +84,9 @@ class Rollups:
         for family, name, until in rows.fetchall():
             if family in FAMILIES:
                 self._rollings[family][name] = Rolling(FAMILIES[family], WIDTHS[name], until, now, places[family])
-        self._pending = set(connection.execute("select distinct family, width from rollup.touched").fetchall())
+        for family, name in connection.execute("select distinct family, width from rollup.touched").fetchall():
+            if name in self._rollings.get(family, {}):
+                self.remaking.note(self._rollings[family][name])
         self._again = [again for widths in self._rollings.values() for again in self._read_again(connection, widths)]
         for again in self._again:
             self.hands.give(again.job)
@@ -90,6 +95,14 @@ class Rollups:
             for family, widths in self._rollings.items()
             if HOUR.name in widths and widths[HOUR.name].summing
         }
+
+    def close(self) -> None:
+        """Begin nothing more beside the stream, and end what is under way."""
+        for hands in (self.hands, self.remaking.hands):
+            hands.close()
+
+    def _hands(self, connection: psycopg.Connection, number: int) -> Beside | Here:
+        return Beside(connection, number) if self._beside else Here()
 
     def _read_again(self, connection: psycopg.Connection, widths: dict[str, Rolling]) -> Iterator[Again]:
         summing = [rolling for rolling in widths.values() if rolling.reading_again]
@@ -107,7 +120,7 @@ class Rollups:
         widths = self._rollings[columns.family.name]
         for rolling in widths.values():
             if touch_late(connection, columns, rolling.width, rolling.frozen):
-                self._pending.add((columns.family.name, rolling.width.name))
+                self.remaking.note(rolling)
             rows = np.arange(len(columns.time))
             if rolling.width is DAY and rolling.summing:
                 # Days are added up from their hours as these close; only what came too late for its hour is left.
@@ -123,7 +136,8 @@ class Rollups:
         deadline = time.monotonic() + self.budget_s
         connection.execute(PLANS)
         self._take_again(connection, deadline)
-        self._remake(connection, deadline)
+        for due in self.remaking.tick(connection, deadline):
+            self._stir(due.rolling.family.name)
         for widths in self._rollings.values():
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
                 while self._advance(connection, rolling, microseconds(now)) and time.monotonic() < deadline:
@@ -131,16 +145,6 @@ class Rollups:
         for areas in self._open_areas.values():
             if areas.due(self._open_every_s):
                 areas.write(connection, microseconds(now), self._interval_s(connection, areas.hour), self._open_every_s)
-
-    def _remake(self, connection: psycopg.Connection, deadline: float) -> None:
-        for family, width in sorted(self._pending, key=lambda pair: WIDTHS[pair[1]].seconds):
-            rolling = self._rollings[family][width]
-            self._stir(family)
-            while made := remake(connection, rolling.fresh, rolling.family, rolling.width, rolling.until):
-                if time.monotonic() >= deadline:
-                    break
-            if not made:
-                self._pending.discard((family, width))
 
     def _take_again(self, connection: psycopg.Connection, deadline: float) -> None:
         """Add what was read again."""
@@ -202,7 +206,7 @@ class Rollups:
         bucket = rolling.until
         whole = rolling.is_whole(bucket)
         grid = rolling.finish(connection)
-        self._pending.add((rolling.family.name, rolling.width.name))
+        self.remaking.note(rolling)
         self._stir(rolling.family.name)
         if rolling.width is HOUR and gauges_only(rolling.family):
             day = self._rollings[rolling.family.name][DAY.name]

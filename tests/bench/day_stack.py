@@ -10,40 +10,36 @@ from pathlib import Path
 
 import psycopg
 
+from analytics.consume import BOARDS, CONSUMER
 from dothi.settings import Stack, stack_at
 from tests.bench.day_fill import CITY, say
 
 UP_S, CAUGHT_UP_S, LOOK_S = 300.0, 7200.0, 10.0
 NEWEST = "select coalesce((select complete from rollup.newest_state), false)"
 BEHIND = """
-select count(*)::int from ops.batch
-where xid > coalesce((select xid from ops.consumer where consumer = 'analyst'), '0')
+select coalesce(max((select count(*) from ops.batch b where b.xid > coalesce(c.xid, '0'))), 0)::int
+from unnest(%s::text[]) strand left join ops.consumer c on c.consumer = strand
 """
-STORED = """
-select coalesce(sum(stored), 0) / 60.0 from ops.ledger where minute = date_trunc('minute', now()) - interval '1 minute'
-"""
+UNHEARD = "select coalesce(sum(devices), 0)::int from registry.device_count where state = 'enrolled'"
+FEW_BATCHES, FEW_DEVICES = 1000, 50_000
 BORDERS = """
 update rollup.closed set until = greatest(until, case width
     when '1d' then date_trunc('day', now() at time zone 'Asia/Ho_Chi_Minh') at time zone 'Asia/Ho_Chi_Minh'
     when '1h' then date_trunc('hour', now()) else date_trunc('minute', now()) end)
 """
-TAKEN = "insert into ops.consumer (consumer, xid) values ('analyst', pg_current_xact_id()) on conflict do nothing"
+TAKEN = """
+insert into ops.consumer (consumer, xid) select strand, pg_current_xact_id() from unnest(%s::text[]) strand
+on conflict do nothing
+"""
+STRANDS = [CONSUMER, BOARDS]
 
 
 def hand_over(owner: str) -> None:
-    """Let the analyst find a day that was taken before it was started: it makes the newest values from the readings, as
-    after a crash of the server, and rollups from the hour on in which it starts."""
+    """Let both strands of the analyst find a day that was taken before they were started: newest values are made from
+    the readings, as after a crash of the server, and rollups from the hour on in which it starts."""
     with psycopg.connect(owner, autocommit=True) as connection:
-        connection.execute(TAKEN)
+        connection.execute(TAKEN, (STRANDS,))
         connection.execute(BORDERS)
-
-
-def stored_per_s(database: str) -> float:
-    """Readings that were stored in a second, in the last whole minute."""
-    with psycopg.connect(database, autocommit=True) as connection:
-        row = connection.execute(STORED).fetchone()
-    assert row is not None  # an aggregate always gives a row
-    return float(row[0])
 
 
 @contextlib.contextmanager
@@ -69,18 +65,27 @@ def started(folder: Path, *arguments: str) -> Iterator[Stack]:
 
 
 def caught_up(stack: Stack) -> bool:
-    """Wait until newest values are complete and the batches are taken; whether they are. The hour that was open when
-    the analyst began is closed from readings, which goes on beside."""
+    """Wait until newest values are complete, both strands have taken what waits, and the devices of the day count as
+    heard; whether all that is so. The hour that was open when the analyst began is closed from readings, which goes on
+    beside."""
     end = time.monotonic() + CAUGHT_UP_S
     with psycopg.connect(stack.database, autocommit=True) as connection:
         while time.monotonic() < end:
-            complete = connection.execute(NEWEST).fetchone() == (True,)
-            (waiting,) = connection.execute(BEHIND).fetchone() or (0,)
-            if complete and waiting < 1000:
+            complete = bool(one_of(connection, NEWEST))
+            waiting, unheard = one_of(connection, BEHIND, STRANDS), one_of(connection, UNHEARD)
+            if complete and waiting < FEW_BATCHES and unheard < FEW_DEVICES:
                 return True
-            say(f"newest values {'complete' if complete else 'being made'}; {waiting} batches wait")
+            values = "complete" if complete else "being made"
+            say(f"newest values {values}; {waiting:,} batches wait; {unheard:,} devices are to be heard")
             time.sleep(LOOK_S)
     return False
+
+
+def one_of(connection: psycopg.Connection, query: str, *values: object) -> int:
+    """The only figure of the only row."""
+    row = connection.execute(query.encode(), values or None).fetchone()
+    assert row is not None  # each of them is an aggregate, or a select of one
+    return int(row[0])
 
 
 @contextlib.contextmanager

@@ -1,0 +1,73 @@
+"""Rows that late readings touched, made anew beside the stream: in passes, each over all families and widths."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import psycopg
+
+from analytics.beside import Beside, Here, Job, Piece
+from analytics.rollup.late import PIECE, remake
+from analytics.rollup.rolling import Rolling
+
+# A pass costs by the statement, one for each bucket of a family and width, however few rows are in it. So the next one
+# waits for a multiple of what the last one took: after a short one hardly at all.
+PAUSES, LONGEST_PAUSE_S = 4.0, 30.0
+
+
+class Due(NamedTuple):
+    """A family and width whose touched rows before a border (µs since 1970 UTC) are made anew."""
+
+    rolling: Rolling
+    until: int
+
+
+class Remaking:
+    """`hands`: who does it, nobody else's work; where it is the caller there is no pause."""
+
+    def __init__(self, hands: Beside | Here) -> None:
+        self.hands = hands
+        self._touched: set[Rolling] = set()
+        self._pass: Sequence[Due] = ()
+        self._job: Job | None = None
+        self._next = 0.0
+
+    def note(self, rolling: Rolling) -> None:
+        """Rows were touched, or those that are can be made anew now."""
+        self._touched.add(rolling)
+
+    def tick(self, connection: psycopg.Connection, deadline: float) -> Sequence[Due]:
+        """Begin a pass, where one is due, or go on with it; returns what has been gone through when it ends.
+
+        What the caller noted before is committed by now, and so is the border as it stands.
+        """
+        if not self._job and self._touched and time.monotonic() >= self._next:
+            self._begin()
+        while self.hands.step(connection) and time.monotonic() < deadline:
+            pass
+        if not self._job or not self._job.done.is_set():
+            return ()
+        self._job = None
+        return self._pass
+
+    def _begin(self) -> None:
+        """Hours before days, which may ask for them."""
+        some = sorted(self._touched, key=lambda rolling: (rolling.width.seconds, rolling.family.name))
+        self._touched = set()
+        self._pass = [Due(rolling, rolling.until) for rolling in some]
+        self._job = self.hands.give(Job(self._pieces(self._pass)))
+
+    def _pieces(self, some: Sequence[Due]) -> Iterator[Piece]:
+        began = time.monotonic()
+        for rolling, until in some:
+            made = PIECE
+
+            def piece(connection: psycopg.Connection, rolling: Rolling = rolling, until: int = until) -> None:
+                nonlocal made
+                made = remake(connection, rolling.fresh, rolling.family, rolling.width, until)
+
+            while made == PIECE:
+                yield piece
+        if isinstance(self.hands, Beside):
+            now = time.monotonic()
+            self._next = now + min(PAUSES * (now - began), LONGEST_PAUSE_S)
