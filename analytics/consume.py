@@ -119,10 +119,7 @@ def read(connection: psycopg.Connection, taken: Taken, numbered: bool = False, s
 
 def read_some(connection: psycopg.Connection, taken: Taken, numbered: bool, places: Sequence[int]) -> Columns | None:
     """The rows with the metrics at these places; None when one of the rows has another."""
-    named = [sql.SQL("{}::float8").format(sql.Identifier(metric.name)) for metric in taken.family.metrics]
-    wanted = [sql.SQL("coalesce({}, 'NaN')").format(named[place]) for place in places]
-    others = sql.SQL(", ").join(name for place, name in enumerate(named) if place not in places)
-    beyond = [sql.SQL("coalesce({})").format(others)] if len(places) < len(named) else []
+    wanted, beyond = expressions(taken.family, places)
     number = [sql.SQL("batch")] if numbered else []
     query = sql.SQL("select device, area, time, seq, received, {} from {} where {}").format(
         sql.SQL(", ").join(wanted + beyond + number), sql.Identifier("reading", taken.family.name), taken.condition
@@ -131,7 +128,7 @@ def read_some(connection: psycopg.Connection, taken: Taken, numbered: bool, plac
     device, area, time, seq, received, *found = columns_of(connection, query, types)
     if beyond and len(found[len(wanted)]):
         return None
-    values: FloatArray = np.full((len(device), len(named)), np.nan)
+    values: FloatArray = np.full((len(device), len(taken.family.metrics)), np.nan)
     for place, column in zip(places, found, strict=False):
         values[:, place] = column
     return Columns(
@@ -145,6 +142,14 @@ def read_some(connection: psycopg.Connection, taken: Taken, numbered: bool, plac
         taken.batches,
         found[-1] if numbered else None,
     )
+
+
+def expressions(family: Family, places: Sequence[int]) -> tuple[list[sql.Composed], list[sql.Composed]]:
+    """The metrics at these places, NaN where there is none; and, where there are others, the first that a row has."""
+    named = [sql.SQL("{}::float8").format(sql.Identifier(metric.name)) for metric in family.metrics]
+    others = [name for place, name in enumerate(named) if place not in places]
+    first = [sql.SQL("coalesce({})").format(sql.SQL(", ").join(others))] if others else []
+    return [sql.SQL("coalesce({}, 'NaN')").format(named[place]) for place in places], first
 
 
 def check(taken: Taken, columns: Columns) -> Columns:
