@@ -49,6 +49,7 @@ def main() -> None:
     one.add_argument("--ahead-s", type=float, default=3600.0, help="the day ends so long after the loading began")
     one.add_argument("--pause", type=Path, help="wait while this file exists")
     one.add_argument("--keep-free", type=float, default=8.0, help="GB that are left on the disk")
+    one.add_argument("--no-rollups", dest="rollups", action="store_false", help="what is asked of hours finds nothing")
     other = commands.add_parser("ask")
     other.add_argument("--rate", type=float, default=20_000.0, help="messages/s meanwhile; 0: none")
     other.add_argument("--warm-s", type=float, help="asked so long after sending began; else when devices were heard")
@@ -79,7 +80,8 @@ def loaded(arguments: argparse.Namespace) -> bool:
         done = load(urls, folder, arguments.readings, arguments.ahead_s, arguments.pause, free)
         if done:
             hand_over(owner)
-            fill(owner)
+            if arguments.rollups:
+                fill(owner)
     return done
 
 
