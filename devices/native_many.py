@@ -97,24 +97,28 @@ class Many:
 
     def read(self, payloads: list[bytes]) -> Rows:
         """The rows of those messages that are as they should be, all elements of a list or none."""
-        text, binary = sorted_out(payloads)
-        pieces = [*self._plain(payloads, text)] if len(text) else []
+        if max(map(len, payloads), default=0) > MAX_PAYLOAD:  # such a one is refused, as an empty one is
+            payloads = [payload if len(payload) <= MAX_PAYLOAD else b"" for payload in payloads]
+        return in_order([*self._pieces(payloads)], len(self._family.metrics))
+
+    def _pieces(self, payloads: list[bytes]) -> Iterator[Rows]:
+        """Nearly all are JSON, and read in one pass; the others are JSON that is written in another way, read from
+        objects, or CBOR."""
+        taken, left = self._text.read(payloads)
+        for row in np.flatnonzero(taken.seq == ABSENT).tolist():
+            taken.seq[row] = hash_seq(payloads[taken.message[row]])
+        if len(taken.message):
+            yield Rows(*taken)
+        if not len(left):
+            return
+        text, binary = (left[places] for places in sorted_out(some_of(payloads, left)))
+        if len(text):
+            wanted = some_of(payloads, text)
+            rows = self._rows(*spread(*self._decode(wanted)), wanted)
+            yield self._checked(rows._replace(message=text[rows.message]), self._usual.metrics, len(payloads))
         if len(binary):
             rows = in_order([*self._binary(payloads, binary)], len(self._family.metrics))
-            pieces.append(self._checked(rows, self._family.metrics, len(payloads)))
-        return in_order(pieces, len(self._family.metrics))
-
-    def _plain(self, payloads: list[bytes], places: Ints) -> Iterator[Rows]:
-        """The rows of messages in JSON: of most in one pass, of those that are written in another way from objects."""
-        taken, left = self._text.read(some_of(payloads, places))
-        for row in np.flatnonzero(taken.seq == ABSENT).tolist():
-            taken.seq[row] = hash_seq(payloads[places[taken.message[row]]])
-        yield Rows(places[taken.message], *taken[1:])
-        if len(left):
-            others = places[left]
-            wanted = some_of(payloads, others)
-            rows = self._rows(*spread(*self._decode(wanted)), wanted)
-            yield self._checked(rows._replace(message=others[rows.message]), self._usual.metrics, len(payloads))
+            yield self._checked(rows, self._family.metrics, len(payloads))
 
     def _binary(self, payloads: list[bytes], places: Ints) -> Iterator[Rows]:
         """The rows of messages in CBOR."""
@@ -230,9 +234,9 @@ def in_order(pieces: list[Rows], metrics: int) -> Rows:
 
 
 def sorted_out(payloads: list[bytes]) -> tuple[Ints, Ints]:
-    """Places of the payloads that can be messages in JSON, and of those in CBOR; of a size that is read."""
+    """Places of the payloads that can be messages in JSON, and of those in CBOR."""
     sizes = np.fromiter(map(len, payloads), dtype=np.int64, count=len(payloads))
-    places = np.flatnonzero((sizes > 0) & (sizes <= MAX_PAYLOAD))
+    places = np.flatnonzero(sizes)
     kind = KINDS[np.frombuffer(bytes(map(itemgetter(0), some_of(payloads, places))), dtype=np.uint8)]
     return places[kind == TEXT], places[kind == BINARY]
 

@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from devices.envelopes import Notice
 from devices.family import FAMILIES, Family
@@ -58,14 +60,6 @@ class Asked(NamedTuple):
     payload: bytes
 
 
-class Ack(NamedTuple):
-    """An application acknowledgement on its way to the connection that the device's messages came by."""
-
-    source: Source
-    topic: bytes
-    payload: bytes
-
-
 class Heard(NamedTuple):
     """What a foreign system says of a device of ours. `at`: time of receipt, microseconds since 1970 UTC."""
 
@@ -91,6 +85,8 @@ class Count(msgspec.Struct):
 
 
 Ledger = dict[tuple[int, str], Count]
+Acks = defaultdict[Source, list[tuple[bytes, bytes]]]
+"""Application acknowledgements (topic, payload), by the connection that the devices' messages came by."""
 
 
 def ledger_key(arrival: Arrival) -> tuple[int, str]:
@@ -110,7 +106,7 @@ class Batch:
         self.heard: list[Heard] = []  # those of devices that went, came or could not be decoded
         self.unknown: Counter[str] = Counter()  # fields that a profile does not know, by profile
         self.asked: list[Asked] = []
-        self.acks: list[Ack] = []  # made by the transaction that commits
+        self.acks = Acks(list)  # made by the transaction that commits
         self.replayed: list[tuple[int, int]] = []  # (id, received) of quarantine that this batch sends through again
         self.ledger: Ledger = defaultdict(Count)
         self.arrivals: list[Arrival] = []
@@ -120,12 +116,13 @@ class Batch:
         self.messages = 0  # that came, of all arrivals
         self._age_s = limits.age_s if age_s is None else age_s
         self._bytes = 0
+        self._stored = 0  # rows in columns
         self._opened: float | None = None
 
     @property
     def rows(self) -> int:
         """Rows to store and to quarantine; a message that waits counts as one."""
-        return sum(map(len, self.columns.values())) + len(self.quarantine) + len(self.waiting)
+        return self._stored + len(self.quarantine) + len(self.waiting)
 
     @property
     def time_left_s(self) -> float | None:
@@ -148,12 +145,16 @@ class Batch:
         self._bytes += arrival.size
         return self.ledger[ledger_key(arrival)]
 
-    def extend(self, family: Family, readings: Readings) -> None:
-        """Many readings of a family that are as they should be."""
-        if len(readings.order):
-            self._columns_of(family).extend(readings)
-            for arrival, rows in readings.arrivals():
-                self.ledger[ledger_key(arrival)].received += rows
+    def extend(self, readings: Sequence[tuple[Family, Readings]], arrivals: Sequence[Arrival]) -> None:
+        """Many readings that are as they should be, by family. `arrivals`: what may have brought them."""
+        some = [(family, rows) for family, rows in readings if len(rows.order)]
+        for family, rows in some:
+            self._columns_of(family).extend(rows)
+            self._stored += len(rows.order)
+        if some:
+            brought = np.bincount(np.concatenate([rows.arrival for _, rows in some]))
+            for place in np.flatnonzero(brought).tolist():
+                self.ledger[ledger_key(arrivals[place])].received += int(brought[place])
 
     def add(self, outcome: Outcome, arrival: Arrival, topic: bytes, count: Count, order: int = 0) -> None:
         """One reading, rejection or notice of a message. `order`: place of the message within the batch."""
@@ -202,6 +203,7 @@ class Batch:
             if refused:
                 return refused
         self._columns_of(family).add(device, reading, when, origin, order)
+        self._stored += 1
         return None
 
     def _columns_of(self, family: Family) -> Columns:
@@ -212,11 +214,10 @@ class Batch:
     def acknowledge(self) -> None:
         """Everything is committed: tell the broker, each connection in its own order, and the devices that ask."""
         for arrival in self.arrivals:
-            pids = [pid for pid in arrival.messages.pids if pid]
+            pids = arrival.messages.pids
+            if not all(pids):
+                pids = [pid for pid in pids if pid]
             if pids:
                 arrival.source.acknowledge(pids)
-        told: dict[Source, list[tuple[bytes, bytes]]] = defaultdict(list)
-        for source, topic, payload in self.acks:
-            told[source].append((topic, payload))
-        for source, messages in told.items():
+        for source, messages in self.acks.items():
             source.publish(messages)

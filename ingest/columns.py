@@ -28,11 +28,8 @@ class Origin(NamedTuple):
     payload: bytes
 
 
-class Sender(NamedTuple):
-    """How a reading came: the connection, and its message's topic."""
-
-    source: Source
-    topic: bytes
+Sender = tuple[Source, bytes]
+"""How a reading came: the connection, and its message's topic."""
 
 
 class Block:
@@ -212,18 +209,18 @@ class Columns:
         where = self._where[rows]
         pieces = np.searchsorted(self._starts, where, side="right") - 1
         places = where - self._starts[pieces]
-        found: dict[int, Sender] = {}
+        by_piece = np.argsort(pieces, kind="stable")
+        found: list[Sender] = []
         for piece in np.unique(pieces).tolist():
-            mine = np.flatnonzero(pieces == piece)
-            found.update(zip(mine.tolist(), self._senders_in(piece, places[mine]), strict=True))
-        return [found[place] for place in range(len(rows))]
+            found += self._senders_in(piece, places[pieces == piece])
+        return [found[place] for place in np.argsort(by_piece).tolist()]
 
     def _senders_in(self, piece: int, places: Ints) -> list[Sender]:
         """Of rows of one block, or of the single ones (piece 0)."""
         if piece:
             return self._blocks[piece - 1].senders(places)
         origins = [self._origins[place] for place in places.tolist()]
-        return [Sender(origin.arrival.source, origin.topic) for origin in origins]
+        return [(origin.arrival.source, origin.topic) for origin in origins]
 
     def asks(self) -> NDArray[np.bool_]:
         """Which rows are of devices that ask to be told what is settled."""

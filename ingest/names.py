@@ -77,24 +77,30 @@ class Names:
         while len(wanted):
             numbers = self._slots[slots]
             alike = np.flatnonzero((numbers != FREE) & (self._hashes[numbers] == hashes[wanted]))
-            same = [
-                self._is(number, names[place])
-                for number, place in zip(numbers[alike].tolist(), wanted[alike].tolist(), strict=True)
-            ]
-            hit = alike[np.array(same, dtype=bool)]
+            hit = alike[self._are(numbers[alike], [names[place] for place in wanted[alike].tolist()])]
             found[wanted[hit]] = numbers[hit]
             further = numbers != FREE
             further[hit] = False
             wanted, slots = wanted[further], slots[further] + np.uint32(1) & np.uint32(self._mask)
         return found
 
-    def _is(self, number: int, name: bytes) -> bool:
-        start, end = self._end_view[number], self._end_view[number + 1]
-        return end - start == len(name) and self._block.startswith(name, start)
+    def _are(self, numbers: NDArray[np.int32], names: list[bytes]) -> NDArray[np.bool_]:
+        """Which of these numbers have these names; all names side by side, for one by one costs ten times as much."""
+        starts, sizes = self._ends[numbers].astype(np.int64), sizes_of(names)
+        are: NDArray[np.bool_] = self._ends[numbers + 1] - starts == sizes
+        some = np.flatnonzero(are & (sizes > 0))
+        if len(some):
+            starts, sizes = starts[some], sizes[some]
+            firsts = np.cumsum(sizes) - sizes
+            ours = np.frombuffer(b"".join([names[place] for place in some.tolist()]), dtype=np.uint8)
+            places = np.repeat(starts - firsts, sizes) + np.arange(len(ours))
+            theirs = np.frombuffer(self._block, dtype=np.uint8)[places]
+            are[some] = np.logical_and.reduceat(ours == theirs, firsts)
+        return are
 
     def _append(self, names: list[bytes], hashes: NDArray[np.uint32]) -> None:
         before, self._count = self._count, self._count + len(names)
-        ends = len(self._block) + np.cumsum(np.fromiter(map(len, names), dtype=np.int64, count=len(names)))
+        ends = len(self._block) + np.cumsum(sizes_of(names))
         if ends[-1] >= MOST_BYTES:
             raise OverflowError(f"{self._count} names have more than 4 GiB together")
         self._block += b"".join(names)
@@ -119,6 +125,11 @@ class Names:
             self._slots[slots[free]] = numbers[free]
             further = self._slots[slots] != numbers
             numbers, slots = numbers[further], slots[further] + np.uint32(1) & mask
+
+
+def sizes_of(names: list[bytes]) -> Ints:
+    """How long they are."""
+    return np.fromiter(map(len, names), dtype=np.int64, count=len(names))
 
 
 def hashes_of(names: list[bytes]) -> NDArray[np.uint32]:

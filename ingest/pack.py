@@ -49,11 +49,11 @@ class Prepared:
         """The columns of the stream, in order: those that some row has."""
         return tuple(field.name for field in self._fields)
 
-    def pack(self, only: Sequence[int] | None = None) -> bytes:
+    def pack(self, only: Sequence[int] | npt.NDArray[np.intp] | None = None) -> bytes:
         """All rows, or some, as one COPY stream."""
         return b"".join(self.pieces(only))
 
-    def pieces(self, only: Sequence[int] | None = None) -> Iterator[bytes]:
+    def pieces(self, only: Sequence[int] | npt.NDArray[np.intp] | None = None) -> Iterator[bytes]:
         """The same a few thousand rows at a time, each packed when it is asked for: the server is busy with one while
         the next is made."""
         chosen = np.arange(len(self._device)) if only is None else np.array(only, dtype=np.intp)

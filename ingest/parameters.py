@@ -14,6 +14,8 @@ import psycopg
 
 EPOCH_2000_US = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
 INT8_OID, TEXT_OID = 20, 25
+HEAD = bytes(20)
+"""Stands before the elements of an array of one dimension."""
 
 
 class Microseconds(int):
@@ -53,6 +55,12 @@ def pack_array(values: Sequence[int] | npt.NDArray[np.integer]) -> bytes:
     block["length"] = 8
     block["value"] = values
     return head(INT8_OID, len(values)) + block.tobytes()
+
+
+def unpacked(raw: bytes | None) -> npt.NDArray[np.int64]:
+    """The integers of an int8[] without NULLs; None: of an aggregate of no rows."""
+    layout = np.dtype([("length", ">i4"), ("value", ">i8")])
+    return np.frombuffer(raw or HEAD, dtype=layout, offset=len(HEAD))["value"].astype(np.int64)
 
 
 def head(element: int, length: int) -> bytes:

@@ -120,13 +120,15 @@ class Router:
     def _look_up(self, topics: list[bytes]) -> Ints:
         parts = [topic.split(b"/") for topic in topics]
         numbers = self.known.numbers([part[3] if part[-1] == b"up" else b"" for part in parts])
-        for place, number in enumerate(numbers.tolist()):
-            if number >= 0:
-                kind = self.known.kind_of(number)
-                if kind.retired or kind.area != parts[place][2]:
-                    numbers[place] = NOBODY
-                else:
-                    self._remember(topics[place], number)
+        found = np.flatnonzero(numbers >= 0)
+        areas = [None if kind.retired else kind.area for kind in self.known.kinds()]
+        kinds = self.known.standings(numbers[found]).kinds
+        for place, kind in zip(found.tolist(), kinds.tolist(), strict=True):
+            if areas[kind] != parts[place][2]:
+                numbers[place] = NOBODY
+        if len(self._topics) < MOST_TOPICS:
+            for place in np.flatnonzero(numbers >= 0).tolist():
+                self._remember(topics[place], int(numbers[place]))
         return numbers
 
     def _remember(self, topic: bytes, number: int) -> None:

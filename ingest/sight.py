@@ -45,11 +45,13 @@ class Sight:
         self._stored = {self.suspects[place]: (place, *rest) for place, *rest in found}
 
     @property
-    def free(self) -> list[int] | None:
+    def free(self) -> npt.NDArray[np.intp] | None:
         """The rows to copy; None: all."""
         if not self.again and not self._stored:
             return None
-        return [row for row in range(len(self.columns)) if row not in self.again and row not in self._stored]
+        free = np.ones(len(self.columns), dtype=np.bool_)
+        free[[*self.again, *self._stored]] = False
+        return np.flatnonzero(free)
 
     def foreseen(self, verdicts: Verdicts) -> bool:
         """Whether all that was not stored could be known before."""
@@ -78,8 +80,9 @@ class Sight:
 
     def _plain(self, row: int) -> bool:
         """Whether neither of the two has anything but numbers."""
-        first, extra = self.again.get(row, row), self.columns.extra
-        return extra[row] is None and (self._stored[first][1] if first in self._stored else extra[first] is None)
+        first, extra = self.again.get(row, row), self.columns.table.extra
+        ours = extra is None or extra[row] is None
+        return ours and (self._stored[first][1] if first in self._stored else extra is None or extra[first] is None)
 
 
 @cache

@@ -102,10 +102,10 @@ class Readings(Block):
         self._numbers = numbers
         self._kinds = standings.kinds
 
-    def arrivals(self) -> list[tuple[Arrival, int]]:
-        """What brought the rows, and how many."""
-        rows = np.bincount(self._messages.arrival[self._rows.message])
-        return [(self._messages.arrivals[place], int(rows[place])) for place in np.flatnonzero(rows).tolist()]
+    @property
+    def arrival(self) -> Ints:
+        """Which of the arrivals brought each row."""
+        return self._messages.arrival[self._rows.message]
 
     def device(self, row: int) -> Device:
         """Whose reading it is; as the registry knew it when it was read."""
@@ -126,7 +126,7 @@ class Readings(Block):
         messages = self._rows.message[rows]
         sources = [arrival.source for arrival in self._messages.arrivals]
         which, topics = self._messages.arrival[messages].tolist(), self._messages.topics
-        return [Sender(sources[one], topics[place]) for one, place in zip(which, messages.tolist(), strict=True)]
+        return [(sources[one], topics[place]) for one, place in zip(which, messages.tolist(), strict=True)]
 
     def asks(self) -> NDArray[np.bool_]:
         """Which rows are of devices that ask to be told what is settled."""

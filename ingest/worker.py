@@ -30,6 +30,9 @@ from ingest.writer import Writer
 log = structlog.get_logger("ingest.worker")
 
 REPORT_S = 1.0
+OBJECTS = 50_000
+"""New objects before it is looked whether some hold each other in vain. A batch in the making is far more than Python's
+700, and all that it is made of goes by itself when it is stored."""
 LOG_EVERY_S = 10.0
 # A network that is gone without a word is noticed after about 15 s; a server that is only slow is waited for.
 NETWORK: dict[str, Any] = {
@@ -113,6 +116,7 @@ async def carry(
     asking_families()  # reads all profiles: now, and not while the first messages wait
     gc.collect()
     gc.freeze()  # profiles and code stay for good: no need to look at them again and again
+    gc.set_threshold(OBJECTS)
     host.assign(worker.inboxes)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(router.keep_fresh(connect))

@@ -201,7 +201,7 @@ async def store_plainly(connection: Connection, sights: dict[str, Sight], number
 def copy_of(sight: Sight, number: int) -> Copy | None:
     """The COPY of the rows that are free; None: no row is."""
     free = sight.free
-    if free == []:
+    if free is not None and not len(free):
         return None
     prepared = Prepared(sight.columns, number)
     return Copy(copy_statement(sight.columns.family, prepared.names), prepared.pieces(free))

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devices.codecs import MAX_PAYLOAD
 from devices.family import FAMILIES, Family, Metric
 from devices.native import native_reader
+from devices.native_many import Many
 from devices.native_scan import FIELDS, NO
 from devices.native_text import Text
 from devices.profile import MAX_ELEMENTS
@@ -77,6 +79,12 @@ def test_a_zero_byte_ends_no_message() -> None:
     found, left = taken([good, *bad, good])
     assert left == [*range(1, len(bad) + 1)]
     assert found[0] == found[-1] == with_care(good)
+
+
+def test_a_message_that_is_too_long_is_left() -> None:
+    one = json.dumps(whole()).encode()
+    longest = one + b" " * (MAX_PAYLOAD - len(one))
+    assert Many(FAMILY).read([one, longest + b" ", longest, one]).message.tolist() == [0, 2, 3]
 
 
 def test_a_list_has_an_end() -> None:

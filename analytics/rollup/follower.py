@@ -136,8 +136,8 @@ class Rollups:
         deadline = time.monotonic() + self.budget_s
         connection.execute(PLANS)
         self._take_again(connection, deadline)
-        for due in self.remaking.tick(connection, deadline):
-            self._stir(due.rolling.family.name)
+        for rolling in self.remaking.tick(connection, deadline):
+            self._stir(rolling.family.name)
         for widths in self._rollings.values():
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
                 while self._advance(connection, rolling, microseconds(now)) and time.monotonic() < deadline:

@@ -2,24 +2,16 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import psycopg
 
 from analytics.beside import Beside, Here, Job, Piece
-from analytics.rollup.late import PIECE, remake
+from analytics.rollup.late import PIECE, Due, remake
 from analytics.rollup.rolling import Rolling
 
 # A pass costs by the statement, one for each bucket of a family and width, however few rows are in it. So the next one
 # waits for a multiple of what the last one took: after a short one hardly at all.
 PAUSES, LONGEST_PAUSE_S = 4.0, 30.0
-
-
-class Due(NamedTuple):
-    """A family and width whose touched rows before a border (µs since 1970 UTC) are made anew."""
-
-    rolling: Rolling
-    until: int
 
 
 class Remaking:
@@ -28,7 +20,7 @@ class Remaking:
     def __init__(self, hands: Beside | Here) -> None:
         self.hands = hands
         self._touched: set[Rolling] = set()
-        self._pass: Sequence[Due] = ()
+        self._pass: Sequence[Rolling] = ()
         self._job: Job | None = None
         self._next = 0.0
 
@@ -36,13 +28,13 @@ class Remaking:
         """Rows were touched, or those that are can be made anew now."""
         self._touched.add(rolling)
 
-    def tick(self, connection: psycopg.Connection, deadline: float) -> Sequence[Due]:
+    def tick(self, connection: psycopg.Connection, deadline: float) -> Sequence[Rolling]:
         """Begin a pass, where one is due, or go on with it; returns what has been gone through when it ends.
 
         What the caller noted before is committed by now, and so is the border as it stands.
         """
         if not self._job and self._touched and time.monotonic() >= self._next:
-            self._begin()
+            self._begin(connection)
         while self.hands.step(connection) and time.monotonic() < deadline:
             pass
         if not self._job or not self._job.done.is_set():
@@ -50,21 +42,23 @@ class Remaking:
         self._job = None
         return self._pass
 
-    def _begin(self) -> None:
+    def _begin(self, connection: psycopg.Connection) -> None:
         """Hours before days, which may ask for them."""
-        some = sorted(self._touched, key=lambda rolling: (rolling.width.seconds, rolling.family.name))
+        row = connection.execute("select pg_current_xact_id()::text").fetchone()
+        assert row is not None  # a function always gives a row
+        self._pass = sorted(self._touched, key=lambda rolling: (rolling.width.seconds, rolling.family.name))
         self._touched = set()
-        self._pass = [Due(rolling, rolling.until) for rolling in some]
-        self._job = self.hands.give(Job(self._pieces(self._pass)))
+        due = [Due(rolling.fresh, rolling.until, row[0]) for rolling in self._pass]
+        self._job = self.hands.give(Job(self._pieces(due)))
 
     def _pieces(self, some: Sequence[Due]) -> Iterator[Piece]:
         began = time.monotonic()
-        for rolling, until in some:
+        for due in some:
             made = PIECE
 
-            def piece(connection: psycopg.Connection, rolling: Rolling = rolling, until: int = until) -> None:
+            def piece(connection: psycopg.Connection, due: Due = due) -> None:
                 nonlocal made
-                made = remake(connection, rolling.fresh, rolling.family, rolling.width, until)
+                made = remake(connection, due)
 
             while made == PIECE:
                 yield piece
