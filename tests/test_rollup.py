@@ -18,6 +18,7 @@ from analytics.rollup.follower import microseconds
 from analytics.rollup.fresh import Fresh
 from analytics.rollup.late import Due, remake, touch
 from analytics.rollup.reconcile import reconcile_rollups, reconcile_width
+from analytics.rollup.remaking import Remaking
 from analytics.rollup.views import family_views
 from analytics.rollup.width import DAY, HOUR
 from devices.family import FAMILIES, Family
@@ -364,6 +365,32 @@ def test_a_row_may_be_touched_while_it_is_made_anew(
         patch.setattr(Fresh, "place", meanwhile)
         assert remake(hand, due) == 2
     assert world.row("select array_agg(device) from rollup.touched where width = '1h'") == ([world.devices[0]],)
+    world.rest()
+    check(world)
+
+
+def test_a_day_is_not_kept_open_by_hours_that_are_touched_all_the_time(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(connections, "meter")
+    world.write([seconds_after(world, 60), seconds_after(world, 4000, 3.0)])
+    world.take()
+    world.now = midnight() + timedelta(hours=2, seconds=30)
+    world.rest()
+    days = BORDER.replace("air_quality", "meter").replace("1h", "1d")
+    with monkeypatch.context() as patch:
+        patch.setattr(Remaking, "tick", lambda *_: ())
+        world.write([seconds_after(world, 120, 2.0)])
+        world.take()
+        world.now = midnight() + timedelta(hours=24, seconds=30)
+        for _ in range(60):
+            world.tick()
+        assert world.row(days) == (midnight(),), "an hour waits to be made anew"
+        assert world.follower is not None
+        world.follower.remaking.through_us = microseconds(midnight() + timedelta(hours=24))
+        for _ in range(10):
+            world.tick()
+        assert world.row(days) == (midnight() + timedelta(hours=24),)
     world.rest()
     check(world)
 

@@ -20,7 +20,7 @@ from analytics.rollup.again import Again, BatchesAgain, HoursAgain, batches_take
 from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
 from analytics.rollup.intervals import Intervals
-from analytics.rollup.late import touch_late, touched_since
+from analytics.rollup.late import touch_days, touch_late, touched_since
 from analytics.rollup.open_areas import OpenAreas
 from analytics.rollup.remaking import Remaking
 from analytics.rollup.rolling import Rolling
@@ -136,7 +136,7 @@ class Rollups:
         deadline = time.monotonic() + self.budget_s
         connection.execute(PLANS)
         self._take_again(connection, deadline)
-        for rolling in self.remaking.tick(connection, deadline):
+        for rolling in self.remaking.tick(connection, microseconds(now), deadline):
             self._stir(rolling.family.name)
         for widths in self._rollings.values():
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
@@ -186,20 +186,28 @@ class Rollups:
 
     def _may_close(self, connection: psycopg.Connection, rolling: Rolling, now: int) -> bool:
         """Whether everything is taken that was there in time, and days have all their hours."""
-        family, width = rolling.family, rolling.width
+        width = rolling.width
         if rolling.reading_again and rolling.keeps(rolling.until):
-            return False
-        if width is DAY and (
-            self._rollings[family.name][HOUR.name].until < rolling.ends
-            or touched_within(connection, family, HOUR, rolling.until, rolling.ends)
-        ):
             return False
         behind = connection.execute(
             "select from ops.consumer c where c.consumer = %s and exists(select from ops.batch b where b.xid > c.xid "
             "and b.committed < now() - %s * interval '1 us')",  # by the server's clock, for the batch has its time
             (self._consumer, now - rolling.ends - GRACE_US),
         ).fetchone()
-        return behind is None
+        return behind is None and (width is not DAY or self._hours_are_there(connection, rolling))
+
+    def _hours_are_there(self, connection: psycopg.Connection, day: Rolling) -> bool:
+        """Where hours of the day are touched all the time, those that are once all have been made anew since its end
+        are noted for the day, which is then made anew after them."""
+        family, bounds = day.family, (day.until, day.ends)
+        if self._rollings[family.name][HOUR.name].until < day.ends:
+            return False
+        if touched_within(connection, family, HOUR, *bounds):
+            if self.remaking.through_us < day.ends:
+                self.remaking.hurry()
+                return False
+            touch_days(connection, family, *bounds)
+        return True
 
     def _finish(self, connection: psycopg.Connection, rolling: Rolling) -> None:
         """Close the bucket; the hour's sums go into its day."""

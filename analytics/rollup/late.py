@@ -15,7 +15,7 @@ from analytics.binary import columns_of
 from analytics.columns import Columns
 from analytics.rollup.body import HOLD
 from analytics.rollup.fresh import SINCE, Fresh, instant, longest_hold
-from analytics.rollup.width import HOUR, SECOND_US, Width
+from analytics.rollup.width import DAY, HOUR, SECOND_US, Width
 from devices.family import Family, Metric
 
 PIECE = 5000  # rows made anew at a time
@@ -85,6 +85,15 @@ def touch(connection: psycopg.Connection, family: Family, width: Width, devices:
         SINCE.format(sql.SQL("u.us"))
     )
     connection.execute(touching(family, width, rows), (devices, buckets))
+
+
+def touch_days(connection: psycopg.Connection, family: Family, day: int, until: int) -> None:
+    """Note a day for the devices of which an hour in it is noted."""
+    rows = sql.SQL(
+        "select t.device, {} from rollup.touched t "
+        "where t.family = {} and t.width = {} and t.bucket >= {} and t.bucket < {}"
+    ).format(instant(day), family.name, HOUR.name, instant(day), instant(until))
+    connection.execute(touching(family, DAY, rows))
 
 
 def touching(family: Family, width: Width, rows: sql.Composable) -> sql.Composed:

@@ -9,9 +9,10 @@ from analytics.beside import Beside, Here, Job, Piece
 from analytics.rollup.late import PIECE, Due, remake
 from analytics.rollup.rolling import Rolling
 
-# A pass costs by the statement, one for each bucket of a family and width, however few rows are in it. So the next one
-# waits for a multiple of what the last one took: after a short one hardly at all.
-PAUSES, LONGEST_PAUSE_S = 4.0, 30.0
+# A pass costs by the statement, one for each bucket of a family and width, and by row, each of which is made from all
+# readings of its bucket, however few of them came late. Who catches up touches the same rows again and again. So the
+# next pass waits for a multiple of what the last one took: after a short one hardly at all.
+PAUSES, LONGEST_PAUSE_S = 4.0, 300.0
 
 
 class Remaking:
@@ -23,24 +24,31 @@ class Remaking:
         self._pass: Sequence[Rolling] = ()
         self._job: Job | None = None
         self._next = 0.0
+        self._began_us = self.through_us = 0
 
     def note(self, rolling: Rolling) -> None:
         """Rows were touched, or those that are can be made anew now."""
         self._touched.add(rolling)
 
-    def tick(self, connection: psycopg.Connection, deadline: float) -> Sequence[Rolling]:
-        """Begin a pass, where one is due, or go on with it; returns what has been gone through when it ends.
+    def tick(self, connection: psycopg.Connection, now_us: int, deadline: float) -> Sequence[Rolling]:
+        """Begin a pass, where one is due, or go on with it; returns what has been gone through when it ends, and then
+        `through_us` says that all is made anew that was touched by then.
 
         What the caller noted before is committed by now, and so is the border as it stands.
         """
         if not self._job and self._touched and time.monotonic() >= self._next:
+            self._began_us = now_us
             self._begin(connection)
         while self.hands.step(connection) and time.monotonic() < deadline:
             pass
         if not self._job or not self._job.done.is_set():
             return ()
-        self._job = None
+        self._job, self.through_us = None, self._began_us
         return self._pass
+
+    def hurry(self) -> None:
+        """Somebody waits for the next pass."""
+        self._next = 0.0
 
     def _begin(self, connection: psycopg.Connection) -> None:
         """Hours before days, which may ask for them."""
