@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from devices.area import ZONES
 from ingest import mqtt
-from tests.bench.ingest import count_pubacks
 
 AREAS = [zone.code for zone in ZONES[:4]]
 DEVICES = 40_000
@@ -78,6 +77,15 @@ class Line:
             heard = time.monotonic()
             self.acknowledged, rest = count_pubacks(self.acknowledged, rest + chunk)
         raise RuntimeError("the broker closed the publisher's connection")
+
+
+def count_pubacks(acknowledged: int, stream: bytes) -> tuple[int, bytes]:
+    """PUBACKs in the stream, and what is not whole yet."""
+    at = 0
+    while len(stream) - at >= 2 and len(stream) - at >= 2 + stream[at + 1]:
+        acknowledged += stream[at] == 0x40
+        at += 2 + stream[at + 1]
+    return acknowledged, stream[at:]
 
 
 async def connect(url: str, client_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
