@@ -111,7 +111,14 @@ def ringing() -> list[Follower]:
 
 def shown(consumer: str = BOARDS) -> list[Follower]:
     """What boards ask for. `consumer`: the name under which batches are taken."""
-    return [Newest(beside=2, consumer=consumer), Rollups(consumer), MapCells(), Heard(), States(), AlarmDays()]
+    return [
+        Newest(beside=2, consumer=consumer),
+        Rollups(consumer),
+        MapCells(),
+        Heard(beside=True),
+        States(),
+        AlarmDays(),
+    ]
 
 
 class Analyst(NamedTuple):
