@@ -340,7 +340,7 @@ def test_settings_fit_the_machine(memory_gb: int) -> None:
     shared = int(chosen["shared_buffers"].removesuffix("MB"))
     assert 128 <= shared <= min(16384, memory_gb * 1024 // 3)
     assert chosen["dynamic_shared_memory_type"] == "sysv", "64 MB of /dev/shm are not enough"
-    assert int(chosen["max_wal_size"].removesuffix("MB")) <= 3072, "what is replayed after a kill stays short"
+    assert int(chosen["max_wal_size"].removesuffix("MB")) <= 768, "what is replayed after a kill stays short"
 
 
 def test_a_foreign_database_keeps_its_passwords() -> None:

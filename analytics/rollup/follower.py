@@ -31,7 +31,6 @@ from devices.family import FAMILIES
 log = structlog.get_logger("analytics.rollup")
 
 GRACE_US = 15 * SECOND_US
-CLOSES, REMAKES = 0, 12  # numbers of hands, apart from the other hands of an analyst
 # Each piece is some thousand devices of millions: they are looked up, the registry is not read as a whole for each.
 PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 
@@ -39,7 +38,7 @@ PLANS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
 class Rollups:
     """Follower `rollups`. `consumer`: the name under which the caller takes batches; `budget_s`: work in one tick,
     so that other followers are not kept waiting; beyond it each family and width still gets one step ahead; `beside`:
-    whether further connections do what is large, or the caller's; `open_every_s`: how often at most the open buckets
+    whether a second connection does what is large, or the caller's; `open_every_s`: how often at most the open buckets
     of areas are written."""
 
     name = "rollups"
@@ -59,7 +58,7 @@ class Rollups:
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
-        self.remaking = Remaking(Here())
+        self.remaking = Remaking()
         self._again: list[Again] = []
         self._open_areas: dict[str, OpenAreas] = {}
         self._intervals = Intervals()
@@ -72,8 +71,8 @@ class Rollups:
     def reset(self, connection: psycopg.Connection) -> None:
         """Forget the sums, look up to where buckets are closed; begin to read again what was taken of the others."""
         self.close()
-        self.hands = self._hands(connection, CLOSES)
-        self.remaking = Remaking(self._hands(connection, REMAKES))
+        self.hands = Beside(connection) if self._beside else Here()
+        self.remaking = Remaking()
         self._intervals = Intervals()
         now = microseconds(self._clock())
         places = {family: Places() for family in FAMILIES}
@@ -98,11 +97,7 @@ class Rollups:
 
     def close(self) -> None:
         """Begin nothing more beside the stream, and end what is under way."""
-        for hands in (self.hands, self.remaking.hands):
-            hands.close()
-
-    def _hands(self, connection: psycopg.Connection, number: int) -> Beside | Here:
-        return Beside(connection, number) if self._beside else Here()
+        self.hands.close()
 
     def _read_again(self, connection: psycopg.Connection, widths: dict[str, Rolling]) -> Iterator[Again]:
         summing = [rolling for rolling in widths.values() if rolling.reading_again]
@@ -204,7 +199,6 @@ class Rollups:
             return False
         if touched_within(connection, family, HOUR, *bounds):
             if self.remaking.through_us < day.ends:
-                self.remaking.hurry()
                 return False
             touch_days(connection, family, *bounds)
         return True
