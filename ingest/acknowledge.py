@@ -146,43 +146,36 @@ class Progress(NamedTuple):
 
 # Whole columns come back, not a row for each device. Gaps are looked for only where there are any: that costs more than
 # all else (measured).
+TOLD = """
+with written as (
+    {}
+    returning s.device, s.boot, lower(s.seqs) as lowest, upper(s.seqs),
+        case when s.seqs <> int8multirange(range_merge(s.seqs)) then (
+            select array[(array_agg(upper(r) order by r))[1], (array_agg(lower(r) order by r))[2], count(*)]
+            from unnest(s.seqs) r
+        ) end as gap
+)
+select array_agg(device::int8), array_agg(boot), array_agg(lowest), array_agg(coalesce(gap[1], upper)),
+    array_agg(coalesce(gap[2], upper)), array_agg(coalesce(gap[3], 1))
+from written
+"""
 # Of devices that have a line and numbers without a gap, which are all but a few: less CPU and a third less WAL than an
 # INSERT that meets a conflict, for that locks the line before it writes it. The line must be looked up by key, whatever
 # was known of the table when this was planned: see `writer.SESSION`.
-ADVANCE = """
-with written as (
-update ops.settled s set seqs = s.seqs + n.seqs, at = now()
-from (
-    select device::int4, boot, int8multirange(int8range(low, high, '[]')) as seqs
-    from unnest(%s, %s, %s, %s) as n (device, boot, low, high) offset 0
-) n
-where s.device = n.device and s.boot = n.boot
-returning s.device, s.boot, lower(s.seqs) as lowest, upper(s.seqs),
-    case when s.seqs <> int8multirange(range_merge(s.seqs)) then (
-        select array[(array_agg(upper(r) order by r))[1], (array_agg(lower(r) order by r))[2], count(*)]
-        from unnest(s.seqs) r
-    ) end as gap
-)
-select array_agg(device::int8), array_agg(boot), array_agg(lowest), array_agg(coalesce(gap[1], upper)),
-    array_agg(coalesce(gap[2], upper)), array_agg(coalesce(gap[3], 1))
-from written
-"""
-WRITE_PROGRESS = """
-with written as (
-insert into ops.settled as s (device, boot, seqs)
-select device::int4, boot, range_agg(int8range(low, high, '[]'))
-from unnest(%s, %s, %s, %s) as n (device, boot, low, high) group by 1, 2 order by 1, 2
-on conflict (device, boot) do update set seqs = s.seqs + excluded.seqs, at = now()
-returning s.device, s.boot, lower(s.seqs) as lowest, upper(s.seqs),
-    case when s.seqs <> int8multirange(range_merge(s.seqs)) then (
-        select array[(array_agg(upper(r) order by r))[1], (array_agg(lower(r) order by r))[2], count(*)]
-        from unnest(s.seqs) r
-    ) end as gap
-)
-select array_agg(device::int8), array_agg(boot), array_agg(lowest), array_agg(coalesce(gap[1], upper)),
-    array_agg(coalesce(gap[2], upper)), array_agg(coalesce(gap[3], 1))
-from written
-"""
+ADVANCE = TOLD.format("""
+    update ops.settled s set seqs = s.seqs + n.seqs, at = now()
+    from (
+        select device::int4, boot, int8multirange(int8range(low, high, '[]')) as seqs
+        from unnest(%s, %s, %s, %s) as n (device, boot, low, high) offset 0
+    ) n
+    where s.device = n.device and s.boot = n.boot
+""")
+WRITE_PROGRESS = TOLD.format("""
+    insert into ops.settled as s (device, boot, seqs)
+    select device::int4, boot, range_agg(int8range(low, high, '[]'))
+    from unnest(%s, %s, %s, %s) as n (device, boot, low, high) group by 1, 2 order by 1, 2
+    on conflict (device, boot) do update set seqs = s.seqs + excluded.seqs, at = now()
+""")
 FORGET_HIGHEST = """
 update ops.settled s
 set seqs = (select range_agg(low.r) from (select r from unnest(s.seqs) r order by r limit %s) low)
