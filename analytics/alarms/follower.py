@@ -5,7 +5,7 @@ Killed anywhere, it takes out the same again and raises the same. What it cannot
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -81,8 +81,8 @@ class Alarms:
         self._hour: tuple[int, list[air.Index]] | None = None
         self._counts: dict[tuple[int, str], int] = {}
         self._levels: dict[int, int] = {}
-        self._fleets: dict[int, tuple[There, datetime]] = {}  # and when it is to be read anew
-        self._now = datetime.min.replace(tzinfo=UTC)
+        self._fleets: dict[int, tuple[There, Every]] = {}  # and when it is to be read anew
+        self._now: datetime | None = None
 
     def collect(self) -> "Iterator[Metric]":
         """As prometheus_client asks for it."""
@@ -172,13 +172,14 @@ class Alarms:
 
     def _fleet(self, area: int) -> There:
         assert self._connection is not None  # only asked within a tick
-        there, until = self._fleets.get(area, (None, self._now))
-        if there is None or self._now >= until or until - self._now > LONGEST_FLEET:  # a clock may be put back
+        assert self._now is not None
+        if area not in self._fleets or self._fleets[area][1].passed(self._now):
             began = time.monotonic()
             there = signs.fleet(self._connection, area)
-            anew = timedelta(seconds=(time.monotonic() - began) / FLEET_SHARE)
-            self._fleets[area] = there, self._now + min(max(SLOW_EVERY, anew), LONGEST_FLEET)
-        return there
+            anew = Every(min(max(SLOW_EVERY, timedelta(seconds=time.monotonic() - began) / FLEET_SHARE), LONGEST_FLEET))
+            anew.passed(self._now)  # its distance begins
+            self._fleets[area] = there, anew
+        return self._fleets[area][0]
 
     def _danger(self, area: int) -> int | None:
         return self._levels.get(area)
