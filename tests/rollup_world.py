@@ -150,7 +150,7 @@ class World:
     def restart(self) -> None:
         """A new process follows the stream; the old one's second connection goes with it."""
         if self.follower:
-            self.follower.close()
+            self.follower.hands.close()
         self.follower = Rollups(
             CONSUMER, clock=lambda: self.now, budget_s=self.budget_s, beside=self.beside, open_every_s=0.0
         )

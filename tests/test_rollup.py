@@ -14,11 +14,7 @@ from hypothesis import strategies as st
 
 from analytics.beside import Beside, Job
 from analytics.rollup import closing
-from analytics.rollup.follower import microseconds
-from analytics.rollup.fresh import Fresh
-from analytics.rollup.late import Due, remake, touch
 from analytics.rollup.reconcile import reconcile_rollups, reconcile_width
-from analytics.rollup.remaking import Remaking
 from analytics.rollup.views import family_views
 from analytics.rollup.width import DAY, HOUR
 from devices.family import FAMILIES, Family
@@ -336,62 +332,7 @@ def test_a_bucket_is_closed_beside_the_stream(connections: Connections, family: 
     world.now = midnight() + timedelta(hours=2, seconds=30)
     border = BORDER.replace("air_quality", family)
     world.tick_until(border, midnight() + timedelta(hours=2))
-    world.follower.close()
-    check(world)
-
-
-def test_a_row_may_be_touched_while_it_is_made_anew(
-    url: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither waits for the other, and the row stays noted, for what touched it may not have been seen."""
-    world = world_of(connections, "air_quality")
-    world.write([seconds_after(world, 60), seconds_after(world, 61, device=1)])
-    world.take()
-    world.now = midnight() + timedelta(hours=1, seconds=30)
-    world.rest()
-    world.write([seconds_after(world, 120, 8.0), seconds_after(world, 121, 9.0, device=1)])
-    world.take()
-    place, bucket = Fresh.place, microseconds(midnight())
-
-    def meanwhile(fresh: Fresh, connection: "psycopg.Connection[Any]", again: bool = False) -> None:
-        place(fresh, connection, again)
-        with world.analyst.transaction():
-            world.analyst.execute("set local lock_timeout = '20s'")
-            touch(world.analyst, world.family, HOUR, [world.devices[0]], [bucket])
-
-    (before,) = world.row("select pg_current_xact_id()::text")
-    due = Due(Fresh(world.family, HOUR), bucket + HOUR.us, before)
-    with psycopg.connect(url, options="-c role=dothi_analyst") as hand, monkeypatch.context() as patch:
-        patch.setattr(Fresh, "place", meanwhile)
-        assert remake(hand, due) == 2
-    assert world.row("select array_agg(device) from rollup.touched where width = '1h'") == ([world.devices[0]],)
-    world.rest()
-    check(world)
-
-
-def test_a_day_is_not_kept_open_by_hours_that_are_touched_all_the_time(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = world_of(connections, "meter")
-    world.write([seconds_after(world, 60), seconds_after(world, 4000, 3.0)])
-    world.take()
-    world.now = midnight() + timedelta(hours=2, seconds=30)
-    world.rest()
-    days = BORDER.replace("air_quality", "meter").replace("1h", "1d")
-    with monkeypatch.context() as patch:
-        patch.setattr(Remaking, "tick", lambda *_: ())
-        world.write([seconds_after(world, 120, 2.0)])
-        world.take()
-        world.now = midnight() + timedelta(hours=24, seconds=30)
-        for _ in range(60):
-            world.tick()
-        assert world.row(days) == (midnight(),), "an hour waits to be made anew"
-        assert world.follower is not None
-        world.follower.remaking.through_us = microseconds(midnight() + timedelta(hours=24))
-        for _ in range(10):
-            world.tick()
-        assert world.row(days) == (midnight() + timedelta(hours=24),)
-    world.rest()
+    world.follower.hands.close()
     check(world)
 
 
@@ -413,8 +354,9 @@ def test_what_a_restart_forgot_is_read_again(connections: Connections, areas: in
     world.now = midnight() + timedelta(hours=25)
     days = BORDER.replace("1h", "1d")
     world.tick_until(days, midnight() + timedelta(hours=24))
-    world.tick_until("select count(*) from rollup.touched", 0)
-    world.follower.close()
+    world.follower.hands.close()
+    world.beside = False
+    world.rest()
     check(world)
 
 

@@ -20,9 +20,8 @@ from analytics.rollup.again import Again, BatchesAgain, HoursAgain, batches_take
 from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
 from analytics.rollup.intervals import Intervals
-from analytics.rollup.late import touch_days, touch_late, touched_since
+from analytics.rollup.late import remake, touch_late, touched_since
 from analytics.rollup.open_areas import OpenAreas
-from analytics.rollup.remaking import Remaking
 from analytics.rollup.rolling import Rolling
 from analytics.rollup.shape import gauges_only
 from analytics.rollup.width import DAY, HOUR, SECOND_US, WIDTHS
@@ -58,7 +57,7 @@ class Rollups:
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
-        self.remaking = Remaking()
+        self._pending: set[tuple[str, str]] = set()
         self._again: list[Again] = []
         self._open_areas: dict[str, OpenAreas] = {}
         self._intervals = Intervals()
@@ -70,9 +69,8 @@ class Rollups:
 
     def reset(self, connection: psycopg.Connection) -> None:
         """Forget the sums, look up to where buckets are closed; begin to read again what was taken of the others."""
-        self.close()
+        self.hands.close()
         self.hands = Beside(connection) if self._beside else Here()
-        self.remaking = Remaking()
         self._intervals = Intervals()
         now = microseconds(self._clock())
         places = {family: Places() for family in FAMILIES}
@@ -83,9 +81,7 @@ class Rollups:
         for family, name, until in rows.fetchall():
             if family in FAMILIES:
                 self._rollings[family][name] = Rolling(FAMILIES[family], WIDTHS[name], until, now, places[family])
-        for family, name in connection.execute("select distinct family, width from rollup.touched").fetchall():
-            if name in self._rollings.get(family, {}):
-                self.remaking.note(self._rollings[family][name])
+        self._pending = set(connection.execute("select distinct family, width from rollup.touched").fetchall())
         self._again = [again for widths in self._rollings.values() for again in self._read_again(connection, widths)]
         for again in self._again:
             self.hands.give(again.job)
@@ -94,10 +90,6 @@ class Rollups:
             for family, widths in self._rollings.items()
             if HOUR.name in widths and widths[HOUR.name].summing
         }
-
-    def close(self) -> None:
-        """Begin nothing more beside the stream, and end what is under way."""
-        self.hands.close()
 
     def _read_again(self, connection: psycopg.Connection, widths: dict[str, Rolling]) -> Iterator[Again]:
         summing = [rolling for rolling in widths.values() if rolling.reading_again]
@@ -115,7 +107,7 @@ class Rollups:
         widths = self._rollings[columns.family.name]
         for rolling in widths.values():
             if touch_late(connection, columns, rolling.width, rolling.frozen):
-                self.remaking.note(rolling)
+                self._pending.add((columns.family.name, rolling.width.name))
             rows = np.arange(len(columns.time))
             if rolling.width is DAY and rolling.summing:
                 # Days are added up from their hours as these close; only what came too late for its hour is left.
@@ -131,8 +123,7 @@ class Rollups:
         deadline = time.monotonic() + self.budget_s
         connection.execute(PLANS)
         self._take_again(connection, deadline)
-        for rolling in self.remaking.tick(connection, microseconds(now), deadline):
-            self._stir(rolling.family.name)
+        self._remake(connection, deadline)
         for widths in self._rollings.values():
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
                 while self._advance(connection, rolling, microseconds(now)) and time.monotonic() < deadline:
@@ -140,6 +131,16 @@ class Rollups:
         for areas in self._open_areas.values():
             if areas.due(self._open_every_s):
                 areas.write(connection, microseconds(now), self._interval_s(connection, areas.hour), self._open_every_s)
+
+    def _remake(self, connection: psycopg.Connection, deadline: float) -> None:
+        for family, width in sorted(self._pending, key=lambda pair: WIDTHS[pair[1]].seconds):
+            rolling = self._rollings[family][width]
+            self._stir(family)
+            while made := remake(connection, rolling.fresh, rolling.family, rolling.width, rolling.until):
+                if time.monotonic() >= deadline:
+                    break
+            if not made:
+                self._pending.discard((family, width))
 
     def _take_again(self, connection: psycopg.Connection, deadline: float) -> None:
         """Add what was read again."""
@@ -181,34 +182,27 @@ class Rollups:
 
     def _may_close(self, connection: psycopg.Connection, rolling: Rolling, now: int) -> bool:
         """Whether everything is taken that was there in time, and days have all their hours."""
-        width = rolling.width
+        family, width = rolling.family, rolling.width
         if rolling.reading_again and rolling.keeps(rolling.until):
+            return False
+        if width is DAY and (
+            self._rollings[family.name][HOUR.name].until < rolling.ends
+            or touched_within(connection, family, HOUR, rolling.until, rolling.ends)
+        ):
             return False
         behind = connection.execute(
             "select from ops.consumer c where c.consumer = %s and exists(select from ops.batch b where b.xid > c.xid "
             "and b.committed < now() - %s * interval '1 us')",  # by the server's clock, for the batch has its time
             (self._consumer, now - rolling.ends - GRACE_US),
         ).fetchone()
-        return behind is None and (width is not DAY or self._hours_are_there(connection, rolling))
-
-    def _hours_are_there(self, connection: psycopg.Connection, day: Rolling) -> bool:
-        """Where hours of the day are touched all the time, those that are once all have been made anew since its end
-        are noted for the day, which is then made anew after them."""
-        family, bounds = day.family, (day.until, day.ends)
-        if self._rollings[family.name][HOUR.name].until < day.ends:
-            return False
-        if touched_within(connection, family, HOUR, *bounds):
-            if self.remaking.through_us < day.ends:
-                return False
-            touch_days(connection, family, *bounds)
-        return True
+        return behind is None
 
     def _finish(self, connection: psycopg.Connection, rolling: Rolling) -> None:
         """Close the bucket; the hour's sums go into its day."""
         bucket = rolling.until
         whole = rolling.is_whole(bucket)
         grid = rolling.finish(connection)
-        self.remaking.note(rolling)
+        self._pending.add((rolling.family.name, rolling.width.name))
         self._stir(rolling.family.name)
         if rolling.width is HOUR and gauges_only(rolling.family):
             day = self._rollings[rolling.family.name][DAY.name]

@@ -15,28 +15,15 @@ from analytics.binary import columns_of
 from analytics.columns import Columns
 from analytics.rollup.body import HOLD
 from analytics.rollup.fresh import SINCE, Fresh, instant, longest_hold
-from analytics.rollup.width import DAY, HOUR, SECOND_US, Width
+from analytics.rollup.width import HOUR, SECOND_US, Width
 from devices.family import Family, Metric
 
 PIECE = 5000  # rows made anew at a time
 
 TOUCH = sql.SQL(
     "insert into rollup.touched (family, width, device, bucket) select distinct {family}, {width}, w.device, w.bucket "
-    "from ({rows}) w(device, bucket) on conflict (family, width, bucket, device) "
-    "do update set touched = excluded.touched where touched.touched <> excluded.touched"
+    "from ({rows}) w(device, bucket) on conflict do nothing"
 )
-PICK = sql.SQL(
-    "select device, (extract(epoch from bucket) * {})::bigint from rollup.touched "
-    "where family = %s and width = %s and bucket < {} and touched < %s::text::xid8 limit {}"
-)
-# Who touches a row right now holds it; it is left to the next pass, rather than that we wait for each other.
-DONE = """
-delete from rollup.touched d where d.ctid = any(array(
-    select t.ctid from unnest(%s::integer[], %s::bigint[]) u(device, us) join rollup.touched t
-    on t.family = %s and t.width = %s and t.device = u.device
-    and t.bucket = timestamptz 'epoch' + u.us * interval '1 us'
-    where t.touched < %s::text::xid8 for update of t skip locked))
-"""
 REMADE = """
 insert into rollup.remade (family, width, bucket)
 select %s, %s, timestamptz 'epoch' + u.us * interval '1 us' from unnest(%s::bigint[]) u(us)
@@ -85,15 +72,6 @@ def touch(connection: psycopg.Connection, family: Family, width: Width, devices:
         SINCE.format(sql.SQL("u.us"))
     )
     connection.execute(touching(family, width, rows), (devices, buckets))
-
-
-def touch_days(connection: psycopg.Connection, family: Family, day: int, until: int) -> None:
-    """Note a day for the devices of which an hour in it is noted."""
-    rows = sql.SQL(
-        "select t.device, {} from rollup.touched t "
-        "where t.family = {} and t.width = {} and t.bucket >= {} and t.bucket < {}"
-    ).format(instant(day), family.name, HOUR.name, instant(day), instant(until))
-    connection.execute(touching(family, DAY, rows))
 
 
 def touching(family: Family, width: Width, rows: sql.Composable) -> sql.Composed:
@@ -184,24 +162,18 @@ def touched_since(connection: psycopg.Connection, family: Family, width: Width, 
     return device, bucket
 
 
-class Due(NamedTuple):
-    """What is made anew: rows before a border (µs since 1970 UTC) that were touched before a transaction began."""
-
-    fresh: Fresh
-    until: int
-    before: str
-
-
-def remake(connection: psycopg.Connection, due: Due) -> int:
-    """Make one piece of the touched rows anew; returns how many pairs it was. Those that are touched again meanwhile,
-    by readings that were perhaps not seen, stay."""
-    named = (due.fresh.family.name, due.fresh.width.name)
-    pick = PICK.format(SECOND_US, instant(due.until), PIECE)
-    picked = connection.execute(pick, (*named, due.before)).fetchall()
+def remake(connection: psycopg.Connection, fresh: Fresh, family: Family, width: Width, until: int) -> int:
+    """Make one piece of the touched rows before `until` anew; returns how many pairs it was."""
+    picked = connection.execute(
+        sql.SQL(
+            "delete from rollup.touched t where t.ctid = any(array(select ctid from rollup.touched "
+            "where family = %s and width = %s and bucket < {} limit %s)) "
+            "returning t.device, (extract(epoch from t.bucket) * %s)::bigint"
+        ).format(instant(until)),
+        (family.name, width.name, PIECE, SECOND_US),
+    ).fetchall()
     if picked:
-        devices, buckets = (list(column) for column in zip(*picked, strict=True))
-        connection.execute(REMADE, (*named, sorted(set(buckets))))
-        due.fresh.from_readings(connection, devices, buckets)
-        due.fresh.place(connection, again=True)
-        connection.execute(DONE, (devices, buckets, *named, due.before))
+        connection.execute(REMADE, (family.name, width.name, sorted({bucket for _, bucket in picked})))
+        fresh.from_readings(connection, [device for device, _ in picked], [bucket for _, bucket in picked])
+        fresh.place(connection, again=True)
     return len(picked)
