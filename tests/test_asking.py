@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import psycopg2
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analytics import alarm_desk
@@ -50,6 +50,7 @@ def test_values_go_and_come_as_with_psycopg(stack: RunningStack) -> None:
 
         @settings(max_examples=100, deadline=None)
         @given(WORDS, st.integers(-(2**63), 2**63 - 1), TIMES, st.lists(WORDS, max_size=4), st.floats())
+        @example("", -(2**63), datetime(2026, 1, 1, tzinfo=UTC), [], 0.0)
         def law(text: str, number: int, time: datetime, words: list[str], half: float) -> None:
             values = (text, number, time, words, str(half), '{"tên": ["Bến Đò", 1.5, null]}', text, words)
             ours, theirs = (repr(aligned(ask(KINDS, values))) for ask in ways)
