@@ -152,7 +152,7 @@ class World:
         if self.follower:
             self.follower.hands.close()
         self.follower = Rollups(
-            CONSUMER, clock=lambda: self.now, budget_s=self.budget_s, beside=self.beside, open_every_s=0.0
+            CONSUMER, clock=lambda: self.now, budget_s=self.budget_s, beside=self.beside, open_every_s=0.0, pauses=0.0
         )
         with self.analyst.transaction():
             self.follower.reset(self.analyst)

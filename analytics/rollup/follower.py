@@ -16,12 +16,14 @@ import structlog
 from analytics.beside import Beside, Here
 from analytics.columns import Columns, FloatArray
 from analytics.newest_rows import highest_device
+from analytics.rollup.after import Border
 from analytics.rollup.again import Again, BatchesAgain, HoursAgain, batches_taken
 from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
 from analytics.rollup.intervals import Intervals
-from analytics.rollup.late import remake, touch_late, touched_since
+from analytics.rollup.late import touch_late, touched_since
 from analytics.rollup.open_areas import OpenAreas
+from analytics.rollup.remaking import PAUSES, Remaking
 from analytics.rollup.rolling import Rolling
 from analytics.rollup.shape import gauges_only
 from analytics.rollup.width import DAY, HOUR, SECOND_US, WIDTHS
@@ -38,7 +40,7 @@ class Rollups:
     """Follower `rollups`. `consumer`: the name under which the caller takes batches; `budget_s`: work in one tick,
     so that other followers are not kept waiting; beyond it each family and width still gets one step ahead; `beside`:
     whether a second connection does what is large, or the caller's; `open_every_s`: how often at most the open buckets
-    of areas are written."""
+    of areas are written; `pauses`: between the passes that make rows anew, as multiples of what one takes."""
 
     name = "rollups"
 
@@ -49,15 +51,17 @@ class Rollups:
         budget_s: float = 2.0,
         beside: bool = True,
         open_every_s: float = 1.0,
+        pauses: float = PAUSES,
     ) -> None:
         self.budget_s = budget_s
         self.hands: Beside | Here = Here()
         self._beside = beside
         self._open_every_s = open_every_s
+        self._pauses = pauses
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
-        self._pending: set[tuple[str, str]] = set()
+        self._remaking = Remaking(pauses)
         self._again: list[Again] = []
         self._open_areas: dict[str, OpenAreas] = {}
         self._intervals = Intervals()
@@ -81,7 +85,10 @@ class Rollups:
         for family, name, until in rows.fetchall():
             if family in FAMILIES:
                 self._rollings[family][name] = Rolling(FAMILIES[family], WIDTHS[name], until, now, places[family])
-        self._pending = set(connection.execute("select distinct family, width from rollup.touched").fetchall())
+        self._remaking = Remaking(self._pauses)
+        for family, name in connection.execute("select distinct family, width from rollup.touched").fetchall():
+            if name in self._rollings.get(family, {}):
+                self._remaking.note(self._rollings[family][name])
         self._again = [again for widths in self._rollings.values() for again in self._read_again(connection, widths)]
         for again in self._again:
             self.hands.give(again.job)
@@ -105,9 +112,10 @@ class Rollups:
         """Add rows to open buckets; note what they touch in closed ones."""
         now = microseconds(self._clock())
         widths = self._rollings[columns.family.name]
+        borders = [Border(rolling.width, rolling.frozen) for rolling in widths.values()]
+        for width in touch_late(connection, columns, borders):
+            self._remaking.note(widths[width.name])
         for rolling in widths.values():
-            if touch_late(connection, columns, rolling.width, rolling.frozen):
-                self._pending.add((columns.family.name, rolling.width.name))
             rows = np.arange(len(columns.time))
             if rolling.width is DAY and rolling.summing:
                 # Days are added up from their hours as these close; only what came too late for its hour is left.
@@ -123,7 +131,8 @@ class Rollups:
         deadline = time.monotonic() + self.budget_s
         connection.execute(PLANS)
         self._take_again(connection, deadline)
-        self._remake(connection, deadline)
+        for rolling in self._remaking.go_on(connection, deadline):
+            self._stir(rolling.family.name)
         for widths in self._rollings.values():
             for rolling in sorted(widths.values(), key=lambda rolling: rolling.width.seconds):
                 while self._advance(connection, rolling, microseconds(now)) and time.monotonic() < deadline:
@@ -131,16 +140,6 @@ class Rollups:
         for areas in self._open_areas.values():
             if areas.due(self._open_every_s):
                 areas.write(connection, microseconds(now), self._interval_s(connection, areas.hour), self._open_every_s)
-
-    def _remake(self, connection: psycopg.Connection, deadline: float) -> None:
-        for family, width in sorted(self._pending, key=lambda pair: WIDTHS[pair[1]].seconds):
-            rolling = self._rollings[family][width]
-            self._stir(family)
-            while made := remake(connection, rolling.fresh, rolling.family, rolling.width, rolling.until):
-                if time.monotonic() >= deadline:
-                    break
-            if not made:
-                self._pending.discard((family, width))
 
     def _take_again(self, connection: psycopg.Connection, deadline: float) -> None:
         """Add what was read again."""
@@ -202,7 +201,7 @@ class Rollups:
         bucket = rolling.until
         whole = rolling.is_whole(bucket)
         grid = rolling.finish(connection)
-        self._pending.add((rolling.family.name, rolling.width.name))
+        self._remaking.note(rolling)
         self._stir(rolling.family.name)
         if rolling.width is HOUR and gauges_only(rolling.family):
             day = self._rollings[rolling.family.name][DAY.name]

@@ -142,8 +142,9 @@ async def store_all(share: Share, told: "Synchronized[int]") -> int:
         if os.getppid() == 1 or free_gb(share.folder) * 1e9 < share.free:
             return 3
         batch = batch_of(some, second * 1_000_000, inbox)
+        rows = batch.rows  # the writer takes them out of it
         await writer.store(batch)
-        told.value += batch.rows
+        told.value += rows
     await writer.close()
     return 0
 
