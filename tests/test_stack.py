@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,6 +73,24 @@ def test_a_killed_part_is_back_at_the_same_address(stores: Embedded, name: str) 
     assert stores.database is not None
     assert cluster.accepts(stores.database.owner)
     assert connects(stores.shards[0].gateway)
+
+
+def test_who_computes_does_not_keep_a_killed_database_away(stores: Embedded) -> None:
+    """A server process between two looks at its socket does not hear that the postmaster has died."""
+    old = stores.supervisor.pid("database")
+    assert old is not None
+    with closing(psycopg.connect(owner(stores))) as connection:
+        computing = connection.info.backend_pid
+        rows = b"generate_series(1, 100000)"
+        connection.pgconn.send_query(b"select count(*) from %s a, %s b, %s c" % (rows, rows, rows))
+        connection.pgconn.flush()
+        try:
+            os.kill(old, signal.SIGKILL)
+            wait_back(stores, "database", old)
+            assert birth(computing) is None
+        finally:
+            if birth(computing) is not None:
+                os.kill(computing, signal.SIGKILL)
 
 
 def owner(stores: Embedded) -> str:

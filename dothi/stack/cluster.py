@@ -13,6 +13,7 @@ from dothi.errors import Refused
 from dothi.runtime import Runtime
 from dothi.stack import machine
 from dothi.stack.account import Account, starter
+from dothi.stack.leftovers import end_orphans
 from dothi.stack.parts import Part
 from dothi.stack.passwords import write_private
 
@@ -200,6 +201,7 @@ def part(
         log=folder / "log/database.log",
         folder=folder,
         ready=lambda: accepts(url),
+        before=lambda: end_orphans(data),
         environment=ENVIRONMENT | GIVES_BACK,
         stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back, then a checkpoint
         patience=60.0,

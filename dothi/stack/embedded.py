@@ -30,6 +30,9 @@ from dothi.stack.supervisor import TICK, Supervisor
 
 PATIENCE = 300.0  # seconds for a database that recovers at start
 START_S = 60.0  # for our own processes
+# For the analyst, which reads what is remembered of every device and all that is open: with 2.8 million devices and as
+# many open findings 73 s, and longer while nothing is in memory.
+REMEMBERED_S = 900.0
 # For so many bytes that brokers had queued before the start ingest has a second more: it is ready when all inboxes
 # stand, and a broker answers late while it delivers. 1.9 million messages, 621 MB, took 34 s on two cores.
 CAUGHT_UP = 2e6
@@ -176,8 +179,9 @@ class Embedded:
         self.supervisor.add(own.analyst(self.plan.folder))
         self.supervisor.add(own.messenger(self.plan.folder))
         patience_s = START_S + self.brokers.kept() / CAUGHT_UP
-        self.supervisor.wait_ready([*self.workers, own.ANALYST, own.MESSENGER], patience_s, self.stop)
+        self.supervisor.wait_ready([*self.workers, own.MESSENGER], patience_s, self.stop)
         self.save_sessions()
+        self.supervisor.wait_ready([own.ANALYST], REMEMBERED_S, self.stop)
 
     def start_keeper(self) -> None:
         """What looks after retention, the lake and the disk."""

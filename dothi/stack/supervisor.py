@@ -19,6 +19,7 @@ from dothi.stack.parts import Part, Running
 TICK = 0.05
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 3.2
+SAID_EVERY = 15.0  # seconds between two words about a part that takes long to start
 HEALTHY = 5.0  # seconds of being ready after which earlier failures are forgotten
 GIVE_UP = 3  # failed starts of a part that was never ready
 
@@ -131,7 +132,8 @@ class Supervisor:
         Raises Refused with the part's own words when one keeps failing or takes too long.
         """
         waiting = [self.running[name] for name in names]
-        until = time.monotonic() + seconds
+        began = said = time.monotonic()
+        until = began + seconds
         while not stop.is_set() and any(running.ready_since is None for running in waiting):
             self.step()
             for running in waiting:
@@ -139,6 +141,10 @@ class Supervisor:
                     raise Refused(
                         f"{running.part.name} does not start: {running.last_words()} (see {running.part.log})"
                     )
+            if time.monotonic() > said + SAID_EVERY:
+                said = time.monotonic()
+                starting = [running.part.name for running in waiting if running.ready_since is None]
+                log.info("still starting", parts=starting, after_s=round(said - began), at_most_s=round(seconds))
             stop.wait(TICK)
 
     def stop(self, names: Iterable[str]) -> None:
