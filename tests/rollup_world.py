@@ -83,7 +83,7 @@ class World:
         ).fetchall():
             self.admin.execute(f"delete from {table}")
         self.admin.execute(
-            "delete from ops.batch; delete from ops.consumer; delete from rollup.touched; "
+            "delete from ops.batch; delete from ops.consumer; delete from rollup.touched; delete from rollup.late; "
             "delete from rollup.area_open_state"
         )
         self.admin.execute("update rollup.closed set until = '2100-01-01'")
@@ -227,7 +227,7 @@ class World:
         """Borders, and how much waits."""
         return self.row(
             "select (select array_agg((width, until)::text order by width) from rollup.closed where family = %s), "
-            "(select count(*) from rollup.touched)",
+            "(select count(*) from rollup.touched) + (select count(*) from rollup.late)",
             self.family.name,
         )
 

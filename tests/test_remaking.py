@@ -7,8 +7,7 @@ import psycopg
 import pytest
 
 from analytics.rollup import remaking
-from analytics.rollup.late import PIECE
-from analytics.rollup.remaking import LONGEST_PAUSE_S, MOST_PIECES, PAUSES, Remaking
+from analytics.rollup.remaking import LONGEST_PAUSE_S, MOST_PIECES, PAUSES, PIECE, Remaking
 from analytics.rollup.rolling import Rolling
 from analytics.rollup.width import DAY, HOUR, Width
 from devices.family import FAMILIES, Family
@@ -21,8 +20,6 @@ class Rows(NamedTuple):
 
     family: Family
     width: Width
-    fresh: None = None
-    until: int = 0
 
 
 class World:
@@ -33,9 +30,10 @@ class World:
         self.touched: Counter[tuple[Family, Width]] = Counter()
         self.made: list[tuple[str, str]] = []
 
-    def remake(self, _: object, __: object, family: Family, width: Width, ___: int) -> int:
+    def piece(self, _: object, one: Rolling, most: int) -> int:
         """A piece of what is touched."""
-        rows = min(self.touched[family, width], PIECE)
+        family, width = one.family, one.width
+        rows = min(self.touched[family, width], most)
         self.touched[family, width] -= rows
         self.made.append((family.name, width.name))
         self.now += rows * self.row_s
@@ -46,7 +44,6 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(row_s=0.001)
-    monkeypatch.setattr(remaking, "remake", made.remake)
     monkeypatch.setattr(remaking.time, "monotonic", lambda: made.now)
     return made
 
@@ -68,7 +65,7 @@ def seconds(world: World, passes: Remaking, touched: list[Rolling], number: int,
 @pytest.mark.parametrize("each", [1, 40, 400])
 def test_passes_take_a_share_of_the_time(world: World, each: int) -> None:
     touched = [rows("meter", HOUR), rows("meter", DAY), rows("vehicle", HOUR)]
-    seconds(world, Remaking(), touched, 600, each)
+    seconds(world, Remaking(world.piece), touched, 600, each)
     share = world.worked_s / (world.now - 1000.0)
     assert world.worked_s
     if each < 400:  # at 400 there is more to do than a second has
@@ -76,8 +73,8 @@ def test_passes_take_a_share_of_the_time(world: World, each: int) -> None:
 
 
 def test_nothing_is_forgotten_and_hours_come_before_days(world: World) -> None:
-    passes, touched = Remaking(), [rows("meter", DAY), rows("vehicle", HOUR), rows("meter", HOUR)]
-    seconds(world, passes, touched, 10, PIECE // 2)
+    passes, touched = Remaking(world.piece), [rows("meter", DAY), rows("vehicle", HOUR), rows("meter", HOUR)]
+    seconds(world, passes, touched, 10, 100)
     first = world.made[: world.made.index(("meter", "1d"))]
     assert list(dict.fromkeys(first)) == [("meter", "1h"), ("vehicle", "1h")]
     for _ in range(1000):
@@ -87,7 +84,7 @@ def test_nothing_is_forgotten_and_hours_come_before_days(world: World) -> None:
 
 
 def test_rows_touched_as_fast_as_they_are_made_anew_do_not_keep_others_waiting(world: World) -> None:
-    passes, touched = Remaking(), [rows("meter", HOUR), rows("meter", DAY)]
+    passes, touched = Remaking(world.piece), [rows("meter", HOUR), rows("meter", DAY)]
     for _ in range(3 * MOST_PIECES):
         for one in touched:
             world.touched[one.family, one.width] += PIECE
@@ -100,7 +97,7 @@ def test_rows_touched_as_fast_as_they_are_made_anew_do_not_keep_others_waiting(w
 
 
 def test_without_pauses_each_call_makes_what_was_touched(world: World) -> None:
-    passes, one = Remaking(pauses=0.0), rows("meter", HOUR)
+    passes, one = Remaking(world.piece, pauses=0.0), rows("meter", HOUR)
     for _ in range(5):
         passes.note(one)
         world.touched[one.family, one.width] += 7

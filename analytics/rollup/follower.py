@@ -16,12 +16,12 @@ import structlog
 from analytics.beside import Beside, Here
 from analytics.columns import Columns, FloatArray
 from analytics.newest_rows import highest_device
-from analytics.rollup.after import Border
+from analytics.rollup.after import Border, waiting
 from analytics.rollup.again import Again, BatchesAgain, HoursAgain, batches_taken
 from analytics.rollup.closing import touched_within
 from analytics.rollup.grid import Places
 from analytics.rollup.intervals import Intervals
-from analytics.rollup.late import touch_late, touched_since
+from analytics.rollup.late import remake, touch_after, touch_late, touched_since
 from analytics.rollup.open_areas import OpenAreas
 from analytics.rollup.remaking import PAUSES, Remaking
 from analytics.rollup.rolling import Rolling
@@ -61,7 +61,7 @@ class Rollups:
         self._consumer = consumer
         self._clock = clock
         self._rollings: dict[str, dict[str, Rolling]] = {}
-        self._remaking = Remaking(pauses)
+        self._remaking = Remaking(self._make_anew, pauses)
         self._again: list[Again] = []
         self._open_areas: dict[str, OpenAreas] = {}
         self._intervals = Intervals()
@@ -85,10 +85,10 @@ class Rollups:
         for family, name, until in rows.fetchall():
             if family in FAMILIES:
                 self._rollings[family][name] = Rolling(FAMILIES[family], WIDTHS[name], until, now, places[family])
-        self._remaking = Remaking(self._pauses)
-        for family, name in connection.execute("select distinct family, width from rollup.touched").fetchall():
-            if name in self._rollings.get(family, {}):
-                self._remaking.note(self._rollings[family][name])
+        self._remaking = Remaking(self._make_anew, self._pauses)
+        for (family,) in connection.execute("select family from rollup.touched union select family from rollup.late"):
+            for rolling in self._rollings.get(family, {}).values():
+                self._remaking.note(rolling)
         self._again = [again for widths in self._rollings.values() for again in self._read_again(connection, widths)]
         for again in self._again:
             self.hands.give(again.job)
@@ -112,9 +112,9 @@ class Rollups:
         """Add rows to open buckets; note what they touch in closed ones."""
         now = microseconds(self._clock())
         widths = self._rollings[columns.family.name]
-        borders = [Border(rolling.width, rolling.frozen) for rolling in widths.values()]
-        for width in touch_late(connection, columns, borders):
-            self._remaking.note(widths[width.name])
+        if touch_late(connection, columns, borders(widths)):
+            for rolling in widths.values():
+                self._remaking.note(rolling)
         for rolling in widths.values():
             rows = np.arange(len(columns.time))
             if rolling.width is DAY and rolling.summing:
@@ -140,6 +140,11 @@ class Rollups:
         for areas in self._open_areas.values():
             if areas.due(self._open_every_s):
                 areas.write(connection, microseconds(now), self._interval_s(connection, areas.hour), self._open_every_s)
+
+    def _make_anew(self, connection: psycopg.Connection, rolling: Rolling, most: int) -> int:
+        """So many rows of those that late readings changed; how many it were."""
+        looked_up = touch_after(connection, rolling.family, borders(self._rollings[rolling.family.name]), most)
+        return max(looked_up, remake(connection, rolling.fresh, rolling.until, most))
 
     def _take_again(self, connection: psycopg.Connection, deadline: float) -> None:
         """Add what was read again."""
@@ -186,6 +191,7 @@ class Rollups:
             return False
         if width is DAY and (
             self._rollings[family.name][HOUR.name].until < rolling.ends
+            or waiting(connection, family)
             or touched_within(connection, family, HOUR, rolling.until, rolling.ends)
         ):
             return False
@@ -210,6 +216,11 @@ class Rollups:
                 day.doubt(start)
             elif grid and day.keeps(start):
                 day.grid(start).merge(grid)
+
+
+def borders(widths: dict[str, Rolling]) -> list[Border]:
+    """Up to where buckets of each width are closed."""
+    return [Border(rolling.width, rolling.frozen) for rolling in widths.values()]
 
 
 def microseconds(time: datetime) -> int:

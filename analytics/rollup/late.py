@@ -14,12 +14,10 @@ from psycopg import sql
 
 from analytics.binary import columns_of
 from analytics.columns import Columns
-from analytics.rollup.after import Border, buckets_after, latest_per_bucket
+from analytics.rollup.after import Border, buckets_after, latest_per_bucket, take_waiting, wait
 from analytics.rollup.fresh import SINCE, Fresh, instant
 from analytics.rollup.width import SECOND_US, Width
 from devices.family import Family
-
-PIECE = 5000  # rows made anew at a time
 
 TOUCH = sql.SQL(
     "insert into rollup.touched (family, width, device, bucket) select distinct {family}, w.width, w.device, w.bucket "
@@ -33,18 +31,28 @@ on conflict (family, width, bucket) do update set xid = pg_current_xact_id()
 Pairs = npt.NDArray[Any]
 
 
-def touch_late(connection: psycopg.Connection, columns: Columns, borders: Sequence[Border]) -> list[Width]:
-    """Note what readings change in closed buckets; returns the widths for which some were late."""
-    found = [(border, np.flatnonzero(border.width.floors(columns.time) < border.frozen)) for border in borders]
-    found = [(border, rows) for border, rows in found if len(rows)]
-    for (width, _), rows in found:
-        device, bucket, _ = latest_per_bucket(columns, rows, width)
-        touch(connection, columns.family, width, device.tolist(), bucket.tolist())
+def touch_late(connection: psycopg.Connection, columns: Columns, borders: Sequence[Border]) -> bool:
+    """Note what readings change in closed buckets; whether some were late. What they change in later ones than their
+    own waits until it is looked up."""
+    found = [(border.width, np.flatnonzero(border.width.floors(columns.time) < border.frozen)) for border in borders]
+    found = [(width, rows) for width, rows in found if len(rows)]
+    for width, rows in found:
+        latest = latest_per_bucket(columns, rows, width)
+        buckets = width.floors(columns.time[latest])
+        touch(connection, columns.family, width, columns.device[latest].tolist(), buckets.tolist())
     if found:
         late = np.unique(np.concatenate([rows for _, rows in found]))
-        for buckets, some in buckets_after(connection, columns, late, [border for border, _ in found]):
-            connection.execute(touching(columns.family, buckets), some)
-    return [border.width for border, _ in found]
+        wait(connection, columns, late, min((width for width, _ in found), key=lambda width: width.seconds))
+    return bool(found)
+
+
+def touch_after(connection: psycopg.Connection, family: Family, borders: Sequence[Border], most: int) -> int:
+    """Note what so many of the late readings that wait change in later buckets; returns how many readings it were."""
+    late = take_waiting(connection, family, most)
+    if late:
+        for buckets, some in buckets_after(connection, family, late, borders):
+            connection.execute(touching(family, buckets), some)
+    return len(late)
 
 
 def touch(connection: psycopg.Connection, family: Family, width: Width, devices: list[int], buckets: list[int]) -> None:
@@ -70,15 +78,16 @@ def touched_since(connection: psycopg.Connection, family: Family, width: Width, 
     return device, bucket
 
 
-def remake(connection: psycopg.Connection, fresh: Fresh, family: Family, width: Width, until: int) -> int:
-    """Make one piece of the touched rows before `until` anew; returns how many pairs it was."""
+def remake(connection: psycopg.Connection, fresh: Fresh, until: int, most: int) -> int:
+    """Make so many of the touched rows before `until` anew; returns how many it were."""
+    family, width = fresh.family, fresh.width
     picked = connection.execute(
         sql.SQL(
             "delete from rollup.touched t where t.ctid = any(array(select ctid from rollup.touched "
             "where family = %s and width = %s and bucket < {} limit %s)) "
             "returning t.device, (extract(epoch from t.bucket) * %s)::bigint"
         ).format(instant(until)),
-        (family.name, width.name, PIECE, SECOND_US),
+        (family.name, width.name, most, SECOND_US),
     ).fetchall()
     if picked:
         connection.execute(REMADE, (family.name, width.name, sorted({bucket for _, bucket in picked})))

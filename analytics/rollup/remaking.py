@@ -1,24 +1,28 @@
 """Rows that late readings touched, made anew in passes, each over all families and widths."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 
-from analytics.rollup.late import PIECE, remake
 from analytics.rollup.rolling import Rolling
 
-# A pass costs by the statement, one for each bucket of a family and width, and by the row, each of which is made from
-# all readings of its bucket, however few of them came late. Who catches up touches the same rows again and again. So
-# the next pass waits for a multiple of what the last one took: after a short one hardly at all.
+# A pass costs by the statement, one for each bucket of a family and width and for each hour of late readings, and by
+# the row, which is made from all readings of its bucket, however few came late. Who catches up touches the same rows
+# again and again. So the next pass waits for a multiple of what the last one took: after a short one hardly at all.
 PAUSES, LONGEST_PAUSE_S = 4.0, 300.0
+# A piece has so many rows as take about half a second by the pace of the one before.
+PIECE_S, LEAST, PIECE = 0.5, 200, 5000
 MOST_PIECES = 20  # of a family and width in a pass: where rows are touched as fast as they are made anew, others wait
 
 
 class Remaking:
-    """`pauses`: how many times as long as a pass took the next one waits."""
+    """`piece`: makes so many rows of a family and width anew, and says how many there were; `pauses`: how many times as
+    long as a pass took the next one waits."""
 
-    def __init__(self, pauses: float = PAUSES) -> None:
+    def __init__(self, piece: Callable[[psycopg.Connection, Rolling, int], int], pauses: float = PAUSES) -> None:
+        self._piece = piece
+        self._most = PIECE
         self._pauses = pauses
         self._noted: set[Rolling] = set()
         self._left: list[Rolling] = []  # of a pass, from the last one on
@@ -44,7 +48,7 @@ class Remaking:
         while self._left:
             rolling = self._left[-1]
             yield rolling
-            self._count(remake(connection, rolling.fresh, rolling.family, rolling.width, rolling.until))
+            self._make_anew(connection, rolling)
             if time.monotonic() >= deadline:
                 break
         self._took_s += time.monotonic() - began
@@ -52,11 +56,24 @@ class Remaking:
             self._next = time.monotonic() + min(self._pauses * self._took_s, LONGEST_PAUSE_S)
             self._took_s = 0.0
 
-    def _count(self, rows: int) -> None:
-        """Of the family and width whose turn it is so many rows were made anew: it is through, or goes on."""
+    def _make_anew(self, connection: psycopg.Connection, rolling: Rolling) -> None:
+        """A piece of the family and width whose turn it is, which then is through, or goes on."""
+        began, most = time.monotonic(), self._most
+        rows = self._piece(connection, rolling, most)
         self._pieces += 1
-        if rows == PIECE and self._pieces < MOST_PIECES:
-            return
-        through, self._pieces = self._left.pop(), 0
-        if rows == PIECE:
-            self._noted.add(through)
+        if rows:
+            self._most = fitting(rows, time.monotonic() - began)
+        if rows < most or self._pieces >= MOST_PIECES:
+            self._left.pop()
+            self._pieces = 0
+        if rows >= most and not self._pieces:
+            self._noted.add(rolling)
+
+
+def fitting(rows: int, took_s: float) -> int:
+    """How many rows a piece may have, by the pace of one.
+
+    >>> fitting(5000, 50.0), fitting(400, 0.25), fitting(3, 0.001)
+    (200, 800, 1500)
+    """
+    return round(min(max(rows * PIECE_S / max(took_s, 1e-6), LEAST), PIECE))
