@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.beside import Beside, Job
-from analytics.rollup import closing
+from analytics.rollup import closing, follower
 from analytics.rollup.reconcile import reconcile_rollups, reconcile_width
 from analytics.rollup.views import family_views
 from analytics.rollup.width import DAY, HOUR
@@ -333,6 +333,30 @@ def test_a_bucket_is_closed_beside_the_stream(connections: Connections, family: 
     border = BORDER.replace("air_quality", family)
     world.tick_until(border, midnight() + timedelta(hours=2))
     world.follower.hands.close()
+    check(world)
+
+
+def test_a_day_waits_until_it_is_known_what_late_readings_change_in_it(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(connections, "meter", hours_before_midnight=1)
+    world.write([seconds_after(world, second, value) for second, value in ((60, 100.0), (3 * 3600, 110.0))])
+    world.take()
+    world.now = midnight() + timedelta(hours=20)
+    world.rest()
+    day = BORDER.replace("air_quality", "meter").replace("1h", "1d")
+    with monkeypatch.context() as patch:
+        patch.setattr(follower, "touch_after", lambda *_: 0)
+        world.write([seconds_after(world, 3600, 104.0)])  # the step of the third hour was 10, and is 6
+        world.take()
+        world.now = midnight() + timedelta(hours=24, seconds=30)
+        for _ in range(60):
+            world.tick()
+        assert world.row("select count(*) from rollup.touched") == (0,), "its own hour is made anew"
+        assert world.row(day) == (midnight(),)
+    world.restart()
+    world.rest()
+    assert world.row(day) == (midnight() + timedelta(hours=24),)
     check(world)
 
 
