@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from analytics.alarms import follower
+from analytics.alarms.signs import EVENTS
 from tests.ringing_world import Desk
 from tests.rollup_world import Connections, owner_and_analyst
 from tests.stack import RunningStack
@@ -120,9 +122,41 @@ def test_what_cannot_be_held_waits_in_the_database(connections: Connections) -> 
     desk.end(*findings[:8])
     for _ in range(6):
         desk.tick(30)
-    waiting = desk.admin.execute("select count(*) from rollup.sign").fetchone()
-    assert waiting == (0,)
+    assert waiting(desk) == 0
     assert desk.rung() == [("stuck:213", "info", 1, True)], "the last device, whose findings last"
+
+
+def waiting(desk: Desk) -> int:
+    """Findings that wait to be looked at."""
+    row = desk.admin.execute("select count(*) from rollup.sign").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_full_desk_looks_seldom_for_what_is_over(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(follower, "LONG_LOOK_S", -1.0)  # each look is a long one
+        patch.setattr(follower, "OVER_SHARE", 1e-9)
+        desk = Desk(*connections, most_held=4)
+        findings = [desk.find(device, metric=metric) for device in desk.devices for metric in ("pm25", "pm10")]
+        desk.tick(30)
+        desk.end(*findings[:8])
+        for _ in range(3):
+            desk.tick(30)
+        assert waiting(desk) > 8, "it has just looked"
+    desk.restart()
+    for _ in range(6):
+        desk.tick(30)
+    assert waiting(desk) == 0
+
+
+def test_events_are_found_without_looking_at_findings_that_wait(connections: Connections) -> None:
+    owner, _ = connections
+    with owner.transaction(force_rollback=True):
+        owner.execute("insert into rollup.sign (finding) select g from generate_series(1, 20000) g")
+        owner.execute("analyze rollup.sign")
+        plan = owner.execute(b"explain " + EVENTS.encode(), (5000,)).fetchall()
+    assert "sign_event" in "\n".join(line for (line,) in plan)
 
 
 def test_an_event_rings_and_is_over_when_none_came_for_a_while(connections: Connections) -> None:
