@@ -34,7 +34,7 @@ p.how { color: #5a6675; font-size: 14px; max-width: 90ch; }
 """
 # What a line of the account shows; a delay's rows and columns.
 COUNTED = ("due", "sent", "acknowledged", "stored", "duplicate", "quarantined", "missing")
-DELAYS = ("late", "answer", "received", "queryable")
+DELAYS = ("late", "answer", "received", "told", "queryable")
 SHOWN = ("p50", "p90", "p99", "p999", "max")
 
 
@@ -175,10 +175,13 @@ def delay_table(document: Mapping[str, Any]) -> str:
         "late": "due → sent",
         "answer": "sent → PUBACK of the broker",
         "received": "sent → received by the platform, of what was stored",
+        "told": "sent → COMMIT heard of by devices that ask for it (sample)",
         "queryable": "sent → seen in an SQL answer (sample)",
     }
     rows = [
-        [names[key], *(milliseconds(whole[key][name]) for name in SHOWN), f"{whole[key]['count']:,}"] for key in DELAYS
+        [names[key], *(milliseconds(whole[key][name]) for name in SHOWN), f"{whole[key]['count']:,}"]
+        for key in DELAYS
+        if key in whole  # reports made before it was measured lack `told`
     ]
     return table(("delay", "half", "90 %", "99 %", "99.9 %", "longest", "messages"), rows)
 

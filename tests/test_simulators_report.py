@@ -427,6 +427,8 @@ def test_a_run_reports_what_the_broker_acknowledged(stack: RunningStack, tmp_pat
     delays = summary["delays_s"]
     assert delays["answer"]["count"] == len(acknowledged)
     assert 0 < delays["queryable"]["count"] <= delays["queryable"]["asked"]
+    assert 0 < delays["told"]["count"] == delays["told"]["asked"]
+    assert 0 < delays["told"]["p50"] <= delays["told"]["max"]
     check_report(out, len(acknowledged))
 
 
@@ -450,7 +452,7 @@ def check_report(folder: Path, acknowledged: int) -> None:
     assert all(line.keys() == ACCOUNT | {"family"} for line in told["conservation"]["by_family"])
     assert all(line.keys() == ACCOUNT | {"area", "name"} for line in told["conservation"]["by_district"])
     assert told["rates"]["per_s"].keys() == {"due", "sent", "acknowledged", "stored"}
-    assert told["delays"]["whole_s"].keys() == {"late", "answer", "received", "queryable"}
+    assert told["delays"]["whole_s"].keys() == {"late", "answer", "received", "told", "queryable"}
     assert (told["format"], set(SECTIONS) - told.keys()) == (FORMAT, set())
     assert sum(told["rates"]["per_s"]["acknowledged"]) * told["rates"].get("step_s", 1) == acknowledged
     assert {"simulator", "broker", "database", "workers"} <= told["processes"]["cpu_s"].keys()

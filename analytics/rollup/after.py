@@ -28,7 +28,6 @@ BUCKETS = sql.SQL(
     ") b(bucket) where b.bucket < w.frozen"
 )
 
-
 WAIT = """
 insert into rollup.late (family, device, time, metrics)
 select %s, u.device, timestamptz 'epoch' + u.us * interval '1 us', bit_or(u.metrics)

@@ -10,7 +10,8 @@ from analytics.rollup.rolling import Rolling
 # A pass costs by the statement, one for each bucket of a family and width and for each hour of late readings, and by
 # the row, which is made from all readings of its bucket, however few came late. Who catches up touches the same rows
 # again and again. So the next pass waits for a multiple of what the last one took: after a short one hardly at all.
-PAUSES, LONGEST_PAUSE_S = 4.0, 300.0
+# Longer and longer ones get more of the time, one that left rows behind has no pause: days wait for touched hours.
+PAUSES, LONGEST_PAUSE_S = 4.0, 100.0
 # A piece has so many rows as take about half a second by the pace of the one before.
 PIECE_S, LEAST, PIECE = 0.5, 200, 5000
 MOST_PIECES = 20  # of a family and width in a pass: where rows are touched as fast as they are made anew, others wait
@@ -28,6 +29,7 @@ class Remaking:
         self._left: list[Rolling] = []  # of a pass, from the last one on
         self._pieces = 0  # of the one whose turn it is
         self._took_s = 0.0
+        self._behind = False  # whether the pass left rows that it might have made
         self._next = 0.0
 
     def note(self, rolling: Rolling) -> None:
@@ -53,8 +55,9 @@ class Remaking:
                 break
         self._took_s += time.monotonic() - began
         if not self._left:
-            self._next = time.monotonic() + min(self._pauses * self._took_s, LONGEST_PAUSE_S)
-            self._took_s = 0.0
+            pause_s = 0.0 if self._behind else min(self._pauses * self._took_s, LONGEST_PAUSE_S)
+            self._next = time.monotonic() + pause_s
+            self._took_s, self._behind = 0.0, False
 
     def _make_anew(self, connection: psycopg.Connection, rolling: Rolling) -> None:
         """A piece of the family and width whose turn it is, which then is through, or goes on."""
@@ -68,6 +71,7 @@ class Remaking:
             self._pieces = 0
         if rows >= most and not self._pieces:
             self._noted.add(rolling)
+            self._behind = True
 
 
 def fitting(rows: int, took_s: float) -> int:

@@ -33,6 +33,11 @@ select (select count(*) from city.alarm where cleared is null),
        (select extract(epoch from now() - h.recorded)::float8 from ops.alarm_history h
         where h.id = (select min(n.history) from ops.alarm_news n))
 """
+MANY_PAGES = 500  # of 2 MB; a smaller memory's pages are found quickly anyhow
+PAGES = """
+select current_setting('huge_pages_status', true), current_setting('shared_memory_size'),
+       current_setting('shared_memory_size_in_huge_pages')::int8
+"""
 EDITION = """
 select current_setting('server_version'), extversion, current_setting('timescaledb.license')
 from pg_extension where extname = 'timescaledb'
@@ -145,8 +150,23 @@ def stack(folder: Path | None) -> Iterator[Finding]:
         return
     yield Finding("stack", f"process {found.document.get('pid', 'elsewhere')}")
     yield database(found.database)
+    yield from huge_pages(found.database)
     yield from wal_archive(found.database)
     yield from alarms(found.database)
+
+
+def huge_pages(url: str) -> Iterator[Finding]:
+    """Whether the database's shared memory lies in huge pages; nothing is said where it is small."""
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            status, size, pages = connection.execute(PAGES).fetchone() or ("unknown", "", 0)
+    except psycopg.Error:
+        return
+    if status == "on":
+        yield Finding("huge pages", f"all {size} of the database's shared memory")
+    elif status == "off" and pages >= MANY_PAGES:
+        mend = f"for a large city, as root: sysctl vm.nr_hugepages={pages}, then dothi up anew (docs/performance.md)"
+        yield Finding("huge pages", f"none: the database's {size} of shared memory lie in small ones", mend=mend)
 
 
 def wal_archive(url: str) -> Iterator[Finding]:

@@ -1,13 +1,19 @@
-"""What devices that ask would be told by the platform: a sample of their `…/ack` topics, listened to during a run."""
+"""What devices that ask would be told by the platform: a sample of their `…/ack` topics, listened to during a run.
+
+A worker says it right after COMMIT: when a device hears it is the tightest bound of publish → COMMIT from outside.
+"""
 
 import contextlib
 import json
+import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -17,7 +23,7 @@ from simulators.fleet import Fleet, native_profile
 from simulators.messages import Kind
 from simulators.spool import ROW, Rows, acknowledged, slices
 
-DEVICES = 50
+DEVICES = 300
 READABLE = [kind for kind in Kind if kind <= Kind.ALL_OUT_OF_RANGE]
 """Kinds of messages whose number the platform can read, whatever else is wrong with them."""
 
@@ -38,7 +44,8 @@ class Acks:
         self._devices, self._names = devices, dict(zip(fleet.ids(devices), devices.tolist(), strict=True))
         areas = [fleet.areas[area] for area in fleet.area[devices].tolist()]
         self._topics = [f"dothi/v1/{area}/{name}/ack" for area, name in zip(areas, self._names, strict=True)]
-        self._told: dict[tuple[int, int], tuple[int, int]] = {}
+        self._told: dict[tuple[int, int], list[tuple[int, float]]] = {}  # by device and boot: up to what number, when
+        self._first: dict[tuple[int, int], int] = {}
         entries = stack.document.get("brokers") or [{"url": stack.broker}]
         self._clients = [self._client(entry["url"]) for entry in entries if entry["url"]]
 
@@ -54,24 +61,40 @@ class Acks:
             client.disconnect()
             client.loop_stop()
 
-    def document(self, spools: Sequence[Path]) -> dict[str, int]:
-        """Messages of the sample that a broker acknowledged, and those of them that the platform did, too.
+    def document(self, sample: Rows) -> dict[str, int]:
+        """How many messages of the sample there are, and those of them that the platform acknowledged."""
+        settled = np.count_nonzero(~np.isnan(self._heard(sample)))
+        return {"devices": len(self._devices), "messages": len(sample), "settled": int(settled)}
+
+    def delays(self, sample: Rows) -> NDArray[np.float64]:
+        """Seconds from sent to told that it is settled, of new messages of the sample; NaN: never told."""
+        rows = sample[(sample["kind"] == Kind.FRESH) & (sample["again"] == 0)]
+        return np.asarray(self._heard(rows) - (rows["due"] + rows["late"]), dtype=np.float64)
+
+    def sample(self, spools: Sequence[Path]) -> Rows:
+        """Messages of the devices listened to which a broker acknowledged, and of which the platform can tell.
 
         A message that cannot be read as far as its number leaves a gap, beyond which the platform cannot acknowledge:
         what its device sent afterwards is left out.
         """
         parts = [rows[np.isin(rows["device"], self._devices) & acknowledged(rows)] for rows in slices(spools)]
-        sample = np.concatenate([np.empty(0, dtype=ROW), *parts])
+        rows = np.concatenate([np.empty(0, dtype=ROW), *parts])
         gap: dict[tuple[int, int], int] = {}
-        for device, boot, seq in named(sample[~np.isin(sample["kind"], READABLE)]):
+        for device, boot, seq in named(rows[~np.isin(rows["kind"], READABLE)]):
             gap[device, boot] = min(seq, gap.get((device, boot), seq))
-        told = [row for row in named(sample) if row[2] < gap.get(row[:2], row[2] + 1)]
-        settled = sum(self._is_settled(*row) for row in told)
-        return {"devices": len(self._devices), "messages": len(told), "settled": settled}
+        told = [seq <= gap.get((device, boot), seq) for device, boot, seq in named(rows)]
+        return rows[np.array(told, dtype=np.bool_)]
 
-    def _is_settled(self, device: int, boot: int, seq: int) -> bool:
-        first, last = self._told.get((device, boot), (1, 0))
-        return first <= seq <= last
+    def _heard(self, rows: Rows) -> NDArray[np.float64]:
+        """When each message was said to be settled, s since 1970; NaN: never."""
+        return np.array([self._heard_at(*row) for row in named(rows)], dtype=np.float64)
+
+    def _heard_at(self, device: int, boot: int, seq: int) -> float:
+        told = self._told.get((device, boot), [])
+        place = bisect_left(told, (seq, 0.0))
+        if place == len(told) or seq < self._first[device, boot]:
+            return float("nan")
+        return told[place][1]
 
     def _client(self, url: str) -> tuple[Client, Any]:
         parts = urlsplit(url)
@@ -88,8 +111,12 @@ class Acks:
             client.subscribe([(topic, 0) for topic in self._topics])
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        said, device = json.loads(message.payload), self._names[message.topic.split("/")[3]]
-        self._told[device, said.get("boot", 0)] = (said["first"], said["seq"])
+        at, said = time.time(), json.loads(message.payload)
+        key = self._names[message.topic.split("/")[3]], said.get("boot", 0)
+        self._first[key] = said["first"]
+        told = self._told.setdefault(key, [])
+        if not told or told[-1][0] < said["seq"]:
+            told.append((said["seq"], at))
 
 
 def named(rows: Rows) -> list[tuple[int, int, int]]:

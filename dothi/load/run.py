@@ -89,16 +89,17 @@ def rehearse(run: Run, send: Send, folder: Path | None, told: Told = Told()) -> 
             curves = sender_curves(run, spools, sampler)
             sent = conservation.Sent(run.city.fleet, spools, run.city.payloads, run.city.start, before.cut)
             total = conservation.account(run.stack.database, sent, curves, told.counting, run.most)
-            queryable, platform = probe.delays(spools), acks.document(spools)
+            queryable, asked = probe.delays(spools), acks.sample(spools)
     except psycopg.Error as error:
         raise Refused(f"the run cannot be accounted for: {str(error).strip().splitlines()[0]}") from None
     own = ledger(run.stack.database).since(before.ledger)
     account = conservation.document(total, run.city.fleet) | {
         "settled": waited,
         "ledger": own,
-        "platform": platform,
+        "platform": acks.document(asked),
     }
     delays = curves.delays_document()
+    delays["whole_s"]["told"] = report.seen_quantiles(acks.delays(asked))
     delays["whole_s"]["queryable"] = report.seen_quantiles(queryable) | {"family": probe.family}
     document = report.assemble(
         {

@@ -14,6 +14,7 @@ NAMES = {
     "late": "due → sent",
     "answer": "sent → PUBACK",
     "received": "sent → received",
+    "told": "sent → settled**",
     "queryable": "sent → queryable*",
 }
 
@@ -30,11 +31,13 @@ def print_report(document: Mapping[str, Any], folder: Path | None) -> None:
         [
             [NAMES[key], *(milliseconds(whole[key][name]) for name in SHOWN), f"{whole[key]['count']:,}"]
             for key in DELAYS
+            if key in whole
         ],
     )
     console.print(
         f"* {whole['queryable']['count']:,} of {whole['queryable']['asked']:,} {whole['queryable']['family']} messages "
-        "were seen by a client that asks by SQL ten times a second\n",
+        "were seen by a client that asks by SQL ten times a second\n"
+        "** devices that ask for it were told, which happens after COMMIT\n",
         highlight=False,
         soft_wrap=True,
     )

@@ -140,10 +140,7 @@ def free_cluster(data: Path) -> None:
     that got the number later, and a zombie that nobody buries, as happens in containers.
     """
     wait_for_end(working_in(data), 5.0)
-    for trace in working_in(data):
-        log.warning("left over from a killed start, killing it", part=trace.name, pid=trace.pid)
-        send(trace, signal.SIGKILL)
-    wait_for_end(working_in(data), 5.0)
+    end_orphans(data)
     if not working_in(data):
         (data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -155,6 +152,8 @@ def end_orphans(data: Path) -> None:
     under way is undone by the recovery.
     """
     orphans = working_in(data)
+    if orphans:
+        log.warning("left over from a killed database, killing them", pids=[trace.pid for trace in orphans])
     for trace in orphans:
         send(trace, signal.SIGKILL)
     wait_for_end(orphans, 5.0)

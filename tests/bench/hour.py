@@ -9,8 +9,9 @@ looks at every process every ten seconds. The folder gets `samples.jsonl` (while
 report) and `hour.json` (what is printed). It ends by itself: after enrolment, sending, settling and the account, each
 with a bound, and so does the stack. With --keep the next run goes on with the same stack and its devices.
 
-Publish → COMMIT is bounded from above by `queryable`: from the moment at which a message was handed to the network to
-that at which a reader's query, asked ten times a second, gave its row; some 20 messages a second are looked for.
+Publish → COMMIT is bounded from above twice, from the moment at which a message was handed to the network: `told`, when
+a device that asks was told that it is settled, which a worker says after COMMIT through the broker (some ten messages a
+second); `queryable`, when a reader's query, asked ten times a second, gave its row (some twenty a second).
 """
 
 import argparse
