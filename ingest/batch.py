@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     rows: int = 20_000
     bytes: int = 16 << 20
     age_s: float = 0.05
-    longest_s: float = 1.0
+    longest_s: float = 0.5
     future_us: int = 5 * MINUTE_US
     late_us: dict[str, int] = {"": 7 * DAY_US}  # noqa: RUF012 - a NamedTuple's default, never written to
 
