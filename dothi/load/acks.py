@@ -5,11 +5,11 @@ A worker says it right after COMMIT: when a device hears it is the tightest boun
 
 import contextlib
 import json
+import threading
 import time
-from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -24,6 +24,10 @@ from simulators.messages import Kind
 from simulators.spool import ROW, Rows, acknowledged, slices
 
 DEVICES = 300
+LISTENS_S = 10.0
+"""So long a broker may take until it has taken the subscription: what is told before is not heard."""
+QUIET_S = 1.0
+"""When nothing was heard for so long, what was told of the last messages has arrived."""
 READABLE = [kind for kind in Kind if kind <= Kind.ALL_OUT_OF_RANGE]
 """Kinds of messages whose number the platform can read, whatever else is wrong with them."""
 
@@ -37,6 +41,14 @@ def asking(fleet: Fleet, members: Ints) -> Ints:
     return np.sort(some[np.argsort(interval, kind="stable")[:DEVICES]])
 
 
+class Told(NamedTuple):
+    """Numbers that are settled, from the first to the last, and when that was said (s since 1970)."""
+
+    first: int
+    last: int
+    at: float
+
+
 class Acks:
     """Listens, over a connection to each broker, while the block runs."""
 
@@ -44,19 +56,28 @@ class Acks:
         self._devices, self._names = devices, dict(zip(fleet.ids(devices), devices.tolist(), strict=True))
         areas = [fleet.areas[area] for area in fleet.area[devices].tolist()]
         self._topics = [f"dothi/v1/{area}/{name}/ack" for area, name in zip(areas, self._names, strict=True)]
-        self._told: dict[tuple[int, int], list[tuple[int, float]]] = {}  # by device and boot: up to what number, when
-        self._first: dict[tuple[int, int], int] = {}
+        self._told: dict[tuple[int, int], list[Told]] = {}  # by device and boot
         entries = stack.document.get("brokers") or [{"url": stack.broker}]
+        self._listening = threading.Semaphore(0)
+        self._heard_last = 0.0
         self._clients = [self._client(entry["url"]) for entry in entries if entry["url"]]
 
     def __enter__(self) -> "Acks":
+        connected = 0
         for client, url in self._clients:
             with contextlib.suppress(OSError):  # a broker that is away is the sender's matter to tell
                 client.connect(url.hostname or "127.0.0.1", url.port or 1883)
                 client.loop_start()
+                connected += 1
+        for _ in range(connected if self._topics else 0):
+            self._listening.acquire(timeout=LISTENS_S)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._heard_last = time.time()
+        until = self._heard_last + LISTENS_S
+        while self._topics and time.time() < min(self._heard_last + QUIET_S, until):
+            time.sleep(QUIET_S / 10)
         for client, _url in self._clients:
             client.disconnect()
             client.loop_stop()
@@ -82,7 +103,7 @@ class Acks:
         gap: dict[tuple[int, int], int] = {}
         for device, boot, seq in named(rows[~np.isin(rows["kind"], READABLE)]):
             gap[device, boot] = min(seq, gap.get((device, boot), seq))
-        told = [seq <= gap.get((device, boot), seq) for device, boot, seq in named(rows)]
+        told = [seq < gap.get((device, boot), seq + 1) for device, boot, seq in named(rows)]
         return rows[np.array(told, dtype=np.bool_)]
 
     def _heard(self, rows: Rows) -> NDArray[np.float64]:
@@ -91,10 +112,7 @@ class Acks:
 
     def _heard_at(self, device: int, boot: int, seq: int) -> float:
         told = self._told.get((device, boot), [])
-        place = bisect_left(told, (seq, 0.0))
-        if place == len(told) or seq < self._first[device, boot]:
-            return float("nan")
-        return told[place][1]
+        return next((one.at for one in told if one.first <= seq <= one.last), float("nan"))
 
     def _client(self, url: str) -> tuple[Client, Any]:
         parts = urlsplit(url)
@@ -103,6 +121,7 @@ class Acks:
             client.tls_set()
         client.username_pw_set(unquote(parts.username or ""), unquote(parts.password or ""))
         client.on_connect = self._on_connect
+        client.on_subscribe = lambda *_: self._listening.release()
         client.on_message = self._on_message
         return client, parts
 
@@ -111,12 +130,10 @@ class Acks:
             client.subscribe([(topic, 0) for topic in self._topics])
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        at, said = time.time(), json.loads(message.payload)
+        self._heard_last = at = time.time()
+        said = json.loads(message.payload)
         key = self._names[message.topic.split("/")[3]], said.get("boot", 0)
-        self._first[key] = said["first"]
-        told = self._told.setdefault(key, [])
-        if not told or told[-1][0] < said["seq"]:
-            told.append((said["seq"], at))
+        self._told.setdefault(key, []).append(Told(said["first"], said["seq"], at))
 
 
 def named(rows: Rows) -> list[tuple[int, int, int]]:

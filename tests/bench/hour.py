@@ -2,6 +2,7 @@
 
     python -m tests.bench.hour --folder DIR --rate 28000 --seconds 3600                  the hour
     python -m tests.bench.hour --folder DIR --rate 28000 --seconds 180 --keep            whether it will be kept up
+    python -m tests.bench.hour --folder DIR --rate 25000 --seconds 900 --chunk-min 5     chunks that roll over meanwhile
     python -m tests.bench.hour --folder DIR --rate 2000 --seconds 60 --people 20000      a trial
 
 It starts `dothi up` in the folder, lets `dothi simulate run` enrol the city, send, wait and look for every message, and
@@ -23,9 +24,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from dothi.output import print_json, print_table
 from tests.bench.day_stack import started
@@ -34,6 +37,10 @@ from tests.bench.hour_watch import Look, Watch, during, slopes, spent
 LOOK_S = 10.0
 LAST_S = 300.0
 ENROLLED_S, ACCOUNT_SHARE, PATIENCE_S = 1200.0, 1.5, 600.0
+SET_CHUNKS = """
+select set_chunk_time_interval(format('reading.%%I', hypertable_name)::regclass, %s)
+from timescaledb_information.hypertables where hypertable_schema = 'reading'
+"""
 Figures = dict[str, Any]
 
 
@@ -46,6 +53,9 @@ def main() -> None:
     parser.add_argument("--preset", default="2030")
     parser.add_argument("--people", type=int, help="a smaller city in place of the preset")
     parser.add_argument("--density", type=float, default=200.0, help="devices per 100 people, together with --people")
+    parser.add_argument(
+        "--chunk-min", type=float, help="of new chunks at first, minutes; the keeper decides on later ones"
+    )
     parser.add_argument("--brokers", type=int, default=2)
     parser.add_argument("--settle-s", type=float, default=600.0)
     parser.add_argument("--keep", action="store_true", help="the folder has been used before, or will be")
@@ -58,6 +68,8 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     (folder / "report/report.json").unlink(missing_ok=True)
     with started(folder, "--broker-shards", str(asked.brokers)):
+        if asked.chunk_min:
+            set_chunks(folder, timedelta(minutes=asked.chunk_min))
         watch, code = watched(folder, asked)
     if not (folder / "report/report.json").exists():
         sys.exit(f"no report was made, see {folder}/log/simulate.log; what was seen is in {folder}/samples.jsonl")
@@ -68,6 +80,13 @@ def main() -> None:
     else:
         print_table(("what", "figure"), [(name, said(value)) for name, value in flat(figures)])
     sys.exit(code)
+
+
+def set_chunks(folder: Path, length: timedelta) -> None:
+    """How long the chunks of readings are that begin from now on."""
+    url = json.loads((folder / "stack.json").read_text())["database"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SET_CHUNKS, (length,))
 
 
 def watched(folder: Path, asked: argparse.Namespace) -> tuple[Watch, int]:
