@@ -14,6 +14,7 @@ from simulators.place import Place, devices_at, index_of, middle_of, place_in
 from simulators.scenario import Devices
 from simulators.scenario_terms import Entry, Run, known_keys, moment_in, parameter_in, seconds_in
 
+LEAST_S = 0.001  # a shorter event would end when it begins, by clocks that count from 1970
 OF_ALL = {"id", "kind", "start", "for", "where", "families", "share", "count", "devices", "cause"}
 """Keys that every event may have."""
 BATTERY = ("battery_level", "battery_voltage")
@@ -80,8 +81,8 @@ def times_in(entry: Entry, document: dict[str, Any], run: Run) -> tuple[float, f
     if "for" not in document and run.seconds is None:
         raise entry.wrong("for", "missing", f"how long the event lasts: {length}")
     seconds = seconds_in(entry, "for", document["for"], run) if "for" in document else run.end - start
-    if seconds <= 0:
-        raise entry.wrong("for", document["for"], "above 0 s")
+    if seconds < LEAST_S:
+        raise entry.wrong("for", document.get("for", f"{seconds:g} s, until the end"), f"{LEAST_S:g} s or more")
     end = start + seconds
     if end > run.end + 1e-6:
         raise entry.wrong("for", document["for"], f"up to {run.end - start:g} s: {length}")

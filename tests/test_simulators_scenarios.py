@@ -342,6 +342,13 @@ def test_whatever_stands_in_an_entry_is_played_or_refused(
     assert len(outcome(str(path)).splitlines()) == 1
 
 
+@pytest.mark.parametrize("length", [0, -1, 1.1e-180, 1e-7])
+def test_an_event_too_short_for_the_clock_is_refused(length: float, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({"events": [GOOD | {"for": length}]}))
+    assert "0.001 s or more" in outcome(str(path))
+
+
 def outcome(name: str) -> str:
     try:
         return f"played {len(played(name))}"
