@@ -4,6 +4,7 @@ Each command brings libraries along, and scripts call the short ones often.
 """
 
 import gc
+import signal
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import Any
@@ -74,7 +75,10 @@ def made(name: str, place: str) -> Any:
 
 
 def ready() -> None:
-    """All that a command begins with is imported: from here on there may be garbage (dothi.__main__)."""
+    """All that a command begins with is imported: from here on there may be garbage, and Ctrl-C is an exception
+    (dothi.__main__)."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

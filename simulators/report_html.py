@@ -36,6 +36,7 @@ p.how { color: #5a6675; font-size: 14px; max-width: 90ch; }
 COUNTED = ("due", "sent", "acknowledged", "stored", "duplicate", "quarantined", "missing")
 DELAYS = ("late", "answer", "received", "told", "queryable")
 SHOWN = ("p50", "p90", "p99", "p999", "max")
+DELAY_HEADS = ("half", "90 %", "99 %", "99.9 %", "longest", "messages")
 
 
 def page(document: Mapping[str, Any]) -> str:
@@ -170,7 +171,6 @@ def apart(account: Mapping[str, Any]) -> str:
 
 def delay_table(document: Mapping[str, Any]) -> str:
     """Percentiles of each delay."""
-    whole = document["delays"]["whole_s"]
     names = {
         "late": "due → sent",
         "answer": "sent → PUBACK of the broker",
@@ -178,12 +178,16 @@ def delay_table(document: Mapping[str, Any]) -> str:
         "told": "sent → COMMIT heard of by devices that ask for it (sample)",
         "queryable": "sent → seen in an SQL answer (sample)",
     }
-    rows = [
+    return table(("delay", *DELAY_HEADS), delay_rows(document["delays"]["whole_s"], names))
+
+
+def delay_rows(whole: Mapping[str, Any], names: Mapping[str, str]) -> list[list[str]]:
+    """Name, percentiles and number of each delay; reports made before it was measured lack `told`."""
+    return [
         [names[key], *(milliseconds(whole[key][name]) for name in SHOWN), f"{whole[key]['count']:,}"]
         for key in DELAYS
-        if key in whole  # reports made before it was measured lack `told`
+        if key in whole
     ]
-    return table(("delay", "half", "90 %", "99 %", "99.9 %", "longest", "messages"), rows)
 
 
 def process_table(document: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Commands as users meet them: exit codes, one line on a mistake, JSON for scripts, an example in every help."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -196,6 +197,24 @@ def test_a_short_command_brings_no_library_along_that_it_does_not_need(stack: Ru
     modules = brought("alarms", "list", *more, "--dir", str(stack.folder))
     assert "psycopg2" in modules
     assert modules.isdisjoint(HEAVY - {"msgspec"} if "--json" in more else HEAVY)
+
+
+@pytest.mark.parametrize("module", ["typer", "dothi.commands.simulate"])
+def test_ctrl_c_while_python_imports_ends_it_without_a_word(module: str) -> None:
+    code = f"""
+import os, signal, sys
+from dothi.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
+class Hasty:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Hasty())
+sys.argv = ["dothi", "simulate", "plan", "--people", "10"]
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_garbage_is_collected_once_a_command_runs() -> None:

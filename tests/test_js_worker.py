@@ -8,16 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devices.codecs.js import Engine, Frame, JsCodec, codec_of, decode_many
 from devices.codecs.js.breaker import ASIDE_S, FORGIVEN_EVERY_S, STRIKES, Breaker
-from devices.codecs.js.worker_process import cpu_seconds
+from devices.codecs.js.worker_process import Answer, cpu_seconds
 from devices.rejected import Reason, Rejected
 
 NATIVE_LOOP = "new Array(1e9) + '';"  # not interrupted by the engine's own time limit
@@ -93,6 +95,39 @@ def test_a_script_that_never_loads_costs_little(top: str) -> None:
         assert decode_many(codec("return {};"), [frame(0)], with_clock) == [FINE]
     finally:
         with_clock.close()
+
+
+class Stalling:
+    """A worker on a machine that takes the core away when it is at one of these frames, so many times."""
+
+    pid = 0
+
+    def __init__(self, stalls: dict[int, int]) -> None:
+        self.stalls, self.ran = stalls, 0
+
+    def answers(self, _: JsCodec, frames: Sequence[Frame]) -> Iterator[Answer]:
+        for one in frames:
+            self.ran += 1
+            octet = one.payload[0]
+            self.stalls[octet] = self.stalls.get(octet, 0) - 1
+            if self.stalls[octet] >= 0:
+                yield Answer("T", b"interrupted")
+                return
+            yield Answer("J", b'{"data": {"fine": true}}')
+
+
+@given(st.dictionaries(st.integers(0, 29), st.integers(0, 3)))
+def test_who_runs_out_of_time_once_is_run_again(stalls: dict[int, int]) -> None:
+    strikes: list[str] = []
+    breaker = Breaker()
+    breaker.strike = strikes.append  # type: ignore[method-assign]
+    engine, worker = Engine(breaker), Stalling(dict(stalls))
+    engine._worker = worker  # type: ignore[assignment]
+    slow = [stalls.get(octet, 0) > 1 for octet in range(30)]
+    said = reasons(decode_many(codec(""), [frame(octet) for octet in range(30)], engine))
+    assert said == ["codec_timeout" if out else "fine" for out in slow]
+    assert len(strikes) == sum(slow)
+    assert worker.ran == 30 + sum(times > 0 for times in stalls.values())
 
 
 def test_a_killed_worker_is_replaced_and_nobody_pays(engine: Engine) -> None:

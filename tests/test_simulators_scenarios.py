@@ -233,6 +233,8 @@ BAD: list[tuple[dict[str, Any], Sequence[str]]] = [
     ({"start": "soon"}, ["start soon", "90 s"]),
     ({"for": "-5 min"}, ["for -5 min", "0.001 s or more"]),
     ({"for": 0}, ["for 0", "0.001 s or more"]),
+    ({"for": 1e-7}, ["for 1e-07", "0.001 s or more"]),
+    ({"for": 1.1e-180}, ["for 1.1e-180", "0.001 s or more"]),
     ({"for": "2 h"}, ["for 2 h", "up to 3240 s"]),
     ({"for": True}, ["for True"]),
     ({"for": float("inf")}, ["for Infinity"]),
@@ -340,13 +342,6 @@ def test_whatever_stands_in_an_entry_is_played_or_refused(
     path = tmp_path_factory.mktemp("own") / "own.yaml"
     path.write_text(json.dumps({"events": [GOOD | {key: value}]}))
     assert len(outcome(str(path)).splitlines()) == 1
-
-
-@pytest.mark.parametrize("length", [0, -1, 1.1e-180, 1e-7])
-def test_an_event_too_short_for_the_clock_is_refused(length: float, tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    path.write_text(json.dumps({"events": [GOOD | {"for": length}]}))
-    assert "0.001 s or more" in outcome(str(path))
 
 
 def outcome(name: str) -> str:

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from dothi.backup.archive import Archiving
-from dothi.commands.doctor import archived
+from dothi.commands.doctor import MANY_PAGES, archived, paged
 from dothi.commands.up import check, up
 from dothi.errors import WrongUsage
 from dothi.settings import stack_at
@@ -268,6 +268,23 @@ def test_doctor_asks_the_running_database(own_stack: RunningStack) -> None:
     assert "TimescaleDB" in found["runtime"]
     assert found["WAL archive"].startswith("none")
     assert "without columnstore and continuous aggregates" in found["database"] or "Community" in found["database"]
+
+
+@pytest.mark.parametrize(
+    ("status", "pages", "said"),
+    [
+        ("on", 4154, ["all 8308MB"]),
+        ("off", 4154, ["none", "sysctl vm.nr_hugepages=4154"]),
+        ("off", MANY_PAGES - 1, []),
+        ("off", -1, []),  # this kernel has none
+        (None, 4154, []),  # PostgreSQL 16 does not tell
+    ],
+)
+def test_doctor_says_whether_the_database_has_huge_pages(status: str | None, pages: int, said: list[str]) -> None:
+    found = list(paged(status, "8308MB", pages))
+    assert len(found) == bool(said)
+    assert all(finding.ok for finding in found), "a stack without them works"
+    assert all(part in f"{finding.found} {finding.mend}" for finding in found for part in said)
 
 
 def test_doctor_says_when_the_log_is_not_archived() -> None:

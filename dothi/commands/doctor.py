@@ -156,12 +156,18 @@ def stack(folder: Path | None) -> Iterator[Finding]:
 
 
 def huge_pages(url: str) -> Iterator[Finding]:
-    """Whether the database's shared memory lies in huge pages; nothing is said where it is small."""
+    """Whether the database's shared memory lies in huge pages; nothing is said where that cannot be asked."""
     try:
         with psycopg.connect(url, connect_timeout=5) as connection:
-            status, size, pages = connection.execute(PAGES).fetchone() or ("unknown", "", 0)
+            row = connection.execute(PAGES).fetchone()
     except psycopg.Error:
         return
+    if row is not None:
+        yield from paged(*row)
+
+
+def paged(status: str | None, size: str, pages: int) -> Iterator[Finding]:
+    """What PostgreSQL says of its pages; nothing where its memory is small. `status`: None before version 17."""
     if status == "on":
         yield Finding("huge pages", f"all {size} of the database's shared memory")
     elif status == "off" and pages >= MANY_PAGES:

@@ -229,24 +229,28 @@ def run_up(plan: Plan, on_ready: Watch | None = None) -> None:
     `on_ready(stack_document, stop, until)` runs in a thread of its own once all is ready; the stack ends with it.
     Raises Refused when something cannot start; nothing is left running then.
     """
-    from devices.route import ROUTES
-
     stop = threading.Event()
-    routes = {name: route.topics for name, route in ROUTES.items()}
-    with held(plan.folder):
+    with stopping_on_signals(lambda *_: stop.set()), held(plan.folder):
         machine.require_space(plan.folder)
         machine.open_files()
         try:
             if plan.ready_file:
                 plan.ready_file.unlink(missing_ok=True)
             end_leftovers(plan.folder)
-            runtime = runtime_for(plan)
-            with stopping_on_signals(lambda *_: stop.set()):
-                run(Embedded(plan, runtime, known_areas(), routes, stop, route_files()), on_ready)
+            run(embedded(plan, stop), on_ready)
         except OSError as error:
             raise Refused(f"{error.filename or plan.folder}: {error.strerror or error}") from None
         except KeyboardInterrupt:
             _log.info("stopped before anything was started")
+
+
+def embedded(plan: Plan, stop: threading.Event) -> Embedded:
+    """The stack that was planned, not started. Raises Refused, KeyboardInterrupt."""
+    from devices.route import ROUTES
+
+    runtime = runtime_for(plan)
+    routes = {name: route.topics for name, route in ROUTES.items()}
+    return Embedded(plan, runtime, known_areas(), routes, stop, route_files())
 
 
 def runtime_for(plan: Plan) -> Runtime | None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dothi.output import console
-from simulators.report_html import COUNTED, DELAYS, SHOWN, milliseconds
+from simulators.report_html import COUNTED, DELAY_HEADS, delay_rows
 
 NAMES = {
     "late": "due → sent",
@@ -25,19 +25,12 @@ def print_report(document: Mapping[str, Any], folder: Path | None) -> None:
     lines = [*account["by_family"], account | {"family": "total"}]
     table("messages", COUNTED[1:], [[line["family"], *(f"{line[name]:,}" for name in COUNTED[1:])] for line in lines])
     whole = document["delays"]["whole_s"]
-    table(
-        "delay",
-        ("half", "90 %", "99 %", "99.9 %", "longest", "messages"),
-        [
-            [NAMES[key], *(milliseconds(whole[key][name]) for name in SHOWN), f"{whole[key]['count']:,}"]
-            for key in DELAYS
-            if key in whole
-        ],
-    )
+    table("delay", DELAY_HEADS, delay_rows(whole, NAMES))
     console.print(
         f"* {whole['queryable']['count']:,} of {whole['queryable']['asked']:,} {whole['queryable']['family']} messages "
-        "were seen by a client that asks by SQL ten times a second\n"
-        "** devices that ask for it were told, which happens after COMMIT\n",
+        "were seen by a client that asks by SQL ten times a second"
+        + ("\n** devices that ask for it were told, which happens after COMMIT" if "told" in whole else "")
+        + "\n",
         highlight=False,
         soft_wrap=True,
     )

@@ -2,7 +2,7 @@
 
     python -m tests.bench.hour --folder DIR --rate 28000 --seconds 3600                  the hour
     python -m tests.bench.hour --folder DIR --rate 28000 --seconds 180 --keep            whether it will be kept up
-    python -m tests.bench.hour --folder DIR --rate 25000 --seconds 900 --chunk-min 5     chunks that roll over meanwhile
+    python -m tests.bench.hour --folder DIR --rate 25000 --seconds 3600 --chunk-min 60   chunks that roll over meanwhile
     python -m tests.bench.hour --folder DIR --rate 2000 --seconds 60 --people 20000      a trial
 
 It starts `dothi up` in the folder, lets `dothi simulate run` enrol the city, send, wait and look for every message, and
@@ -61,6 +61,8 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="the folder has been used before, or will be")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    if asked.chunk_min is not None and not 1 <= asked.chunk_min <= 1440:
+        parser.error(f"--chunk-min {asked.chunk_min:g}: expected 1 to 1440, such as 60")
     folder = asked.folder.absolute()
     if (folder / "stack.json").exists() and not asked.keep:
         parser.error(f"--folder {folder}: has a stack already; name another folder, or go on with it by --keep")
