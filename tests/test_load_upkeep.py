@@ -57,20 +57,26 @@ def test_processes_that_are_alike_are_told_apart() -> None:
     }
 
 
-def test_only_a_later_chunk_of_a_family_that_had_one_is_a_roll_over() -> None:
+def test_a_later_chunk_of_a_family_that_had_one_is_a_roll_over() -> None:
     hour = timedelta(hours=1)
-    before = Upkeep({"rain": START}, frozenset({("rain", START)}), (5, 1, 2.0), 100)
-    chunks = {("rain", START), ("rain", START - hour), ("rain", START + hour), ("meter", START)}
-    found = Upkeep({}, frozenset(chunks), (7, 1, 2.5), 400).since(before)
-    assert found["chunks_begun"] == 3
-    assert (found["chunk_roll_overs"], found["families_rolled_over"]) == (1, 1)
+    before = Upkeep({("rain", START): 1}, (5, 1, 2.0), 100)
+    # Rain goes on, late readings reach back; a meter is new, its readings of an hour ago come late, then it goes on.
+    begun = {("rain", START - hour): 2, ("rain", START + hour): 3, ("rain", START - 2 * hour): 4}
+    begun |= {
+        ("meter", START): 5,
+        ("meter", START - hour): 6,
+        ("meter", START + hour): 8,
+        ("meter", START + 2 * hour): 9,
+    }
+    found = Upkeep(before.chunks | begun, (7, 1, 2.5), 400).since(before)
+    assert found["chunks_begun"] == 7
+    assert (found["chunk_roll_overs"], found["families_rolled_over"]) == (3, 2)
     assert (found["checkpoints_timed"], found["checkpoints_requested"], found["checkpoints_s"]) == (2, 0, 0.5)
     assert found["wal_bytes"] == 300
 
 
 def test_after_a_crash_of_the_server_no_count_is_negative() -> None:
-    nothing: frozenset[tuple[str, datetime]] = frozenset()
-    found = Upkeep({}, nothing, (0, 1, 0.5), 400).since(Upkeep({}, nothing, (9, 9, 9.0), 100))
+    found = Upkeep({}, (0, 1, 0.5), 400).since(Upkeep({}, (9, 9, 9.0), 100))
     assert min(found.values()) == 0
 
 
@@ -82,3 +88,15 @@ def test_a_checkpoint_is_seen(stack: RunningStack) -> None:
         found = upkeep(connection).since(before)
     assert found["checkpoints_requested"] >= 1
     assert found["wal_bytes"] > 0
+
+
+def test_a_chunk_that_begins_is_seen(stack: RunningStack) -> None:
+    insert = "insert into reading.weather (time, seq, received, batch, device, area) values (%s, 1, now(), 1, 77777, 1)"
+    with psycopg.connect(stack.document["database"]) as connection:
+        before = upkeep(connection)
+        for days in (400, 800):
+            connection.execute(insert, (datetime.now(UTC) + timedelta(days=days),))
+        found = upkeep(connection).since(before)
+        connection.rollback()
+    assert found["chunks_begun"] == 2
+    assert found["chunk_roll_overs"] == 1 + any(family == "weather" for family, _ in before.chunks)
