@@ -3,6 +3,7 @@
 A reason that came before is not spelt again: garbage repeats itself.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 
@@ -21,14 +22,26 @@ COUNT = len(NAMES).to_bytes(2)
 KEPT_PAYLOAD = 65_536
 KEPT_NAME = 200
 """Characters of a name: foreign ones may have thousands, and what is indexed must fit a page."""
+PIECE = 512
+"""Entries."""
 LONGEST_REMEMBERED = 400
 """Characters of a detail that is worth remembering."""
 NULL, INT4, INT8, SHA256 = (-1).to_bytes(4, signed=True), (4).to_bytes(4), (8).to_bytes(4), (32).to_bytes(4)
 
 
-def pack_refused(entries: list[Quarantined], batch: int) -> bytes:
-    """All entries as one COPY stream, with the number of their batch."""
-    parts, arrival, head = [SIGNATURE], None, b""
+def pack_refused(entries: Sequence[Quarantined], batch: int) -> Iterator[bytes]:
+    """All entries as one COPY stream, with the number of their batch: in pieces, so that the server takes one in while
+    the next is made."""
+    yield SIGNATURE
+    for at in range(0, len(entries), PIECE):
+        yield pack_some(entries[at : at + PIECE], batch)
+    yield TRAILER
+
+
+def pack_some(entries: Sequence[Quarantined], batch: int) -> bytes:
+    """Rows of a stream."""
+    parts: list[bytes] = []
+    arrival, head = None, b""
     add = parts.extend
     for (came, topic, payload), device, profile, rejected in entries:
         if came is not arrival:
@@ -50,7 +63,6 @@ def pack_refused(entries: list[Quarantined], batch: int) -> bytes:
                 reason(rejected),
             )
         )
-    parts.append(TRAILER)
     return b"".join(parts)
 
 

@@ -150,7 +150,7 @@ async def take_quota(connection: Connection, wanted: Counter[Line], strangers: s
 async def keep(connection: Connection, entries: list[Entry], number: int) -> None:
     """Store entries with their reasons."""
     if entries:
-        await copy_one(connection, Copy(STATEMENT, [pack_refused(entries, number)]))
+        await copy_one(connection, Copy(STATEMENT, pack_refused(entries, number)))
 
 
 def may_be_stranger(entry: Entry) -> bool:

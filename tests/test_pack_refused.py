@@ -11,7 +11,7 @@ from devices.rejected import Reason, Rejected
 from ingest.batch import Origin, Quarantined
 from ingest.mqtt import Messages
 from ingest.pack import SIGNATURE, TRAILER
-from ingest.pack_refused import KEPT_NAME, KEPT_PAYLOAD, NAMES, pack_refused
+from ingest.pack_refused import KEPT_NAME, KEPT_PAYLOAD, NAMES, PIECE, pack_refused
 from ingest.parameters import EPOCH_2000_US, TEXT_OID, head, texts
 from ingest.quarantine import DAY_US, local_day
 from ingest.replay import Archive
@@ -70,7 +70,7 @@ def held(said: str | None) -> bytes | None:
 
 @given(ENTRIES, st.integers(1, 2**62))
 def test_every_field_is_there(entries: list[Quarantined], batch: int) -> None:
-    found = list(rows(pack_refused(entries, batch)))
+    found = list(rows(b"".join(pack_refused(entries, batch))))
     assert len(found) == len(entries)
     for entry, row in zip(entries, found, strict=True):
         (arrival, topic, payload), device, profile, rejected = entry
@@ -89,11 +89,23 @@ def test_of_much_the_beginning() -> None:
     payload = bytes(KEPT_PAYLOAD) + b"more"
     origin = Origin(Arrival(Archive("213"), 0, Messages(), 1), b"t", payload)
     entry = Quarantined(origin, "x" * 999, None, Rejected("codec", Reason.MALFORMED, None, None, "no"))
-    said = dict(zip(NAMES, next(rows(pack_refused([entry], 1))), strict=True))
+    said = dict(zip(NAMES, next(rows(b"".join(pack_refused([entry], 1)))), strict=True))
     assert said["payload"] == bytes(KEPT_PAYLOAD)
     assert said["sha256"] == sha256(payload).digest()
     assert said["size"] == len(payload).to_bytes(4)
     assert said["device"] == b"x" * KEPT_NAME
+
+
+def test_many_come_in_pieces() -> None:
+    """None left out and none twice where one piece ends and the next begins."""
+    arrival = Arrival(Archive("213"), 0, Messages(), 1)
+    no = Rejected("codec", Reason.MALFORMED, None, None, "no")
+    payloads = [b"%d" % number for number in range(3 * PIECE + 1)]
+    entries = [Quarantined(Origin(arrival, b"t", payload), "x", None, no) for payload in payloads]
+    pieces = list(pack_refused(entries, 1))
+    assert max(map(len, pieces)) < 3 * min(map(len, pieces[1:4]))
+    found = [dict(zip(NAMES, row, strict=True))["payload"] for row in rows(b"".join(pieces))]
+    assert found == payloads
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"))))
