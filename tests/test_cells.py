@@ -18,10 +18,11 @@ from analytics.columns import Columns
 from devices.area import ZONES
 from devices.family import FAMILIES, family_from
 from devices.profile import PROFILES
+from tests.examples import examples
 from tests.stack import RunningStack
 
 pytestmark = pytest.mark.stack
-LAW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MOST, FINEST, COARSEST = 2000, 16, 5
 PROVINCE = (105.8, 20.9, 107.1, 21.7)
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)

@@ -205,7 +205,7 @@ async def stand(tmp_path: Path, prepared: Path) -> AsyncIterator[Stand]:
 @pytest.mark.stack
 async def test_a_short_round_loses_nothing(stand: Stand) -> None:
     """What a broker has acknowledged is there once, and the ledger balances, whatever is killed but the broker."""
-    faults = ("kill worker", "crash after_commit_before_puback", "broker network: truncated packet", "kill database")
+    faults = ("crash after_commit_before_puback", "broker network: truncated packet", "kill database")
     done = await play(stand, Plan(0, 20261122, faults, 150, per_family=1))
     assert done.complaints == [], done.verdict.examples
     assert done.verdict.readings_by_broker > 150

@@ -19,8 +19,9 @@ from devices.profile import MAX_ELEMENTS, PROFILES
 from devices.raw import LONGEST_SHOWN, MAX_DEPTH, NotFinite, storable
 from devices.reading import Reading
 from devices.rejected import MEANING, Reason, Rejected
+from tests.examples import examples
 
-quick = settings(database=None, deadline=None, max_examples=150)
+quick = settings(database=None, deadline=None, max_examples=examples(40))
 NATIVE = PROFILES["native-air-quality"]
 
 

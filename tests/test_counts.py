@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from devices.enroll import Row
 from devices.registry import enroll
+from tests.examples import examples
 from tests.stack import RunningStack
 
 pytestmark = pytest.mark.stack
-LAW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 AREAS = ["213", "215", "058"]
 PROFILES = ["native-weather", "native-meter"]
 STATES = ["planned", "enrolled", "active", "maintenance", "retired"]

@@ -25,13 +25,14 @@ from devices.profile import PROFILES as ALL_PROFILES
 from devices.registry import NotEnrolled, enroll
 from tests.command import dothi
 from tests.enrolment import Checked, check_file
+from tests.examples import examples
 from tests.stack import RunningStack
 
 PROFILES = {"native-weather": None, "frigate-event": "frigate"}
 AREAS = ["213", "220"]
 HEAD = "device,profile,area,name,lat,lon,alias\n"
 Database = psycopg.Connection[Any]
-LAW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TERMS = Terms({p.name: p.route for p in ALL_PROFILES.values()}, frozenset(zone.code for zone in ZONES))
 
 

@@ -12,11 +12,12 @@ from devices import life
 from devices.enroll import Row
 from devices.enroll_columns import Columns, enroll_columns
 from devices.registry import Enrolled, NotEnrolled, enroll
+from tests.examples import examples
 from tests.stack import RunningStack
 
 Database = psycopg.Connection[Any]
 pytestmark = pytest.mark.stack
-LAW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KEPT = """
 select d.device, p.profile, d.family, a.code, d.name, d.lat, d.lon, d.state
 from registry.device d join registry.profile p on p.id = d.profile join registry.area a on a.id = d.area order by 1

@@ -17,7 +17,7 @@ from tests.stack import RunningStack, running_stack
 
 # Three devices, so that keys repeat in device and differ in time; the kills of each kind are the same number.
 DEVICES = 3
-KILLS = int(os.environ.get("DOTHI_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("DOTHI_TEST_KILLS", "3"))
 RATE_PER_S = 400
 
 

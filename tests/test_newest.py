@@ -18,6 +18,7 @@ from analytics.newest import Newest
 from analytics.read_ahead import Ahead
 from devices.family import FAMILIES
 from ingest.reconcile import reconcile_families
+from tests.examples import examples
 from tests.stack import RunningStack
 
 T0 = "2026-03-01 12:00+00"
@@ -328,7 +329,7 @@ BETWEEN = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES, between=BETWEEN, order=st.randoms(use_true_random=False))
 def test_law_newest_is_what_the_readings_say(
     city: City, batches: list[list[Row]], between: list[str], order: Any

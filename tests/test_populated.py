@@ -133,9 +133,13 @@ def test_views_show_as_much_as_before_and_their_columns_stay_in_place(migrated: 
 
 
 def test_every_view_answers_the_reader(migrated: Migrated, database: Database) -> None:
+    """As panels ask: for the last hours, where it has a time. No analyst has been at work, so buckets are computed."""
     with psycopg.connect(migrated.url, options="-c role=dothi_reader", autocommit=True) as reader:
-        for view in columns(database, "VIEW", "city"):
-            reader.execute(sql.SQL("select * from {} limit 1000").format(sql.Identifier(*view.split("."))))
+        for view, names in columns(database, "VIEW", "city").items():
+            times = [name for name in ("time", "bucket") if name in names]
+            lately = f"where {times[0]} > now() - interval '6 hours'" if times else ""
+            query = sql.SQL(f"select * from {{}} {lately} limit 1000")
+            reader.execute(query.format(sql.Identifier(*view.split("."))))
 
 
 def test_a_second_run_does_nothing(migrated: Migrated) -> None:

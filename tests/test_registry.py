@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from devices import life, lookup
 from devices.enroll import Row
 from devices.registry import NotEnrolled, enroll
+from tests.examples import examples
 from tests.stack import RunningStack
 
 Database = psycopg.Connection[Any]
 pytestmark = pytest.mark.stack
-LAW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

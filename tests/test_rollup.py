@@ -20,6 +20,7 @@ from analytics.rollup.width import DAY, HOUR
 from devices.family import FAMILIES, Family
 from devices.relations import FamilyRefused, replace_view, view_columns
 from ingest.reconcile import reconcile_family
+from tests.examples import examples
 from tests.rollup_world import (
     Connections,
     Reading,
@@ -157,7 +158,7 @@ def compare(want: dict[Any, Row], got: dict[Any, Row], what: str) -> None:
             assert got[key][name] == value, (what, key, name)
 
 
-LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @LAW
@@ -180,7 +181,7 @@ def test_counters_agree_with_the_readings(connections: Connections, script: list
 
 @pytest.mark.parametrize("interval_s", [10, pytest.param(1500, marks=pytest.mark.full)])
 def test_states_agree_with_the_readings(connections: Connections, interval_s: float) -> None:
-    @settings(LAW, max_examples=10)
+    @settings(LAW, max_examples=examples(4))
     @given(script=steps("camera_event"))
     def law(script: list[tuple[str, Any]]) -> None:
         admin, _ = connections

@@ -18,6 +18,7 @@ from ingest.replay import Archive
 from ingest.route import Outcome, Router
 from ingest.window import Arrival
 from ingest.writer import Writer
+from tests.examples import examples
 from tests.stack import RunningStack
 from tests.test_writer import address, booked
 
@@ -115,7 +116,13 @@ def test_each_reading_ends_in_one_way(stack: RunningStack, device: Device) -> No
             await asyncio.wait_for(writer.store(batch_of(rows, device, start, inbox)), 60)
         await writer.close()
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @settings(
+        max_examples=examples(15),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        database=None,
+    )
     @given(BATCHES)
     def law(batches: list[tuple[list[Row], bool]]) -> None:
         start, inbox, expected = time.time_ns() // 1000, f"settling-{next(RUNS)}", Expected()

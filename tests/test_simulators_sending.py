@@ -482,7 +482,7 @@ def test_a_broker_that_stands_still(broker: Mosquitto, tmp_path: Path) -> None:
 def test_one_of_two_brokers_gone_holds_up_nothing_at_the_other(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as one, mosquitto(tmp_path) as other:
         brokers = [Broker(one.url, FLEET.areas[:4]), Broker(other.url, FLEET.areas[4:])]
-        run = Run(tmp_path, brokers, rate=1000.0, seconds=2.5, happening=one.kill, drain_s=0.5)
+        run = Run(tmp_path, brokers, rate=1000.0, seconds=6.0, happening=one.kill, drain_s=0.5)
     assert not run.tally.is_up
     run.check()
     at_other = FLEET.area[run.rows["device"]] >= 4

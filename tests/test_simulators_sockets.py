@@ -324,7 +324,8 @@ print(said["connected"], flush=True)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left(broker: Gated, number: signal.Signals) -> None:
     command = [sys.executable, "-c", RUN, broker.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from analytics.states import States, pieces, stateful
 from devices.family import FAMILIES
+from tests.examples import examples
 from tests.stack import RunningStack
 
-LAW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 LAMP = FAMILIES["street_light"]
 METRICS = {metric.name: metric.states for metric in stateful(LAMP)}

@@ -20,6 +20,7 @@ from ingest.intake import Intake
 from ingest.mqtt import Messages, Publish
 from ingest.route import Router
 from ingest.window import Arrival
+from tests.examples import examples
 from tests.told import Change, tell
 
 NOW_US = 1_763_690_400_000_000
@@ -186,7 +187,9 @@ def up(name: str) -> bytes:
 
 
 LAW = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(12),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
