@@ -38,6 +38,7 @@ from simulators.report_html import page, verdict
 from simulators.report_words import HEADS
 from simulators.schedule import Shares
 from simulators.spool import NO_ANSWER, NOT_SENT, ROW, Rows, Spool, slices
+from tests.command import dothi_process
 from tests.gateway import WAIT_S
 from tests.load import AREAS, city_of, rows_of, send, sent
 from tests.stack import RunningStack
@@ -403,6 +404,18 @@ def test_what_the_sender_did_not_note_is_told_as_stray(known: RunningStack, tmp_
     middle = int(np.flatnonzero(messages.device == messages.device[-1])[0])
     got = accounted(known, tmp_path, city, np.delete(hidden, middle), city.start)
     assert (got.count(Fate.MISSING), got.count(Fate.UNANSWERED), got.unasked, got.strays) == (0, 1, 1, 1)
+
+
+def test_no_figure_of_a_large_run_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a screen of 80 columns, or none."""
+    monkeypatch.setenv("COLUMNS", "80")
+    of_ten_minutes = Path(__file__).parents[1] / "docs/measurements/load-2030"
+    shutil.copytree(of_ten_minutes, tmp_path / "out")
+    said = dothi_process("simulate", "report", str(tmp_path / "out")).stdout
+    assert "…" not in said
+    counted = read(of_ten_minutes)["conservation"]
+    assert all(f" {counted[name]:,} " in said for name in ("sent", "acknowledged", "stored", "duplicate"))
+    assert max(len(line) for line in said.splitlines() if line.startswith(("air", "total", "sent →"))) <= 80
 
 
 @pytest.mark.stack

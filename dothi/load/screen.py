@@ -10,6 +10,7 @@ from rich.text import Text
 from dothi.output import console
 from simulators.report_html import COUNTED, DELAY_HEADS, delay_rows
 
+WIDEST = 120
 NAMES = {
     "late": "due → sent",
     "answer": "sent → PUBACK",
@@ -69,14 +70,14 @@ def part(found: Mapping[str, Any], name: str) -> list[str]:
 
 
 def table(first: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table that fits 80 columns."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    """A table that fits 80 columns up to 99,999,999 messages; it becomes wider rather than cut a figure."""
+    made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     made.add_column(first, no_wrap=True)
     for head in heads:
         made.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         made.add_row(*row)
-    console.print(made)
+    console.print(made, width=max(console.width, WIDEST), crop=False)
     console.print()
 
 
