@@ -20,7 +20,7 @@ import pytest
 
 from dothi.backup.archive import Archiving
 from dothi.commands.doctor import MANY_PAGES, archived, paged
-from dothi.commands.up import check, up
+from dothi.commands.up import check, run_up, up
 from dothi.errors import WrongUsage
 from dothi.settings import stack_at
 from dothi.stack.leftovers import recorded
@@ -205,6 +205,16 @@ def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60)
         assert "Traceback" not in said
         assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
+
+
+def test_ctrl_c_while_leftovers_are_ended_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs of the stack are not fetched then, which may take minutes."""
+    fetched: list[Any] = []
+    monkeypatch.setattr("dothi.commands.up.end_leftovers", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("dothi.commands.up.find_runtime", fetched.append)
+    run_up(Plan(tmp_path / "dothi"))
+    assert fetched == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

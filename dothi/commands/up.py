@@ -248,6 +248,8 @@ def embedded(plan: Plan, stop: threading.Event) -> Embedded:
     """The stack that was planned, not started. Raises Refused, KeyboardInterrupt."""
     from devices.route import ROUTES
 
+    if stop.is_set():
+        raise KeyboardInterrupt
     runtime = runtime_for(plan)
     routes = {name: route.topics for name, route in ROUTES.items()}
     return Embedded(plan, runtime, known_areas(), routes, stop, route_files())
