@@ -170,7 +170,6 @@ def test_a_reader_who_comes_again_and_again_does_not_fill_the_events(keeper: Dat
     assert keeper.execute("select count(*) from ops.event").fetchone() == (20,)
 
 
-@pytest.mark.full
 def test_without_a_superuser_the_roles_hold_as_far_as_they_can(
     tmp_path: Path, prepared: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
