@@ -7,7 +7,10 @@ import contextlib
 import json
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -42,11 +45,13 @@ def asking(fleet: Fleet, members: Ints) -> Ints:
 
 
 class Told(NamedTuple):
-    """Numbers that are settled, from the first to the last, and when that was said (s since 1970)."""
+    """Numbers that are settled, from the first to the last, and when that was said (s since 1970). `highest`: the
+    highest number that was settled by then; what was told of a device is in its order."""
 
     first: int
     last: int
     at: float
+    highest: int
 
 
 class Acks:
@@ -108,11 +113,9 @@ class Acks:
 
     def _heard(self, rows: Rows) -> NDArray[np.float64]:
         """When each message was said to be settled, s since 1970; NaN: never."""
-        return np.array([self._heard_at(*row) for row in named(rows)], dtype=np.float64)
-
-    def _heard_at(self, device: int, boot: int, seq: int) -> float:
-        told = self._told.get((device, boot), [])
-        return next((one.at for one in told if one.first <= seq <= one.last), float("nan"))
+        told = self._told
+        heard = [heard_at(told.get((device, boot), []), seq) for device, boot, seq in named(rows)]
+        return np.array(heard, dtype=np.float64)
 
     def _client(self, url: str) -> tuple[Client, Any]:
         parts = urlsplit(url)
@@ -133,7 +136,19 @@ class Acks:
         self._heard_last = at = time.time()
         said = json.loads(message.payload)
         key = self._names[message.topic.split("/")[3]], said.get("boot", 0)
-        self._told.setdefault(key, []).append(Told(said["first"], said["seq"], at))
+        note(self._told.setdefault(key, []), said["first"], said["seq"], at)
+
+
+def note(told: list[Told], first: int, last: int, at: float) -> None:
+    """Add what was said last."""
+    told.append(Told(first, last, at, max(last, told[-1].highest) if told else last))
+
+
+def heard_at(told: list[Told], seq: int) -> float:
+    """When a number was first said to be settled, s since 1970; NaN: never. What was said before its number was
+    reached is skipped: a device that speaks often is told thousands of times."""
+    begin = bisect_left(told, seq, key=attrgetter("highest"))
+    return next((one.at for one in islice(told, begin, None) if one.first <= seq <= one.last), float("nan"))
 
 
 def named(rows: Rows) -> list[tuple[int, int, int]]:
