@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.examples import examples
 from tests.gateway import Gateway
 from tests.stack import RunningStack, running_stack
 
 # Three devices, so that keys repeat in device and differ in time; the kills of each kind are the same number.
 DEVICES = 3
-KILLS = int(os.environ.get("DOTHI_TEST_KILLS", "3"))
+KILLS = examples(3)
 RATE_PER_S = 400
 
 

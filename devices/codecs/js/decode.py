@@ -90,7 +90,7 @@ FAULTS: dict[str, tuple[Reason, str, str]] = {
     "N": (Reason.WRONG_SHAPE, "returned nothing; expected {{data, warnings, errors}}", _ASK),
     "L": (Reason.CODEC_ERROR, "cannot be loaded: {text}", "expected a script that defines decodeUplink(input)"),
     "B": (Reason.TOO_LARGE, "returned {text} characters; expected at most 65536", _REPORT),
-    "T": (Reason.CODEC_TIMEOUT, "ran twice longer than 0.05 s of processor time; expected well under 1 ms", _REPORT),
+    "T": (Reason.CODEC_TIMEOUT, "ran twice for over 0.05 s of processor time; expected well under 1 ms", _REPORT),
     "K": (Reason.CODEC_TIMEOUT, "did not end and was killed: {text}; expected well under 1 ms", _REPORT),
     "M": (Reason.CODEC_MEMORY, "used more than 8 MiB; expected some kilobytes", _REPORT),
     "C": (Reason.CODEC_CRASH, "took its process along: {text}", _REPORT),
